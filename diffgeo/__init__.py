@@ -1,0 +1,1 @@
+"""Conditional diffusion models on Gaussian bumps: data, training of whole grids, analysis of what they learned."""

@@ -1,0 +1,134 @@
+"""Checkpoints of a wave of members, by orbax: the full state to resume from, parameters to analyse.
+
+    FOLDER/state/STEP/     everything that training carries; the newest two are kept
+    FOLDER/params/STEP/    parameters (and their average, if any) at every evaluation step
+
+One stacked tree for all members of a wave. Trees are stored as nested dicts of arrays, so they can be restored as
+plain numpy, without optax's types, and onto any number of devices. This is the only file that imports orbax.
+"""
+
+import re
+from pathlib import Path
+
+import flax.serialization
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from diffgeo.errors import UserError
+
+KEPT_STATES = 2
+
+
+class Checkpoints:
+    """The checkpoints of one wave; a context manager, closed after waiting for saves under way.
+
+    A save becomes visible by one rename once it is complete; a process killed while saving leaves the newest complete
+    one in force.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder).absolute()
+        newest = ocp.checkpoint_managers.LatestN(KEPT_STATES)
+        self._state = self._manager("state", preservation_policy=newest)
+        self._params = self._manager("params")
+
+    def _manager(self, name: str, **options) -> ocp.CheckpointManager:
+        (self.folder / name).mkdir(parents=True, exist_ok=True)
+        return ocp.CheckpointManager(
+            self.folder / name, options=ocp.CheckpointManagerOptions(cleanup_tmp_directories=True, **options)
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    @property
+    def state_step(self) -> int | None:
+        """Step of the newest full state."""
+        return self._state.latest_step()
+
+    @property
+    def params_steps(self) -> list[int]:
+        """Steps at which parameters are stored, ascending."""
+        return sorted(self._params.all_steps())
+
+    def save_state(self, step: int, state) -> None:
+        """Stores the full stacked state; returns once it is copied off the devices."""
+        self._save(self._state, step, flax.serialization.to_state_dict(state))
+
+    def save_params(self, step: int, params, ema=None) -> None:
+        """Stores stacked parameters, and their average if there is one."""
+        self._save(self._params, step, {"params": params} | ({} if ema is None else {"ema": ema}))
+
+    def _save(self, manager, step, tree) -> None:
+        if step in manager.all_steps():
+            return  # trained again after a kill between two saves; the numbers are the same
+        manager.save(step, args=ocp.args.StandardSave(_without_none(tree)), force=True)
+
+    def restore_state(self, target, step: int | None = None):
+        """The full state, as numpy arrays in the structure of `target` (arrays or shapes).
+
+        Raises:
+          UserError: if the checkpoint is damaged.
+        """
+        step = self.state_step if step is None else step
+        stored = self._restore(self._state, step, flax.serialization.to_state_dict(target))
+        return flax.serialization.from_state_dict(target, stored)
+
+    def restore_params(self, target, step: int, name: str = "params"):
+        """Stacked parameters ("params" or "ema") at an evaluation step, as numpy arrays shaped like `target`.
+
+        Raises:
+          UserError: if the checkpoint is damaged or missing.
+        """
+        metadata = self._params.item_metadata(step)
+        names = ("params",) if metadata is None or metadata.tree is None else tuple(metadata.tree)
+        return self._restore(self._params, step, dict.fromkeys(names, target))[name]
+
+    def _restore(self, manager, step, target):
+        def as_numpy(x):
+            return np.zeros(x.shape, x.dtype)
+
+        try:
+            return _with_none(
+                manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(as_numpy, _without_none(target)))),
+                target,
+            )
+        except Exception as error:  # orbax and tensorstore raise many kinds for a file cut short
+            raise UserError(
+                f"checkpoint {manager.directory / str(step)} cannot be read ({first_line(error)}): "
+                "delete that folder and start again, the run continues from the checkpoint before it"
+            ) from error
+
+    def wait(self) -> None:
+        """Waits for saves under way; raises if one of them failed."""
+        self._state.wait_until_finished()
+        self._params.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits and closes."""
+        self.wait()
+        self._state.close()
+        self._params.close()
+
+
+def _without_none(tree):
+    """The dict without entries that are None: orbax stores arrays only."""
+    if not isinstance(tree, dict):
+        return tree
+    return {name: _without_none(value) for name, value in tree.items() if value is not None}
+
+
+def _with_none(tree, target):
+    """The inverse of `_without_none`, by the structure of `target`."""
+    if not isinstance(target, dict):
+        return tree
+    return {n: None if value is None else _with_none(tree.get(n, {}), value) for n, value in target.items()}
+
+
+def first_line(error: Exception, length: int = 160) -> str:
+    """The beginning of an error's message, on one line."""
+    return re.sub(r"\s+", " ", str(error)).strip()[:length] or type(error).__name__

@@ -1,0 +1,104 @@
+"""What a run costs, computed without running it: shapes by `jax.eval_shape`, operations by hand count."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+
+from diffgeo import datasets, train
+from diffgeo.grid import Grid
+from diffgeo.settings import Settings
+from diffgeo.unet import parameter_count
+
+TRAIN_PASSES = 3  # a step is one forward pass and a backward pass of twice its operations
+
+
+def forward_macs(settings: Settings) -> int:
+    """Multiply-accumulates of one network call on one image: convolutions, attention, linear layers.
+
+    1.85 GMAC for the papers' network at N = 32. Norms and activations are not counted.
+    """
+    b, size, embedding = settings.model.base_channels, settings.data.size, settings.model.embedding
+
+    def double_conv(side, channels, features, middle=None):
+        middle = middle or features
+        return 9 * side**2 * (channels * middle + middle * features)
+
+    def attention(side, channels):
+        tokens = side**2
+        return tokens * 6 * channels**2 + 2 * tokens**2 * channels
+
+    def down(side, channels, features):
+        convolutions = double_conv(side, channels, channels) + double_conv(side, channels, features)
+        return convolutions + embedding * features + attention(side, features)
+
+    def up(side, channels, features):
+        convolutions = double_conv(side, channels, channels) + double_conv(side, channels, features, channels // 2)
+        return convolutions + embedding * features + attention(side, features)
+
+    n1, n2, n4, n8 = (size // k for k in (1, 2, 4, 8))
+    total = double_conv(n1, 1, b)
+    total += down(n2, b, 2 * b) + down(n4, 2 * b, 4 * b) + down(n8, 4 * b, 4 * b)
+    total += double_conv(n8, 4 * b, 8 * b) + double_conv(n8, 8 * b, 8 * b) + double_conv(n8, 8 * b, 4 * b)
+    total += up(n4, 8 * b, 2 * b) + up(n2, 4 * b, b) + up(n1, 2 * b, b)
+    return total + n1**2 * b
+
+
+def network_calls(settings: Settings) -> int:
+    """Network calls that one sample takes."""
+    evaluation = settings.evaluation
+    return settings.diffusion.timesteps if evaluation.sampler == "ancestral" else evaluation.sampler_steps
+
+
+def describe(settings: Settings) -> dict:
+    """Sizes and cost of a whole grid, without allocating any of it.
+
+    Returns:
+      "members", "axes" (name -> number of values), "programs" (compiled one after another), "steps", "batch",
+      "evaluations", "evaluation_steps", "samples" (per member and evaluation),
+      "parameters" (per member), "label_rows" (largest table), "layer4" (shape of a sample's representation),
+      "params_checkpoint_bytes" and "state_checkpoint_bytes" (one save of all members), "checkpoints_bytes" (all that a
+      finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members).
+    """
+    grid = Grid(settings)
+    members = grid.members
+    one = {"members": len(members), "axes": {name: len(values) for name, values in grid.axes.items()}}
+    one["programs"] = len(grid.programs)
+    params_bytes = state_bytes = 0
+    training = sampling = 0.0
+    samples, rows, parameters = 0, 0, 0
+    for group in grid.programs:
+        own = group[0].settings
+        state = jax.eval_shape(functools.partial(train.initial_state, own), jnp.uint32(0))
+        params_bytes += len(group) * (_bytes(state.params) + _bytes(state.ema))
+        state_bytes += len(group) * _bytes(state)
+        parameters = max(parameters, parameter_count(state.params))
+        flop = 2 * forward_macs(own)
+        tables = [datasets.build(member.settings.data) for member in group]
+        rows = max(rows, *(int(table.count) for table in tables))
+        for table in tables:
+            drawn = own.data.size**2 if own.evaluation.labels == "grid" else min(own.evaluation.count, int(table.count))
+            samples = max(samples, drawn)
+            training += TRAIN_PASSES * flop * own.train.steps * own.train.batch
+            sampling += flop * len(own.evaluation_steps) * drawn * network_calls(own)
+    evaluations = settings.evaluation_steps
+    return one | {
+        "steps": settings.train.steps,
+        "batch": settings.train.batch,
+        "evaluations": len(evaluations),
+        "evaluation_steps": list(evaluations),
+        "samples": samples,
+        "parameters": parameters,
+        "label_rows": rows,
+        "layer4": [settings.data.size // 2, settings.data.size // 2, settings.model.base_channels],
+        "params_checkpoint_bytes": params_bytes,
+        "state_checkpoint_bytes": state_bytes,
+        "checkpoints_bytes": len(evaluations) * params_bytes + min(2, len(evaluations)) * state_bytes,
+        "training_pflop": training / 1e15,
+        "sampling_pflop": sampling / 1e15,
+    }
+
+
+def _bytes(tree) -> int:
+    return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,45 @@
+"""What an experiment declares: a figure, its claim, settings per preset, and its plots."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from diffgeo.errors import UserError
+from diffgeo.settings import Settings, suggestion
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A picture of an experiment.
+
+    Attributes:
+      name: file name without its ending, under DIR/figures.
+      draw: function from the results' Dataset to a matplotlib Figure.
+    """
+
+    name: str
+    draw: Callable
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One figure of the papers (and what belongs to it).
+
+    Attributes:
+      name: p1_fig4 and the like.
+      figure: where it stands, in words.
+      claim: what the papers say it shows, in our words.
+      presets: preset name -> settings.
+      plots: pictures to draw from the results.
+    """
+
+    name: str
+    figure: str
+    claim: str
+    presets: Mapping[str, Settings]
+    plots: tuple[Plot, ...]
+
+    def settings(self, preset: str) -> Settings:
+        """The settings of a preset; raises `UserError` for an unknown one."""
+        if preset not in self.presets:
+            raise UserError(f"unknown preset {preset!r} of {self.name}{suggestion(preset, self.presets)}")
+        return self.presets[preset]

@@ -1,0 +1,89 @@
+"""A grid: axes -> members, their coordinates, keys and compiled programs."""
+
+import itertools
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import jax
+
+from diffgeo.settings import Settings, is_static
+
+ROLES = ("init", "order", "noise", "sample", "labels")
+"""Named random streams of a member."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One model of a grid.
+
+    Attributes:
+      index: position in the grid, row-major in the order of the axes.
+      coordinates: axis name -> value.
+      settings: the settings with these values written in.
+    """
+
+    index: int
+    coordinates: Mapping[str, object]
+    settings: Settings
+
+    @property
+    def seed(self) -> int:
+        """The member's seed."""
+        return self.settings.axes["seed"][0]
+
+    def __str__(self):
+        return ", ".join(f"{name}={value}" for name, value in self.coordinates.items())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """All members of a run, and which of them share a compiled program."""
+
+    settings: Settings
+
+    @property
+    def axes(self) -> Mapping[str, tuple]:
+        """Axis name -> values, in the order of the results' dims."""
+        return self.settings.axes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        return tuple(len(values) for values in self.axes.values())
+
+    @property
+    def members(self) -> list[Member]:
+        """All members, row-major in the order of the axes."""
+        points = itertools.product(*self.axes.values())
+        named = (dict(zip(self.axes, point, strict=True)) for point in points)
+        return [Member(i, coordinates, self.settings.at(**coordinates)) for i, coordinates in enumerate(named)]
+
+    @property
+    def programs(self) -> list[list[Member]]:
+        """Members grouped by the values of the static axes: one compiled program a group."""
+        groups: dict[tuple, list[Member]] = {}
+        static = [name for name in self.axes if is_static(name)]
+        for member in self.members:
+            groups.setdefault(tuple(member.coordinates[name] for name in static), []).append(member)
+        return list(groups.values())
+
+    def waves(self, members_at_once: int | None = None) -> list[list[Member]]:
+        """Members that train together: each program's members, at most `members_at_once` at a time."""
+        waves = []
+        for group in self.programs:
+            width = members_at_once or len(group)
+            waves += [group[start : start + width] for start in range(0, len(group), width)]
+        return waves
+
+
+def member_key(seed):
+    """A member's key: from its seed alone, wherever it stands in whichever grid. `seed` may be traced."""
+    return jax.random.key(seed, impl="threefry2x32")
+
+
+def stream(key, role: str):
+    """The member's key for one role (see `ROLES`); independent of the other roles' keys."""
+    if role not in ROLES:
+        raise ValueError(f"unknown role {role!r}: one of {ROLES}")
+    return jax.random.fold_in(key, zlib.crc32(role.encode()) & 0x7FFFFFFF)

@@ -1,0 +1,333 @@
+r"""Percolation of a set of bumps: which overlap, and how large the largest connected cluster is.
+
+[2408.13256 (P2), sections 3.3 and A.5, D.1]. Two bumps are connected where their overlap is above a
+threshold. Host code: numpy and scipy only.
+
+The overlap needs no images. With spread s and :math:`T(m) = \sum_k \exp(-(k - m)^2 / 2 s^2)` over the N
+pixels k of an axis, completing the square in the products of two stripe profiles g gives, for the inverted
+images a, b with midpoint m,
+
+.. math:: \sum_p a_p b_p = e^{-|\mu_a - \mu_b|^2 / 8 s^2}\, T(m_x)\, T(m_y), \qquad
+          \|a\|^2 = T(\mu_{a,x})\, T(\mu_{a,y}),
+
+exactly, for pixelated and cropped bumps alike. The papers' overlap
+:math:`\|\sqrt{a b}\|_2 / \|a\|_2 = (\sum a b / \|a\|^2)^{1/2}` is divided by the norm of one of the two. Rule
+of this module: **connected if either direction is above the threshold**, that is, divide by the smaller
+norm: what the papers' neighbour search finds when it may start at any bump.
+"""
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.ndimage import maximum_filter, minimum_filter
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+from scipy.special import stdtrit
+
+from diffgeo.errors import UserError
+
+SMALLEST_SIGMA = 1e-3  # pixels; `images.render` draws nothing sharper
+BLANK = float(np.log(np.finfo(np.float64).tiny))  # log of the squared norm under which a bump counts as blank
+NEIGHBOURS = 8  # nearest neighbours tried first; enough to join nearly all of a dense set
+GROWTH = 1.5  # ratio of successive search radii
+CHUNK = 1 << 20  # pairs held at a time: bounds the memory at about 0.2 GB
+
+
+def largest_cluster(centers, sigma, size: int, threshold: float) -> float:
+    """Mass of the largest connected cluster over the number of bumps [P2, section 3.3, Fig. 6c].
+
+    Args:
+      centers: float[n, 2], (x, y) in pixels; anywhere, on a lattice or not, inside the image or not.
+      sigma: spread in pixels, at least 0.001: a scalar, or (s_x, s_y).
+      size: N, the image's side in pixels.
+      threshold: overlap > 0 above which two bumps are connected; the papers use 0.005 and more.
+
+    Returns:
+      A float in [1/n, 1]. Blank bumps count in n (see `clusters`).
+
+    Raises:
+      UserError: for an argument out of its range.
+    """
+    labels = clusters(centers, sigma, size, threshold)
+    return float(np.bincount(labels).max() / len(labels))
+
+
+def clusters(centers, sigma, size: int, threshold: float) -> Int[np.ndarray, " n"]:
+    """Cluster number of every bump, 0 to clusters - 1; arguments and errors as of `largest_cluster`.
+
+    Exact, without a list of all pairs. A bump that is blank in float64 (squared norm of its inverted image
+    under 2.2e-308: tiny and far from every pixel; `images.overlap` is NaN there) is connected to nothing.
+    """
+    centers, spread = _check(centers, sigma, size, threshold)
+    # Copies of a centre overlap by exactly 1: they are one node, and split again only for thresholds >= 1.
+    points, node, copies = np.unique(centers + 0.0, axis=0, return_inverse=True, return_counts=True)
+    node = node.reshape(-1)  # its shape differs between versions of numpy
+    norms = _log_mass(points[:, 0], spread[0], size) + _log_mass(points[:, 1], spread[1], size)
+    visible = norms >= BLANK
+    labels = np.arange(len(points))
+    if visible.any():
+        labels[visible] = np.flatnonzero(visible)[_components(points[visible], norms[visible], spread, size, threshold)]
+    lone = np.bincount(labels, minlength=len(points))[labels] == 1
+    apart = (lone & (copies > 1) & ((threshold >= 1) | ~visible))[node]
+    named = labels[node]
+    named[apart] = len(points) + np.arange(np.count_nonzero(apart))
+    return np.unique(named, return_inverse=True)[1].reshape(-1)
+
+
+def reach(sigma, threshold: float, log_norm: float | None = None) -> float:
+    r"""Upper bound, in pixels, of the distance at which two bumps can be connected.
+
+    By the formulas above a connected pair has
+    :math:`d^2 / 8 s^2 < -2 \ln t + \ln T(m_x) T(m_y) - \ln \|a\|^2`. Over all m, and with no border, T is
+    largest at a pixel (by Poisson summation), where it is at most :math:`1 + 2 p / (1 - p)`,
+    :math:`p = e^{-1 / 2 s^2}` (sum over pixels), and at most :math:`s \sqrt{2 \pi} (1 + 2 q / (1 - q))`,
+    :math:`q = e^{-2 \pi^2 s^2}` (sum over frequencies); borders only lessen it. A centre is at most 1/2 pixel
+    from a pixel in each axis, so :math:`\ln \|a\|^2 \ge -1/8 s_x^2 - 1/8 s_y^2`.
+    In the continuum the reach is :math:`4 s \sqrt{-\ln t}`.
+
+    Args:
+      sigma: spread in pixels, a scalar or (s_x, s_y).
+      threshold: overlap > 0.
+      log_norm: log of the least squared norm among the bumps; None stands for the bound of any centre
+        inside the image's outline, [-1/2, N - 1/2] in both axes. Centres outside it can be dimmer, and as the
+        overlap is relative to the dimmer bump, they reach farther.
+
+    Returns:
+      Pixels, >= 0 (0: nothing is connected).
+    """
+    _, spread = _check(np.zeros((1, 2)), sigma, 1, threshold)
+    if log_norm is None:
+        log_norm = -np.sum(1.0 / (8.0 * spread**2))
+    return float(_scaled_reach(spread, threshold, log_norm) * spread.max())
+
+
+def lattice(size: int, increment) -> Float[np.ndarray, "n 2"]:
+    """Centres arange(0, N, d_x) x arange(0, N, d_y), end point excluded, x slowest.
+
+    `datasets.lattice` in float64 and without JAX: equal coordinates stay equal bit by bit.
+
+    Args:
+      size: N in pixels.
+      increment: spacing in pixels, d or (d_x, d_y).
+    """
+    step = np.broadcast_to(np.asarray(increment, np.float64), (2,))
+    if not (np.all(np.isfinite(step)) and np.all(step > 0)):
+        raise UserError(f"increment {increment} must be positive: give the lattice spacing in pixels")
+    # The slack keeps 32 / 0.1 at 320 where the division errs upwards.
+    along = [d * np.arange(np.ceil(size / d - 1e-6)) for d in step]
+    return np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 2)
+
+
+def simulate(size: int, increment, sigmas, thresholds, fractions, repeats=5, seed=0, nested=False):
+    """Largest cluster of random subsets of the lattice [P2, Fig. 6c, 13; section D.2].
+
+    Within a repeat all sigmas and thresholds see the same points. A subset depends only on (seed, repeat)
+    and its number of points (and lattice), so further values on any axis change no other value.
+
+    Args:
+      size: N, the image's side in pixels.
+      increment: lattice spacing in pixels, d or (d_x, d_y); see `lattice`.
+      sigmas: spreads in pixels.
+      thresholds: overlaps > 0.
+      fractions: kept fractions lambda in (0, 1]; round(lambda n) points are kept, at least one.
+      repeats: draws per value; the papers take 5.
+      seed: integer >= 0.
+      nested: each larger fraction contains the smaller ones [P2, section D.2]; otherwise every fraction is
+        an independent draw [P2, section D.1].
+
+    Returns:
+      xarray.Dataset: `mass`[threshold, sigma, fraction, repeat], cluster mass over the points kept, in
+      (0, 1], and `kept`[fraction], the number of points.
+
+    Raises:
+      UserError: for an argument out of its range.
+    """
+    import xarray
+
+    points = lattice(size, increment)
+    sigmas, thresholds, fractions = (np.atleast_1d(np.asarray(v, np.float64)) for v in (sigmas, thresholds, fractions))
+    for fraction in fractions:
+        if not 0 < fraction <= 1:
+            raise UserError(f"fraction {fraction} is not in (0, 1]: give the kept part of the lattice")
+    if repeats < 1:
+        raise UserError(f"repeats {repeats} must be at least 1")
+    if seed < 0:
+        raise UserError(f"seed {seed} must be 0 or more")
+    kept = np.maximum(1, np.rint(fractions * len(points)).astype(np.int64))
+    mass = np.empty((len(thresholds), len(sigmas), len(fractions), repeats))
+    for repeat in range(repeats):
+        for f, count in enumerate(kept):
+            stream = [seed, repeat] if nested else [seed, repeat, int(count)]
+            subset = points[np.random.default_rng(stream).permutation(len(points))[:count]]
+            for t, threshold in enumerate(thresholds):
+                for s, sigma in enumerate(sigmas):
+                    mass[t, s, f, repeat] = largest_cluster(subset, sigma, size, threshold)
+    return xarray.Dataset(
+        {"mass": (("threshold", "sigma", "fraction", "repeat"), mass), "kept": ("fraction", kept)},
+        coords={
+            "threshold": thresholds,
+            "sigma": sigmas,
+            "fraction": fractions,
+            "repeat": np.arange(repeats),
+        },
+        attrs={
+            "size": int(size),
+            "increment": np.broadcast_to(np.asarray(increment, np.float64), (2,)).tolist(),
+            "seed": int(seed),
+            "nested": int(nested),
+            "points": len(points),
+        },
+    )
+
+
+def interval(dataset, level: float = 0.95):
+    """Mean over the repeats of `simulate` and its Student-t interval, cut to [0, 1] where masses lie.
+
+    Student's t, not a bootstrap, whose interval is too narrow for as few draws as five.
+
+    Args:
+      dataset: what `simulate` returned.
+      level: coverage in (0, 1).
+
+    Returns:
+      xarray.Dataset with `mean`, `low`, `high`[threshold, sigma, fraction]; low and high are NaN
+      for one repeat.
+    """
+    import xarray
+
+    mass = dataset["mass"]
+    repeats, mean = mass.sizes["repeat"], mass.mean("repeat")
+    if repeats > 1:
+        half = float(stdtrit(repeats - 1, 0.5 + 0.5 * level)) * mass.std("repeat", ddof=1) / np.sqrt(repeats)
+    else:
+        half = xarray.full_like(mean, np.nan)
+    return xarray.Dataset(
+        {"mean": mean, "low": (mean - half).clip(min=0.0), "high": (mean + half).clip(max=1.0)},
+        attrs={**dataset.attrs, "level": level, "repeats": repeats},
+    )
+
+
+def _check(centers, sigma, size, threshold) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " 2"]]:
+    """Centres and (s_x, s_y) in float64; `UserError` for anything out of range."""
+    centers = np.asarray(centers, np.float64)
+    if centers.ndim != 2 or centers.shape[1] != 2 or len(centers) == 0:
+        raise UserError(f"centers of shape {centers.shape} must be [n, 2] as (x, y), with n >= 1")
+    if not np.all(np.isfinite(centers)):
+        raise UserError(f"{np.sum(~np.isfinite(centers))} coordinates of centers are not finite: leave them out")
+    spread = np.asarray(sigma, np.float64)
+    if spread.shape not in ((), (2,)) or not np.all((spread >= SMALLEST_SIGMA) & np.isfinite(spread)):
+        raise UserError(f"sigma {sigma} must be one number or (s_x, s_y), at least {SMALLEST_SIGMA} pixels")
+    if size < 1:
+        raise UserError(f"size {size} must be at least 1 pixel")
+    if not (np.isfinite(threshold) and threshold > 0):
+        raise UserError(f"threshold {threshold} must be a positive overlap, such as 0.005")
+    return centers, np.broadcast_to(spread, (2,))
+
+
+def _log_mass(middles: Float[np.ndarray, " n"], spread, size: int) -> Float[np.ndarray, " n"]:
+    """ln T(m) of the module's head, finite however far m is from the pixels."""
+    # On lattices the values repeat many times over.
+    values, back = np.unique(middles, return_inverse=True)
+    nearest = values - np.clip(np.rint(values), 0, size - 1)
+    total = np.zeros_like(values)
+    for pixel in range(size):  # not a [n, N] array: memory
+        total += np.exp((np.square(nearest) - np.square(pixel - values)) / (2.0 * spread**2))
+    return (np.log(total) - np.square(nearest) / (2.0 * spread**2))[back.reshape(-1)]
+
+
+def _scaled_reach(spread, threshold: float, log_norm) -> Float[np.ndarray, " *n"]:
+    """`reach` in units of sigma per axis, for given squared norms of the dimmer bump."""
+    sharp, wide = 0.5 / spread**2, 2.0 * (np.pi * spread) ** 2
+    most = np.minimum(
+        1.0 + 2.0 * np.exp(-sharp) / -np.expm1(-sharp),
+        spread * np.sqrt(2.0 * np.pi) * (1.0 + 2.0 * np.exp(-wide) / -np.expm1(-wide)),
+    )
+    squared = 8.0 * (np.sum(np.log(most)) - np.asarray(log_norm) - 2.0 * np.log(threshold))
+    return np.asarray(np.sqrt(np.maximum(squared, 0.0)) * (1.0 + 1e-9))  # the last factor covers rounding
+
+
+def _components(points, norms, spread, size: int, threshold: float) -> Int[np.ndarray, " n"]:
+    """Component numbers, 0 to components - 1, of distinct, visible points.
+
+    Within reach of each other there can be thousands of times more pairs than points. Nearly all join what
+    nearer pairs have joined already, so pairs are tried at growing distance, and only those between
+    different components: after the nearest neighbours come all pairs within a radius, which grows up to the
+    reach. Each step is exact for the pairs within its radius; the last one makes the whole exact.
+    """
+    scaled = points / spread
+    reaches = _scaled_reach(spread, threshold, norms)
+    limit = float(reaches.max())
+
+    def connected(first, second) -> Bool[np.ndarray, " pairs"]:
+        squared = np.sum(np.square(scaled[first] - scaled[second]), axis=1)
+        # A few dim bumps may set the limit: most pairs are out of their own reach, which costs less to see.
+        result = squared <= np.square(np.maximum(reaches[first], reaches[second]))
+        first, second = first[result], second[result]
+        shared = -squared[result] / 8.0
+        for axis in range(2):
+            shared += _log_mass(0.5 * (points[first, axis] + points[second, axis]), spread[axis], size)
+        result[result] = shared - np.minimum(norms[first], norms[second]) > 2.0 * np.log(threshold)
+        return result
+
+    count = min(NEIGHBOURS + 1, len(points))
+    distance, neighbour = cKDTree(scaled).query(scaled, k=np.arange(1, count + 1), distance_upper_bound=limit)
+    first, second = np.repeat(np.arange(len(points)), count), neighbour.reshape(-1)
+    labels = _join(np.arange(len(points)), first[second < len(points)], second[second < len(points)], connected)
+    # Fewer neighbours than asked for: all within reach have been tried.
+    unfinished = np.flatnonzero(np.isfinite(distance[:, -1])) if count < len(points) else np.arange(0)
+    if len(unfinished) == 0:
+        return labels
+
+    radius = float(np.median(distance[unfinished, -1]))
+    while radius < limit and labels.max() > 0:
+        radius = min(GROWTH * radius, limit)
+        labels = _join_within(radius, scaled, labels, unfinished, connected)
+    return labels
+
+
+def _join(labels, first, second, connected) -> Int[np.ndarray, " n"]:
+    """Labels after the given pairs of points have been tried."""
+    new = labels[first] != labels[second]
+    first, second = first[new], second[new]
+    if len(first) == 0:
+        return labels
+    new = connected(first, second)
+    nodes = labels.max() + 1
+    ends = labels[first[new]], labels[second[new]]
+    graph = coo_matrix((np.ones(len(ends[0]), np.int32), ends), shape=(nodes, nodes))
+    return connected_components(graph, directed=False)[1].astype(np.int64)[labels]
+
+
+def _join_within(radius: float, scaled, labels, unfinished, connected) -> Int[np.ndarray, " n"]:
+    """Labels after all pairs of unfinished points within a radius have been tried, or are joined already."""
+    near = unfinished[_near_others(radius, scaled[unfinished], labels[unfinished])]
+    if len(near) == 0:
+        return labels
+    # Of two components one is not the root's: pairs are sought from the points outside it only. It must
+    # remain the same component while labels change, hence a point and not a label.
+    root = near[np.argmax(np.bincount(labels[near])[labels[near]])]
+    sources, tree = near[labels[near] != labels[root]], cKDTree(scaled[near])
+    pairs = np.cumsum(tree.query_ball_point(scaled[sources], radius, return_length=True))
+    for part in np.split(sources, np.searchsorted(pairs, np.arange(CHUNK, pairs[-1], CHUNK))):
+        part = part[labels[part] != labels[root]]
+        if len(part):
+            found = cKDTree(scaled[part]).sparse_distance_matrix(tree, radius, output_type="ndarray")
+            labels = _join(labels, part[found["i"]], near[found["j"]], connected)
+    return labels
+
+
+def _near_others(radius: float, scaled, labels) -> Bool[np.ndarray, " n"]:
+    """False only for points that certainly have no point of another component within a radius.
+
+    Coarse, by the least and the greatest label in the square of cells around each point: the inside of a
+    large component costs nothing then, however many pairs it holds.
+    """
+    origin, extent = scaled.min(axis=0), np.ptp(scaled, axis=0).max()
+    side = max(0.5 * radius, extent / (4.0 * np.sqrt(len(scaled))))
+    cell = tuple(np.floor((scaled - origin) / side).astype(np.int64).T)
+    least = np.full([c.max() + 1 for c in cell], labels.max() + 1)
+    most = np.full_like(least, -1)
+    np.minimum.at(least, cell, labels)
+    np.maximum.at(most, cell, labels)
+    width = 2 * int(np.ceil(radius / side)) + 1
+    return (minimum_filter(least, width, mode="nearest") != maximum_filter(most, width, mode="nearest"))[cell]

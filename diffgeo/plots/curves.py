@@ -1,0 +1,177 @@
+"""Curves over training steps: metrics by axis value, and the ways in which samples fail."""
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from diffgeo.plots import style
+from diffgeo.plots.reading import Table, read_table, seed_mean, settings_text
+
+MAX_COLUMNS = 4  # panels side by side
+
+# Name of the variable -> (words, colour, line style); told apart by either alone.
+MODES = {
+    "correct": ("correct", style.OKABE_ITO["green"], "-"),
+    "no_bump": ("no bump", style.OKABE_ITO["blue"], (0, (5, 1.6))),
+    "wrong_place": ("wrong place", style.OKABE_ITO["orange"], (0, (5, 1.4, 1, 1.4))),
+    "several_bumps": ("several bumps", style.OKABE_ITO["purple"], (0, (1.2, 1.2))),
+}
+
+
+@style.styled
+def learning_curves(results: xr.Dataset, metrics=("accuracy",), axis: str | None = "increment") -> Figure:
+    """Metrics over training steps: a panel per metric, a thin line per member, a thick line per mean.
+
+    [2402.03305, Fig. 5]. Colour tells the axis value: dark to light for numbers, distinct hues for names.
+    The mean is over all seeds that have begun and ends where one of them has no value yet.
+
+    Args:
+      results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
+      metrics: one name or several, of variables with one number per member and step.
+      axis: the axis told by colour; None for a single setting.
+
+    Raises:
+      UserError: for an unknown metric or axis, for dims left over, and if nothing is evaluated yet.
+    """
+    metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+    tables = [read_table(results, metric, axis) for metric in metrics]
+    columns = min(3, max(1, len(tables)))
+    rows = -(-len(tables) // columns)
+    figure = style.new_figure(min(style.WIDTH, 2.2 + 4.0 * columns), 0.5 + 3.1 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for spare in axes[len(tables) :]:
+        spare.remove()
+    for ax, metric, table in zip(axes, metrics, tables, strict=False):
+        draw_curves(ax, table, metric)
+    # Right of the panels: inside one of them it would cover curves.
+    handles, title = curve_legend(tables[0], axis)
+    figure.legend(handles=handles, title=title, loc="outside right upper", alignment="left")
+    settings = settings_text(results, without=(axis, "seed"))
+    if settings:
+        figure.suptitle(settings)
+    return figure
+
+
+@style.styled
+def failure_modes(results: xr.Dataset, axis: str | None = None) -> Figure:
+    """How the samples fail over training: fractions correct, no bump, wrong place, several bumps.
+
+    [2402.03305, section 3]. A thin line per seed, a thick one for their mean; one panel per value of `axis`.
+
+    Args:
+      results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
+      axis: a panel per value of this axis; None for a single setting.
+
+    Raises:
+      UserError: for an unknown axis, dims left over, a missing fraction, and if nothing is evaluated yet.
+    """
+    tables = {name: read_table(results, name, axis) for name in MODES}
+    values = tables["correct"].axis_values
+    columns = min(MAX_COLUMNS, len(values))
+    rows = -(-len(values) // columns)
+    width = 6.0 if len(values) == 1 else min(style.WIDTH, 1.0 + 2.8 * columns)
+    height = 3.8 if len(values) == 1 else 0.9 + 2.2 * rows
+    figure = style.new_figure(width, height)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for place, ax in enumerate(axes.ravel()):
+        if place >= len(values):
+            ax.remove()
+            continue
+        draw_failure_modes(ax, tables, place, ticks=4 if columns < 3 else 3)
+        if place + columns < len(values):
+            ax.set_xlabel("")
+        else:
+            ax.tick_params(labelbottom=True)  # sharex hides these where a removed panel was below
+        if place % columns:
+            ax.set_ylabel("")
+        if axis is not None:
+            ax.set_title(style.setting_text(axis, values[place]))
+    figure.legend(handles=mode_legend(tables["correct"]), loc="outside lower center", ncols=3 if width < 7 else 6)
+    settings = settings_text(results, without=(axis, "seed"))
+    if settings:
+        figure.suptitle(settings)
+    return figure
+
+
+def draw_curves(ax: Axes, table: Table, metric: str, ticks: int = 4) -> None:
+    """All members (thin) and means over seeds (thick) of one metric, coloured by axis value."""
+    colours = style.value_colours(table.axis_values)
+    for members, colour in zip(table.values, colours, strict=True):
+        _draw_seeds(ax, table.steps, members, colour, "-")
+    for members, colour in zip(table.values, colours, strict=True):  # means on top of all members
+        _draw_mean(ax, table.steps, members, colour, "-")
+    style.set_step_axis(ax, ticks)
+    ax.set_ylabel(style.axis_label(metric))
+    low, high = np.nanmin(table.values), np.nanmax(table.values)
+    if metric == "loss" and low > 0:
+        style.set_log_axis(ax)
+    elif low >= 0 and high <= 1:
+        ax.set_ylim(-0.02, 1.03)
+
+
+def draw_failure_modes(ax: Axes, tables: dict[str, Table], place: int = 0, ticks: int = 4) -> None:
+    """The four fractions at one axis value (index `place`), each seed thin and the mean thick."""
+    for name, (_, colour, line) in MODES.items():
+        _draw_seeds(ax, tables[name].steps, tables[name].values[place], colour, line)
+    for name, (_, colour, line) in MODES.items():
+        _draw_mean(ax, tables[name].steps, tables[name].values[place], colour, line)
+    style.set_step_axis(ax, ticks)
+    ax.set_ylabel("fraction of samples")
+    ax.set_ylim(-0.02, 1.03)
+
+
+def curve_legend(table: Table, axis: str | None) -> tuple[list[Line2D], str | None]:
+    """Handles and title: a line per axis value (none without an axis), then what thin and thick mean."""
+    handles = []
+    if axis is not None:
+        for value, colour in zip(table.axis_values, style.value_colours(table.axis_values), strict=True):
+            handles.append(Line2D([], [], color=colour, linewidth=2.2, label=style.value_text(value)))
+    colour = style.value_colours([None])[0] if axis is None else "#555555"
+    return handles + _width_legend(table, colour), None if axis is None else style.axis_label(axis)
+
+
+def mode_legend(table: Table) -> list[Line2D]:
+    """Handles: the four modes, then what thin and thick mean."""
+    handles = [Line2D([], [], color=c, linestyle=line, linewidth=2.2, label=words) for words, c, line in MODES.values()]
+    return handles + _width_legend(table, "#555555")
+
+
+def _width_legend(table: Table, colour) -> list[Line2D]:
+    number = len(table.seeds)
+    return [
+        Line2D(
+            [],
+            [],
+            color=colour,
+            linewidth=2.2,
+            label="one seed" if number == 1 else f"mean of {number} seeds",
+        ),
+        *([] if number == 1 else [Line2D([], [], color=colour, linewidth=0.8, alpha=0.6, label="each seed")]),
+    ]
+
+
+def _draw_seeds(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], colour, line) -> None:
+    for one in members:
+        ax.plot(
+            steps,
+            one,
+            color=colour,
+            linestyle=line,
+            linewidth=0.8,
+            alpha=0.55,
+            marker=_marker(one),
+            markersize=3,
+        )
+
+
+def _draw_mean(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], colour, line) -> None:
+    mean = seed_mean(members)
+    ax.plot(steps, mean, color=colour, linestyle=line, linewidth=2.2, marker=_marker(mean), markersize=5)
+
+
+def _marker(values: np.ndarray) -> str:
+    """A dot where a single value would make no visible line."""
+    return "o" if np.isfinite(values).sum() == 1 else ""

@@ -1,0 +1,115 @@
+"""Heat maps of a metric over one axis of the grid and the training steps."""
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.patches import Patch
+
+from diffgeo.plots import style
+from diffgeo.plots.reading import best_seeds, read_table, settings_text
+
+MAX_COLUMNS = 4  # panels side by side; more would make the step labels collide
+STEP_LABELS = 3  # labelled cells of a panel, at most
+
+
+@style.styled
+def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "increment") -> Figure:
+    """Metric over an axis (upwards) and training steps: one panel per seed, and one of the best seeds.
+
+    Each panel is a heat map with one row of cells per axis value, however unevenly those are spaced, and one
+    column per evaluation. The last panel shows for each axis value the seed that is best at the last
+    evaluated step, as the papers do [2402.03305, Fig. 4 and B.6]; on its right stands which seed that was.
+    The panels of single seeds are there because that selection hides the variance. All panels share one
+    colour scale: 0 to 1, or the metric's own range for the loss and for what leaves 0 to 1.
+    Hatched cells are not evaluated yet.
+
+    Args:
+      results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
+      metric: a variable with one number per member and step.
+      axis: the axis drawn upwards.
+
+    Raises:
+      UserError: for an unknown metric or axis, for dims left over, and if nothing is evaluated yet.
+    """
+    table = read_table(results, metric, axis)
+    choice = best_seeds(metric, table.values)
+    best = np.stack(
+        [np.full(len(table.steps), np.nan) if c is None else v[c] for v, c in zip(table.values, choice, strict=True)]
+    )
+    panels = [*np.moveaxis(table.values, 1, 0), best]
+    columns = min(MAX_COLUMNS, len(panels))
+    rows = -(-len(panels) // columns)
+    height = 1.5 + rows * (0.85 + 0.2 * max(6, min(len(table.axis_values), 20)))
+    figure = style.new_figure(min(style.WIDTH, 2.4 + 2.3 * columns), height)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for spare in axes[len(panels) :]:
+        spare.remove()
+    axes = axes[: len(panels)]
+
+    limits = _limits(metric, table.values)
+    for place, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
+        picture = draw_cells(ax, panel, table.axis_values, table.steps, limits)
+        ax.set_xlabel(style.axis_label("step"))
+        if place % columns == 0:
+            ax.set_ylabel(style.axis_label(axis))
+        else:
+            ax.tick_params(labelleft=False)
+    for ax, seed in zip(axes, table.seeds, strict=False):
+        ax.set_title("one model" if seed is None else f"seed {style.value_text(seed)}")
+    _mark_best(axes[-1], table.seeds, choice)
+
+    figure.colorbar(picture, ax=list(axes), label=style.axis_label(metric), fraction=0.05, pad=0.02, aspect=28)
+    style.set_ticks(figure.axes[-1])
+    figure.axes[-1].spines["outline"].set_visible(False)
+    if np.isnan(table.values).any():
+        missing = Patch(facecolor="#EFEFEF", edgecolor="#B8B8B8", hatch="////", linewidth=0.6, label="not evaluated")
+        figure.legend(handles=[missing], loc="outside lower right")
+    settings = settings_text(results, without=(axis, "seed"))
+    figure.suptitle(f"{style.axis_label(metric)} during training{', ' + settings if settings else ''}")
+    return figure
+
+
+def draw_cells(
+    ax: Axes, values: Float[np.ndarray, "A T"], axis_values: list, steps: Int[np.ndarray, " T"], limits: tuple
+) -> AxesImage:
+    """One heat map of cells: rows are axis values from the bottom up, columns are steps; NaN is hatched."""
+    ax.patch.set(facecolor="#EFEFEF", edgecolor="#B8B8B8", hatch="////", linewidth=0.0)
+    colours = mpl.colormaps[style.SEQUENTIAL].with_extremes(bad=(0, 0, 0, 0))
+    picture = ax.imshow(
+        np.ma.masked_invalid(values),
+        cmap=colours,
+        vmin=limits[0],
+        vmax=limits[1],
+        origin="lower",
+        aspect="auto",
+        interpolation="nearest",
+    )
+    ax.set_yticks(range(len(axis_values)), [style.value_text(value) for value in axis_values])
+    # Whole multiples of one stride, so that equal steps between labels are seen as such.
+    stride = max(1, -(-(len(steps) - 1) // (STEP_LABELS - 1)))
+    shown = range(0, len(steps), stride)
+    ax.set_xticks(shown, [style.thousands(steps[place]) for place in shown])
+    style.set_ticks(ax)
+    ax.spines[:].set_visible(False)
+    return picture
+
+
+def _mark_best(ax: Axes, seeds: list, choice: list) -> None:
+    """Title, frame and, right of each row, the seed chosen."""
+    ax.set_title("best seed at the last step\n(the papers' selection)", fontweight="bold")
+    ax.spines[:].set(visible=True, color=style.TEXT_COLOUR, linewidth=1.6)
+    right = ax.secondary_yaxis("right")
+    names = ["" if c is None or seeds[c] is None else style.value_text(seeds[c]) for c in choice]
+    right.set_yticks(range(len(choice)), names)
+    right.set_ylabel("seed shown")
+    right.tick_params(labelsize=8, length=0, labelcolor=style.TEXT_COLOUR)
+    right.spines[:].set_visible(False)
+
+
+def _limits(metric: str, values: np.ndarray) -> tuple[float, float]:
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    return (0.0, 1.0) if metric != "loss" and low >= 0.0 and high <= 1.0 else (low, high)

@@ -1,0 +1,187 @@
+"""What pictures need from a results Dataset: one metric as a plain array, one member, which steps exist.
+
+A results Dataset has the grid's axes as dims (any names, usually `seed` among them) and the dims of
+`OTHER_DIMS`; NaN means "not evaluated yet".
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Bool, Float, Int
+
+from diffgeo.errors import UserError
+from diffgeo.plots.style import setting_text, value_text
+
+OTHER_DIMS = ("step", "sample", "coordinate", "kept", "row", "column", "region")
+"""Dims of results that are not axes of the grid."""
+
+SMALLER_IS_BETTER = ("loss", "no_bump", "wrong_place", "several_bumps")
+
+
+class Table(NamedTuple):
+    """One metric of all members. A axis values, S seeds, T steps; not finite in the results = NaN here."""
+
+    values: Float[np.ndarray, "A S T"]
+    axis_values: list  # A of them; [None] if no axis was asked for
+    seeds: list  # S of them; [None] if the results have no seeds
+    steps: Int[np.ndarray, " T"]
+
+
+def metrics_of(results: xr.Dataset) -> list[str]:
+    """Names of the variables that hold one number per member and step."""
+    not_a_metric = set(OTHER_DIMS) - {"step", "region"}
+    return [
+        str(name)
+        for name, variable in results.data_vars.items()
+        if "step" in variable.dims and not not_a_metric & set(variable.dims) and variable.dtype.kind in "fiu"
+    ]
+
+
+def read_table(results: xr.Dataset, metric: str, axis: str | None) -> Table:
+    """One metric as an array over `axis`, seeds and steps.
+
+    Dims of length 1 are dropped; of a `region` dim, the region "all" is read.
+
+    Raises:
+      UserError: the metric or the axis does not exist, other dims are left, or nothing is evaluated yet.
+    """
+    array = _metric(results, metric)
+    if axis == "seed":
+        raise UserError('axis="seed" cannot be used, since seeds are drawn in every picture: give another axis or None')
+    array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and dim not in (axis, "seed", "step")])
+    if axis is not None and axis not in array.dims:
+        choices = [repr(str(dim)) for dim in array.dims if dim not in (*OTHER_DIMS, "seed")] or ["None"]
+        raise UserError(f"{metric!r} has no axis {axis!r}: give axis={' or '.join(choices)}")
+    _refuse_dims(array, [dim for dim in array.dims if dim not in (axis, "seed", "step")])
+    axis_values = [None] if axis is None else _values(array, axis)
+    seeds = _values(array, "seed") if "seed" in array.dims else [None]
+    if "seed" not in array.dims and "seed" in array.coords:
+        seeds = [array.coords["seed"].values[()]]
+    order = [dim for dim in (axis, "seed", "step") if dim in array.dims]
+    steps = np.asarray(results["step"].values, np.int64).reshape(-1)
+    values = np.asarray(array.transpose(*order).values, np.float64)
+    values = values.reshape(len(axis_values), len(seeds), len(steps))
+    values = np.where(np.isfinite(values), values, np.nan)
+    if np.isnan(values).all():
+        raise UserError(f"no value of {metric!r} has been evaluated yet: wait for the run's first evaluation")
+    return Table(values, axis_values, seeds, steps)
+
+
+def seed_mean(values: Float[np.ndarray, "S T"]) -> Float[np.ndarray, " T"]:
+    """Mean over the seeds that have any value; NaN at steps where one of those has none.
+
+    A mean over fewer seeds from some step on would jump there and look like learning.
+    """
+    begun = np.isfinite(values).any(axis=1)
+    return values[begun].mean(axis=0) if begun.any() else np.full(values.shape[1], np.nan)
+
+
+def best_seeds(metric: str, values: Float[np.ndarray, "A S T"]) -> list[int | None]:
+    """Per axis value, the index of the best seed at the last step that any seed of it has; None without one.
+
+    Best is highest, but lowest for `SMALLER_IS_BETTER`. The papers train three seeds and show the best at
+    the end [2402.03305, B.6]. The first wins a tie.
+    """
+    values = -values if metric in SMALLER_IS_BETTER else values
+    best = []
+    for one in values:
+        evaluated = np.flatnonzero(np.isfinite(one).any(axis=0))
+        best.append(int(np.nanargmax(one[:, evaluated[-1]])) if evaluated.size else None)
+    return best
+
+
+def select(results: xr.Dataset, selection: dict) -> xr.Dataset:
+    """The results at the given axis values (numbers are matched to 5 digits), axes of length 1 dropped.
+
+    Raises:
+      UserError: for an axis or a value that does not exist.
+    """
+    for name, value in selection.items():
+        axes = [str(dim) for dim in results.dims if dim not in OTHER_DIMS]
+        if name not in axes:
+            raise UserError(
+                f"there is no axis {name!r} to select {value!r} on: the axes are {', '.join(axes) or 'none'}"
+            )
+        known = _values(results, name)
+        places = [place for place, other in enumerate(known) if _same(value, other)]
+        if not places:
+            raise UserError(
+                f"{name} = {value!r} is not in the results: choose one of {', '.join(map(value_text, known))}"
+            )
+        results = results.isel({name: places[0]})
+    return results.squeeze([dim for dim in results.dims if results.sizes[dim] == 1 and dim not in OTHER_DIMS])
+
+
+def read_member(results: xr.Dataset, selection: dict) -> xr.Dataset:
+    """The results of one single member.
+
+    Raises:
+      UserError: as `select`, if more than one member is left, or if no samples are in the results.
+    """
+    for needed in ("samples", "label"):
+        if needed not in results:
+            raise UserError(f"there is no {needed!r} in these results, only {', '.join(map(str, results.data_vars))}")
+    member = select(results, selection)
+    _refuse_dims(member, [dim for dim in member["samples"].dims if dim not in OTHER_DIMS])
+    return member
+
+
+def evaluated_steps(member: xr.Dataset) -> Bool[np.ndarray, " T"]:
+    """At which steps a member's accuracy has been evaluated.
+
+    Raises:
+      UserError: if at none.
+    """
+    return np.isfinite(read_table(member, "accuracy", None).values[0, 0])
+
+
+def settings_text(results: xr.Dataset, without: tuple = ()) -> str:
+    """What all of the results have in common, in words: the axes that were selected or have length 1."""
+    parts = []
+    for name, coordinate in results.coords.items():
+        if coordinate.size == 1 and name not in (*OTHER_DIMS, *without):
+            parts.append(setting_text(str(name), coordinate.values.reshape(-1)[0]))
+    return ", ".join(parts)
+
+
+def _metric(results: xr.Dataset, metric: str) -> xr.DataArray:
+    available = metrics_of(results)
+    if metric not in available:
+        raise UserError(
+            f"there is no metric {metric!r} in these results: choose one of {', '.join(available) or 'none'}"
+        )
+    array = results[metric]
+    if "region" in array.dims:
+        names = _values(array, "region")
+        if "all" not in names:
+            raise UserError(
+                f'{metric!r} has no region "all", only {", ".join(map(str, names))}: use results.sel(region=...)'
+            )
+        array = array.isel(region=names.index("all"))
+    return array
+
+
+def _refuse_dims(data, left: list) -> None:
+    """Raise UserError if dims are left that no picture shows."""
+    if not left:
+        return
+    examples = ", ".join(f"{dim}={_quoted(_values(data, dim)[0])}" for dim in left)
+    raise UserError(
+        f"one value of {' and of '.join(map(str, left))} must be selected first: use results.sel({examples})"
+    )
+
+
+def _values(data, dim) -> list:
+    """The coordinate values of a dim as numpy scalars; its indices if it has none."""
+    return list(data[dim].values) if dim in data.coords else list(range(data.sizes[dim]))
+
+
+def _quoted(value) -> str:
+    return repr(str(value)) if isinstance(value, str) else value_text(value)
+
+
+def _same(value, other) -> bool:
+    if isinstance(value, str) or isinstance(other, str):
+        return str(value) == str(other)
+    return bool(np.isclose(value, other, rtol=1e-5, atol=0.0))  # 0.1 finds the float32 nearest to it

@@ -1,0 +1,216 @@
+"""Generated images with their true centres, alone and beside the learning curves."""
+
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from diffgeo.errors import UserError
+from diffgeo.plots import style
+from diffgeo.plots.curves import MODES, curve_legend, draw_curves, draw_failure_modes, mode_legend
+from diffgeo.plots.reading import (
+    evaluated_steps,
+    read_member,
+    read_table,
+    select,
+    settings_text,
+)
+
+SIDE = 5  # images in a row and in a column of a block
+RED = "#E8112D"
+
+
+@style.styled
+def sample_grid(results: xr.Dataset, step: int | np.integer, **selection) -> Figure:
+    """Up to 5 x 5 generated images of one member at one step, each with its true centre as a red dot.
+
+    [2402.03305, Fig. 3, top]. Centres are pixels of the image; a centre outside the image has no dot.
+
+    Args:
+      results: a results Dataset.
+      step: one of its evaluated steps.
+      **selection: axis values that single out one member, as in `increment=0.1, seed=0`.
+
+    Raises:
+      UserError: for an unknown axis, value or step, one not evaluated yet, or a selection of several members.
+    """
+    member = read_member(results, selection)
+    _check_steps(member, [step])
+    figure = style.new_figure(4.4, 4.9)
+    _draw_step(figure.subplots(), member, int(step))
+    _set_title(figure, member)
+    return figure
+
+
+@style.styled
+def sample_phases(results: xr.Dataset, steps=None, **selection) -> Figure:
+    """Blocks of 5 x 5 generated images of one member, side by side, at an early, a middle and a late step.
+
+    [2402.03305, Fig. 3, top: phases A, B, C].
+
+    Args:
+      results: a results Dataset.
+      steps: the steps to show; by default the first evaluated after step 0, the one whose accuracy is nearest
+        to half of the last, and the last evaluated (fewer blocks if fewer are evaluated).
+      **selection: axis values that single out one member, as in `increment=0.1, seed=0`.
+
+    Raises:
+      UserError: as `sample_grid`.
+    """
+    member = read_member(results, selection)
+    steps = phase_steps(member) if steps is None else [int(step) for step in steps]
+    _check_steps(member, steps)
+    figure = style.new_figure(0.3 + 3.2 * len(steps), 3.9)
+    for ax, step in zip(figure.subplots(1, len(steps), squeeze=False)[0], steps, strict=True):
+        _draw_step(ax, member, step)
+    _set_title(figure, member)
+    return figure
+
+
+@style.styled
+def overview(results: xr.Dataset, axis: str | None = "increment") -> Figure:
+    """The whole experiment in one picture.
+
+    Top: `sample_phases` of the best member, the one of highest accuracy at its last evaluated step.
+    Bottom left: accuracy of all members by axis value. Bottom right: failure modes of that member's setting,
+    all seeds.
+
+    Args:
+      results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
+      axis: the axis told by colour; None for a single setting.
+
+    Raises:
+      UserError: as `learning_curves`, `failure_modes` and `sample_phases`.
+    """
+    accuracy = read_table(results, "accuracy", axis)
+    at_axis, at_seed = best_member(accuracy.values)
+    setting = {} if axis is None else {axis: accuracy.axis_values[at_axis]}
+    one_setting = select(results, setting)
+    modes = {name: read_table(one_setting, name, None) for name in MODES}
+    seeded = "seed" in one_setting.dims
+    member = read_member(one_setting, {"seed": accuracy.seeds[at_seed]} if seeded else {})
+
+    steps = phase_steps(member)
+    figure = style.new_figure(style.WIDTH, 7.4)
+    top, bottom = figure.subfigures(2, 1, height_ratios=(3.9, 3.5))
+    for ax, step in zip(top.subplots(1, len(steps), squeeze=False)[0], steps, strict=True):
+        _draw_step(ax, member, step)
+    number = accuracy.values.shape[0] * accuracy.values.shape[1]
+    which = f"the best of {number} models" if number > 1 else "the model"
+    _set_title(top, member, f"Samples of {which}")
+
+    left, right = bottom.subplots(1, 2)
+    draw_curves(left, accuracy, "accuracy", ticks=3)
+    left.set_title("accuracy of every model")
+    handles, title = curve_legend(accuracy, axis)
+    _legend_beside(left, handles, title)
+    draw_failure_modes(right, modes, ticks=3)
+    words = settings_text(one_setting, without=("seed",))
+    right.set_title(f"samples at {words}" if words else "samples")
+    _legend_beside(right, mode_legend(modes["correct"]), None)
+    return figure
+
+
+def draw_samples(ax: Axes, images, centers: Float[np.ndarray, "n 2"]) -> None:
+    """Up to 5 x 5 grey images in one axes, in reading order, each with a red dot at its centre.
+
+    Args:
+      ax: an axes of its own; its ticks and frame are taken away.
+      images: [n, N, N], 0 black to 255 white, rows from the top.
+      centers: (x, y) in pixels; those outside the image are not drawn.
+    """
+    images, centers = np.asarray(images)[: SIDE**2], np.asarray(centers)[: SIDE**2]
+    number, rows, columns = images.shape
+    side = min(SIDE, int(np.ceil(np.sqrt(number))))
+    pitch = np.array([columns, rows]) * 1.08  # a gap of 8 % between images
+    dots = []
+    for place, (image, center) in enumerate(zip(images, centers, strict=True)):
+        corner = pitch * (place % side, place // side)  # (x, y) of the image's pixel (0, 0)
+        extent = (corner[0] - 0.5, corner[0] + columns - 0.5, corner[1] + rows - 0.5, corner[1] - 0.5)
+        ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
+        frame = Rectangle(corner - 0.5, columns, rows, fill=False, edgecolor="#BDBDBD", linewidth=0.7)
+        ax.add_patch(frame)
+        if np.all(center >= -0.5) and np.all(center < np.array([columns, rows]) - 0.5):
+            dots.append(corner + center)
+    dots = np.array(dots).reshape(-1, 2)
+    # The white rim keeps the dot visible on a black bump.
+    ax.scatter(dots[:, 0], dots[:, 1], s=12, color=RED, edgecolors="white", linewidths=0.5, zorder=3)
+    # Wider margins than the gaps, so that blocks side by side stay apart.
+    last = pitch * (side, -(-number // side)) - 0.08 * np.array([columns, rows]) - 0.5
+    ax.set_xlim(-0.5 - 0.14 * columns, last[0] + 0.14 * columns)
+    ax.set_ylim(last[1] + 0.03 * rows, -0.5 - 0.03 * rows)
+    ax.set_aspect("equal")
+    ax.set_axis_off()
+
+
+def phase_steps(member: xr.Dataset) -> list[int]:
+    """Early, middle and late step of one member, ascending; fewer if fewer are evaluated.
+
+    Early is the first evaluated after step 0, late the last, middle the one between them whose accuracy is
+    nearest to half of the last one's.
+    """
+    steps = np.asarray(member["step"].values).reshape(-1)
+    accuracy = read_table(member, "accuracy", None).values[0, 0]
+    places = np.flatnonzero(np.isfinite(accuracy))
+    if (steps[places] > 0).any():
+        places = places[steps[places] > 0]
+    chosen = [places[0], places[-1]]
+    between = places[1:-1]
+    if between.size:
+        chosen.append(between[np.argmin(np.abs(accuracy[between] - 0.5 * accuracy[places[-1]]))])
+    return sorted({int(steps[place]) for place in chosen})
+
+
+def best_member(values: Float[np.ndarray, "A S T"]) -> tuple[int, int]:
+    """(axis index, seed index) of the member with the highest value at its own last evaluated step."""
+    last = np.full(values.shape[:2], -np.inf)
+    for place in np.ndindex(*last.shape):
+        finite = values[place][np.isfinite(values[place])]
+        if finite.size:
+            last[place] = finite[-1]
+    at_axis, at_seed = np.unravel_index(np.argmax(last), last.shape)
+    return int(at_axis), int(at_seed)
+
+
+def _draw_step(ax: Axes, member: xr.Dataset, step: int) -> None:
+    """The samples of one member at one step, titled with the step and the accuracy."""
+    place = int(np.flatnonzero(np.asarray(member["step"].values).reshape(-1) == step)[0])
+    images = member["samples"].isel(step=place).transpose("kept", "row", "column").values
+    centers = member["label"].transpose("sample", "coordinate").values[: len(images)]
+    draw_samples(ax, images, np.asarray(centers, np.float64))
+    accuracy = read_table(member, "accuracy", None).values[0, 0, place]
+    ax.set_title(f"step {style.thousands(step)}, accuracy {accuracy:.2f}")
+
+
+def _check_steps(member: xr.Dataset, steps: list) -> None:
+    known = np.asarray(member["step"].values).reshape(-1)
+    done = known[evaluated_steps(member)]
+    for step in steps:
+        if step not in done:
+            few = [style.thousands(one) for one in done]
+            few = few if len(few) <= 12 else [*few[:5], "...", *few[-3:]]
+            reason = "has not been evaluated yet" if step in known else "is not a step of the results"
+            raise UserError(f"step {step} {reason}: choose one of {' '.join(few)}")
+
+
+def _set_title(figure, member: xr.Dataset, opening: str = "Samples") -> None:
+    settings = settings_text(member)
+    legend = "red: the centre asked for"
+    figure.suptitle(f"{opening}{' at ' if settings else ''}{settings} ({legend})")
+
+
+def _legend_beside(ax: Axes, handles: list, title: str | None) -> None:
+    """A legend right of the axes, where no curve can be covered."""
+    ax.legend(
+        handles=handles,
+        title=title,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.03),
+        borderaxespad=0.2,
+        fontsize=8,
+        title_fontsize=8,
+        alignment="left",
+        labelspacing=0.35,
+    )

@@ -1,0 +1,224 @@
+"""The look that all pictures share: sizes, colours, wording of axes, number formats, and saving."""
+
+import contextlib
+import functools
+import io
+import os
+import uuid
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from PIL import Image
+
+from diffgeo.errors import UserError
+
+DPI = 120  # a picture of 10 inches is 1,200 pixels wide: sharp at a README's 900
+WIDTH = 10.0  # inches; the widest picture, at which 10 point text stays legible in a README
+GREYS, HUES = 40, 216  # palette of a saved file: 256 colours make it a third as large as full colour
+
+OKABE_ITO = {
+    "black": "#000000",
+    "orange": "#E69F00",
+    "sky blue": "#56B4E9",
+    "green": "#009E73",
+    "yellow": "#F0E442",
+    "blue": "#0072B2",
+    "vermillion": "#D55E00",
+    "purple": "#CC79A7",
+}
+"""The palette of Okabe and Ito (2008), told apart under all common colour-vision deficiencies."""
+
+# No yellow: it vanishes on white.
+_ORDER = ("blue", "orange", "green", "purple", "vermillion", "black", "sky blue")
+CATEGORICAL = tuple(OKABE_ITO[name] for name in _ORDER)
+SEQUENTIAL = "viridis"
+TEXT_COLOUR = "#262626"
+SPINE_COLOUR = "#8C8C8C"
+
+AXIS_LABELS = {
+    "increment": "increment d (pixels)",
+    "increment_x": "increment of x (pixels)",
+    "increment_y": "increment of y (pixels)",
+    "sigma": "sigma (pixels)",
+    "step": "training step",
+    "seed": "seed",
+    "size": "image side N (pixels)",
+    "lesion": "width of the held-out region (pixels)",
+    "fraction": "kept fraction of the data",
+    "accuracy": "accuracy",
+    "accuracy_x": "accuracy of x",
+    "accuracy_y": "accuracy of y",
+    "loss": "training loss (mean squared error)",
+    "correct": "fraction correct",
+    "no_bump": "fraction without a bump",
+    "wrong_place": "fraction at a wrong place",
+    "several_bumps": "fraction with several bumps",
+}
+"""Wording, with units, of axes and metrics; any other name is shown as it is."""
+
+RC = {
+    "font.size": 10,
+    "font.family": "DejaVu Sans",
+    "text.color": TEXT_COLOUR,
+    "axes.titlesize": 10,
+    "axes.labelsize": 10,
+    "axes.labelcolor": TEXT_COLOUR,
+    "axes.edgecolor": SPINE_COLOUR,
+    "axes.linewidth": 0.8,
+    "axes.grid": False,
+    "legend.fontsize": 9,
+    "legend.title_fontsize": 9,
+    "legend.frameon": False,
+    "legend.handlelength": 2.4,
+    "figure.titlesize": 11,
+    "figure.facecolor": "white",
+    "hatch.linewidth": 0.6,
+    "hatch.color": "#B8B8B8",
+}
+
+
+class Picture(Figure):
+    """A Figure that a notebook shows without pyplot or any backend being set up."""
+
+    def _repr_png_(self) -> bytes:
+        buffer = io.BytesIO()
+        with context():
+            self.savefig(buffer, format="png", dpi=DPI)
+        return buffer.getvalue()
+
+
+def context() -> contextlib.AbstractContextManager:
+    """The one rcParams context, entered by `styled` functions and by `save`; restores what was set before."""
+    return mpl.rc_context(RC)
+
+
+def styled(function):
+    """Decorator: run a plotting function inside `context`."""
+
+    @functools.wraps(function)
+    def inside(*args, **kwargs):
+        with context():
+            return function(*args, **kwargs)
+
+    return inside
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure of that many inches, laid out by constrained layout."""
+    return Picture(figsize=(width, height), layout="constrained")
+
+
+def axis_label(name: str) -> str:
+    """Wording with units of an axis or metric; the name itself if `AXIS_LABELS` lacks it."""
+    return AXIS_LABELS.get(name, name)
+
+
+def value_text(value) -> str:
+    """An axis value as a tick label: 0.1 (not 0.10000000149), 320,000, or the string itself."""
+    if isinstance(value, bool | np.bool_ | str):
+        return str(value)
+    if isinstance(value, int | np.integer):
+        return f"{int(value):,}"
+    return f"{float(value):g}"
+
+
+def setting_text(name: str, value) -> str:
+    """One setting in words, as in "increment d = 0.1 pixels"."""
+    if name == "seed":
+        return f"seed {value_text(value)}"
+    words, _, unit = axis_label(name).partition(" (")
+    return f"{words} = {value_text(value)} {unit.rstrip(')')}".rstrip()
+
+
+def thousands(value: int | float | np.integer, _position: int | None = None) -> str:
+    """Tick text of a step: 320000 -> "320,000"."""
+    return f"{value:,.0f}"
+
+
+def value_colours(values: list) -> list:
+    """One colour per axis value: viridis (dark to light) for numbers, Okabe-Ito for names."""
+    named = any(isinstance(value, str) for value in values)
+    if len(values) == 1 or (named and len(values) <= len(CATEGORICAL)):
+        return list(CATEGORICAL[: len(values)])
+    # The last tenth of viridis is too light for a line on white.
+    return [mpl.colormaps[SEQUENTIAL](place) for place in np.linspace(0.0, 0.9, len(values))]
+
+
+def set_ticks(ax: Axes) -> None:
+    """Tick marks and labels of an axes.
+
+    Ticks are created when the figure is drawn, long after `context` was left, so what they look like must
+    be stored on the axes and not be left to rcParams.
+    """
+    ax.tick_params(labelsize=9, color=SPINE_COLOUR, labelcolor=TEXT_COLOUR, length=3, width=0.8)
+
+
+def set_step_axis(ax: Axes, ticks: int = 4) -> None:
+    """Light grid, no box, and an x axis of training steps with thousands separated."""
+    set_ticks(ax)
+    ax.set_xlabel(axis_label("step"))
+    ax.xaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
+    ax.xaxis.set_major_formatter(FuncFormatter(thousands))
+    ax.grid(True, color="#E6E6E6", linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def set_log_axis(ax: Axes) -> None:
+    """A logarithmic y axis labelled with plain numbers at 1, 2 and 5 of each decade."""
+    ax.set_yscale("log")
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def save(figure: Figure, path: str | os.PathLike) -> Path:
+    """Write a figure as PNG, atomically: a reader sees the old file or the whole new one, never a part.
+
+    Args:
+      figure: any Figure.
+      path: file name ending in .png; missing folders are made.
+
+    Returns:
+      The path written.
+
+    Raises:
+      UserError: for another ending.
+    """
+    path = Path(path)
+    if path.suffix != ".png":
+        raise UserError(f"a picture is saved as PNG, so {str(path)!r} must end in .png")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, since os.replace is atomic within one file system only.
+    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
+    raw = io.BytesIO()
+    try:
+        with context():
+            figure.savefig(raw, format="png", dpi=DPI)
+        with Image.open(raw) as picture:
+            flat = _with_palette(picture.convert("RGB"))
+        flat.save(part, format="PNG", optimize=True, dpi=(DPI, DPI))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path
+
+
+def _with_palette(picture: Image.Image) -> Image.Image:
+    """The RGB picture in 256 colours: evenly spaced greys, and the hues that it uses most, exactly.
+
+    Pillow's own choice of a palette averages over colours and gives neighbouring curves one colour.
+    """
+    pixels = np.asarray(picture).reshape(-1, 3)
+    spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
+    hues, counts = np.unique(pixels[spread > 12], axis=0, return_counts=True)
+    greys = np.repeat(np.linspace(0, 255, GREYS).round().astype(np.uint8)[:, None], 3, axis=1)
+    colours = np.concatenate([greys, hues[np.argsort(-counts, kind="stable")[:HUES]]])
+    palette = Image.new("P", (1, 1))
+    palette.putpalette(colours.tobytes())
+    # No dithering: it would put dots into plain areas, and dots do not compress.
+    return picture.quantize(palette=palette, dither=Image.Dither.NONE)

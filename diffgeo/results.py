@@ -1,0 +1,135 @@
+"""The results of a run: one labelled xarray Dataset on disk (zarr), filled in while training runs.
+
+Dims are the grid's axes, then `step` (training steps of the evaluations), `sample`, `coordinate` ("x", "y"), `kept`,
+`row`, `column`. All arrays exist from the start, NaN where nothing has been evaluated yet, so a notebook can open the
+store at any time. One process writes; a chunk is replaced by one rename.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray
+import zarr
+
+from diffgeo.errors import UserError
+from diffgeo.grid import Grid, Member
+from diffgeo.train import NEVER
+
+SCORES = ("accuracy", "accuracy_x", "accuracy_y")
+FRACTIONS = ("correct", "no_bump", "wrong_place", "several_bumps")
+
+DESCRIPTIONS = {
+    "loss": "mean training loss since the previous evaluation",
+    "accuracy": "share of samples within 1 pixel in x and y",
+    "accuracy_x": "share of samples within 1 pixel in x",
+    "accuracy_y": "share of samples within 1 pixel in y",
+    "correct": "share of samples with exactly one bump, at the right place",
+    "no_bump": "share of samples without a bump",
+    "wrong_place": "share of samples with one bump at a wrong place",
+    "several_bumps": "share of samples with more than one bump",
+    "prediction": "centres read out of the samples (pixels)",
+    "label": "true centres of the samples (pixels)",
+    "samples": "generated images, grey values 0 (dark) to 255",
+    "frozen_step": f"step at which the member's loss was no longer finite and it was frozen ({NEVER}: never)",
+}
+
+
+def template(grid: Grid, labels: int, attributes: Mapping[str, str]) -> xarray.Dataset:
+    """An empty Dataset of a run, in memory; see `DESCRIPTIONS` for the variables.
+
+    Args:
+      grid: whose axes become dims.
+      labels: S, the largest number of samples of any member.
+      attributes: strings about the run: experiment, command, commit, ...
+    """
+    axes = {name: np.asarray(values) for name, values in grid.axes.items()}
+    lengths = dict(zip(axes, grid.shape, strict=True))
+    steps = grid.settings.evaluation_steps
+    size = max(member.settings.data.size for member in grid.members)
+    lengths |= {"step": len(steps), "sample": labels, "coordinate": 2}
+    lengths |= {"kept": min(grid.settings.evaluation.keep, labels), "row": size, "column": size}
+    by_step = (*axes, "step")
+
+    def empty(name, dims, dtype=np.float32, fill=np.nan):
+        filled = np.full([lengths[d] for d in dims], fill, dtype)
+        return xarray.Variable(dims, filled, {"description": DESCRIPTIONS[name]})
+
+    variables = {name: empty(name, by_step) for name in ("loss", *SCORES, *FRACTIONS)}
+    variables["prediction"] = empty("prediction", (*by_step, "sample", "coordinate"))
+    variables["label"] = empty("label", (*axes, "sample", "coordinate"))
+    variables["samples"] = empty("samples", (*by_step, "kept", "row", "column"), np.uint8, 255)
+    variables["frozen_step"] = empty("frozen_step", tuple(axes), np.int64, NEVER)
+    coordinates = axes | {"step": np.array(steps), "coordinate": ["x", "y"]}
+    return xarray.Dataset(variables, coordinates, dict(attributes))
+
+
+class Results:
+    """The store DIR/results.zarr, open for writing."""
+
+    def __init__(self, path: Path, grid: Grid):
+        self.path = Path(path)
+        self._grid = grid
+        self._store = zarr.open_group(str(path), mode="r+")
+
+    @staticmethod
+    def create(path: Path, dataset: xarray.Dataset) -> None:
+        """Writes an empty Dataset, one chunk a step, by one rename once it is complete."""
+        encoding = {}
+        for name, variable in dataset.data_vars.items():
+            chunks = tuple(1 if dim == "step" else length for dim, length in variable.sizes.items())
+            encoding[name] = {"chunks": chunks}
+        unfinished = Path(path).with_suffix(".tmp")
+        dataset.to_zarr(str(unfinished), mode="w", zarr_format=2, consolidated=True, encoding=encoding)
+        unfinished.rename(path)
+
+    def write(self, members: Sequence[Member], values: Mapping[str, np.ndarray], step: int | None = None) -> None:
+        """Writes values of some members, at one evaluation step or of variables without steps.
+
+        Args:
+          members: M of them.
+          values: variable name -> array with a leading M; shorter than the variable's other dims where a member has
+            fewer samples or smaller images.
+          step: evaluation step, None for variables that have no `step`.
+        """
+        for name, given in values.items():
+            array = self._store[name]
+            axes = len(self._grid.shape)
+            if step is None:
+                held = array[...]
+            else:
+                place = self._grid.settings.evaluation_steps.index(step)
+                held = array[(slice(None),) * axes + (place,)]
+            flat = held.reshape(-1, *held.shape[axes:])  # a view: rows are members
+            for member, value in zip(members, given, strict=True):
+                value = np.asarray(value)
+                flat[(member.index, *(slice(0, n) for n in value.shape))] = value
+            if step is None:
+                array[...] = held
+            else:
+                array[(slice(None),) * axes + (place,)] = held
+
+    def missing(self, members: Sequence[Member], name: str = "accuracy") -> list[int]:
+        """Evaluation steps at which some of these members have no value yet."""
+        held = np.asarray(self._store[name][...])
+        held = held.reshape(len(self._grid.members), len(self._grid.settings.evaluation_steps), -1)
+        empty = np.isnan(held[[member.index for member in members]]).all(axis=-1).any(axis=0)
+        return [step for step, none in zip(self._grid.settings.evaluation_steps, empty, strict=True) if none]
+
+
+def open_results(workdir: str | Path) -> xarray.Dataset:
+    """The Dataset of a work folder, read lazily; safe while the run is still writing.
+
+    Raises:
+      UserError: if the folder has no results.
+    """
+    path = Path(workdir) / "results.zarr"
+    if not path.exists():
+        raise UserError(f"no results in {str(workdir)!r}: start a run there with launch.train first")
+    return xarray.open_zarr(str(path), chunks=None)
+
+
+def settings_tree(dataset: xarray.Dataset) -> dict:
+    """The run's settings as plain dicts, from the Dataset's attributes."""
+    return json.loads(dataset.attrs["settings"])

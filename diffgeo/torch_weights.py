@@ -1,0 +1,131 @@
+"""Weights of the usual PyTorch form of the network, for `diffgeo.unet.UNet`; PyTorch itself is not imported.
+
+That form names its modules inc, down1 .. down3, sa1 .. sa6, bot1 .. bot3, up1 .. up3 and outc, and is the
+network of 2402.03305, Fig. 6 (2408.13256, Fig. 7) block by block. With the same weights both give the same
+numbers.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import jax
+import numpy as np
+
+from diffgeo.errors import UserError
+from diffgeo.unet import UNet, initial_parameters
+
+SHOWN = 4  # keys that an error message names before it says how many more there are
+
+# module of `UNet` inside its parent, by the parent's kind -> the same module in PyTorch
+DOUBLE_CONV = {
+    "conv1": "double_conv.0",
+    "norm1": "double_conv.1",
+    "conv2": "double_conv.3",
+    "norm2": "double_conv.4",
+}
+MODULES = {
+    "inc": DOUBLE_CONV,
+    "bot": DOUBLE_CONV,
+    "down": {"conv1": "maxpool_conv.1", "conv2": "maxpool_conv.2", "emb": "emb_layer.1"},
+    "up": {"conv1": "conv.0", "conv2": "conv.1", "emb": "emb_layer.1"},
+    "sa": {
+        "ln": "ln",
+        "in_proj": "mha.in_proj",
+        "out_proj": "mha.out_proj",
+        "ff_ln": "ff_self.0",
+        "ff1": "ff_self.1",
+        "ff2": "ff_self.3",
+    },
+    "outc": {},
+}
+
+
+def _torch_key(path: tuple[str, ...]) -> str:
+    """The PyTorch key of the parameter at this path of `UNet`'s tree."""
+    block, *inner, leaf = (name for name in path if name != "dense")
+    kind = block.rstrip("0123456789")
+    names = [block]
+    for depth, name in enumerate(inner):  # below the first level, only a DoubleConv has modules of its own
+        names.append((MODULES[kind] if depth == 0 else DOUBLE_CONV)[name])
+    # MultiheadAttention keeps its input projection as bare parameters, joined by "_"
+    joint = "_" if names[-1] == "mha.in_proj" else "."
+    return ".".join(names) + joint + ("bias" if leaf == "bias" else "weight")
+
+
+def _torch_shape(shape: tuple[int, ...], key: str) -> tuple[int, ...]:
+    """The shape in PyTorch of a parameter that has this shape in `UNet`."""
+    if key == "outc.weight":  # a 1 x 1 convolution there, a Linear here
+        return (shape[1], shape[0], 1, 1)
+    if len(shape) == 4:  # kernel [3, 3, C, O] -> [O, C, 3, 3]
+        return (shape[3], shape[2], shape[0], shape[1])
+    return shape[::-1]
+
+
+def _flax_array(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """A float32 copy of a PyTorch parameter in the layout of `UNet`; a view would follow later training."""
+    array = array.transpose(2, 3, 1, 0) if len(shape) == 4 else array.T
+    return np.array(array.reshape(shape), np.float32, order="C")
+
+
+def _numpy(value: Any) -> np.ndarray:
+    """A tensor's or array's values as float32, not always a copy."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().float().numpy()
+    return np.asarray(value, np.float32)
+
+
+def _listed(names: Iterable[str]) -> str:
+    names = sorted(names)
+    more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+    return ", ".join(names[:SHOWN]) + more
+
+
+def _size(state_dict: Mapping[str, Any], key: str, axis: int, default: int) -> int:
+    """Length of an axis of this entry; `default` if there is none, which is reported with the rest."""
+    shape = np.shape(state_dict[key]) if key in state_dict else ()
+    return shape[axis] if axis < len(shape) else default
+
+
+def to_flax(state_dict: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters of `diffgeo.unet.UNet` from the state_dict of the PyTorch network.
+
+    The number of base channels b is read from inc.double_conv.0.weight [b, 1, 3, 3], the embedding's width E
+    from down1.emb_layer.1.weight [2 b, E]; build the module as `UNet(base_channels=b, embedding=E)`. The
+    number of heads is not in the weights.
+
+    Args:
+      state_dict: name -> torch tensor (any device and float type) or numpy array. A prefix "module." on all
+        names, as DataParallel leaves it, is dropped.
+
+    Returns:
+      `UNet`'s "params": nested dict of float32 numpy arrays, none of which shares memory with `state_dict`.
+      Convolution kernels are [3, 3, C, O], matrices [C, O].
+
+    Raises:
+      UserError: if keys are missing, unexpected, or wrongly shaped.
+    """
+    prefix = "module."
+    if state_dict and all(key.startswith(prefix) for key in state_dict):
+        state_dict = {key.removeprefix(prefix): value for key, value in state_dict.items()}
+
+    b = _size(state_dict, "inc.double_conv.0.weight", 0, UNet.base_channels)
+    embedding = _size(state_dict, "down1.emb_layer.1.weight", 1, UNet.embedding)
+    module = UNet(b, embedding, heads=1)
+    template = jax.eval_shape(lambda key: initial_parameters(module, key, 8), jax.random.key(0))
+    paths, treedef = jax.tree_util.tree_flatten_with_path(template)
+    expected = {_torch_key(tuple(entry.key for entry in path)): leaf.shape for path, leaf in paths}
+
+    missing, unexpected = expected.keys() - state_dict.keys(), state_dict.keys() - expected.keys()
+    if missing or unexpected:
+        problems = [("missing", missing), ("unexpected", unexpected)]
+        found = "; ".join(f"{what}: {_listed(keys)}" for what, keys in problems if keys)
+        raise UserError(f"the state_dict is not that of the network of inc, down, sa, bot, up, outc, {found}")
+    wrong = []
+    for key, shape in expected.items():
+        given, right = tuple(np.shape(state_dict[key])), _torch_shape(shape, key)
+        if given != right:
+            wrong.append(f"{key} is {given} in place of {right}")
+    if wrong:
+        raise UserError(f"wrong shapes for base_channels={b}, embedding={embedding}: {_listed(wrong)}")
+    arrays = [_flax_array(_numpy(state_dict[key]), shape) for key, shape in expected.items()]
+    return jax.tree.unflatten(treedef, arrays)

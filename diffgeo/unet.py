@@ -1,0 +1,106 @@
+"""The conditional UNet of both papers and what is recorded from it [2402.03305 Fig. 6; 2408.13256 Fig. 7]."""
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
+
+from diffgeo.errors import UserError
+from diffgeo.layers import CONV_FORMS, DoubleConv, Down, Linear, SelfAttention, Up, positional_encoding
+
+POOLINGS = 3
+RECORDED = ("layer4", "layer4_pre_embedding", "layer4_attention")
+
+
+class UNet(nn.Module):
+    """Predicts the noise in an image from the image, the diffusion step and the label.
+
+    Three Down and three Up blocks, each followed by self-attention, around a bottleneck of three plain
+    DoubleConvs. Layers are counted as the papers do: 0-2 Down, 3-5 Up. "Layer 4" is the second Up block;
+    its output before attention is the representation that the papers study.
+
+    Attributes:
+      base_channels: b, channels at full resolution; a multiple of `heads`. The papers: 64.
+      embedding: width of the conditioning PE(t) | PE(x) | PE(y), at least 6. Each encoding has the largest
+        even width that fits three times; what is left (4 of 256, none of 768) is zero. The papers do not
+        state it.
+      heads: attention heads.
+      conv: form of the convolutions, see `diffgeo.layers.conv3x3`.
+    """
+
+    base_channels: int = 64
+    embedding: int = 768
+    heads: int = 4
+    conv: str = "auto"
+
+    def __post_init__(self):
+        b, heads = self.base_channels, self.heads
+        if b < 1 or heads < 1 or b % heads:
+            raise UserError(f"base_channels={b} must be a positive multiple of heads={heads}, itself positive")
+        if self.embedding < 6:
+            raise UserError(f"embedding={self.embedding} must be at least 6: three pairs of sine and cosine")
+        if self.conv not in CONV_FORMS:
+            raise UserError(f"unknown convolution form {self.conv!r}: choose one of {', '.join(CONV_FORMS)}")
+        super().__post_init__()
+
+    @nn.compact
+    def __call__(
+        self, images: Float[Array, "n N N 1"], t: Int[Array, " n"], centers: Float[Array, "n 2"]
+    ) -> tuple[Float[Array, "n N N 1"], dict[str, Float[Array, "n h w c"]]]:
+        """Noise and recorded tensors.
+
+        Args:
+          images: float[n, N, N, 1], N a multiple of 8.
+          t: int[n], the diffusion step, 1 .. T.
+          centers: float[n, 2], the label (x, y) in pixels.
+
+        Returns:
+          The predicted noise float[n, N, N, 1], and a dict of float[n, N/2, N/2, b]: "layer4" (the Up block's
+          output), "layer4_pre_embedding" (the same just before the embedding is added: a control, since the
+          label enters there) and "layer4_attention" (after its attention).
+
+        Raises:
+          UserError: if N is not a multiple of 8.
+        """
+        size, b = images.shape[1], self.base_channels
+        check_size(size)
+        width = 2 * (self.embedding // 6)
+        encodings = (t.astype(jnp.float32), centers[:, 0], centers[:, 1])
+        cue = jnp.concatenate([positional_encoding(u, width) for u in encodings], axis=-1)
+        cue = jnp.pad(cue, ((0, 0), (0, self.embedding - 3 * width)))
+
+        def attend(name, x):
+            return SelfAttention(self.heads, name=name)(x)
+
+        x1 = DoubleConv(b, form=self.conv, name="inc")(images)
+        x2 = attend("sa1", Down(2 * b, self.conv, name="down1")(x1, cue))
+        x3 = attend("sa2", Down(4 * b, self.conv, name="down2")(x2, cue))
+        x = attend("sa3", Down(4 * b, self.conv, name="down3")(x3, cue))
+        for name, features in (("bot1", 8 * b), ("bot2", 8 * b), ("bot3", 4 * b)):
+            x = DoubleConv(features, form=self.conv, name=name)(x)
+        x = attend("sa4", Up(2 * b, self.conv, name="up1")(x, x3, cue)[0])
+        layer4, layer4_pre_embedding = Up(b, self.conv, name="up2")(x, x2, cue)
+        layer4_attention = attend("sa5", layer4)
+        x = attend("sa6", Up(b, self.conv, name="up3")(layer4_attention, x1, cue)[0])
+        noise = Linear(1, name="outc")(x)
+        recorded = (layer4, layer4_pre_embedding, layer4_attention)
+        return noise, dict(zip(RECORDED, recorded, strict=True))
+
+
+def check_size(size: int) -> None:
+    """Raises `UserError` unless an image of this side can be halved three times."""
+    multiple = 2**POOLINGS
+    if size < multiple or size % multiple:
+        nearest = max(1, round(size / multiple)) * multiple
+        raise UserError(f"image size {size} is not a multiple of {multiple}: try {nearest}")
+
+
+def initial_parameters(module: UNet, key, size: int):
+    """Parameters of `module` for N = size from a typed key; their shapes do not depend on N."""
+    images = jnp.zeros((1, size, size, 1))
+    return module.init(key, images, jnp.ones((1,), jnp.int32), jnp.zeros((1, 2)))["params"]
+
+
+def parameter_count(parameters) -> int:
+    """Number of trained scalars."""
+    return sum(leaf.size for leaf in jax.tree.leaves(parameters))

@@ -1,0 +1,52 @@
+"""Trains an experiment's grid of models, evaluates it on the way, and draws its figures.
+
+    python -m launch.train --experiment=p1_fig4 --preset=laptop --workdir=runs/p1_fig4
+
+Started again on the same folder, it goes on where it stopped.
+"""
+
+from absl import flags
+
+from launch import program
+
+EXPERIMENT = flags.DEFINE_string("experiment", None, "Name of the experiment; see launch.list.", required=True)
+PRESET = flags.DEFINE_string("preset", "laptop", "Its size: tiny, laptop or paper.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if need be.", required=True)
+SEEDS = flags.DEFINE_list("seeds", None, "Seeds in place of the preset's, as 0,1,2.")
+SET = flags.DEFINE_multi_string(
+    "set", [], "A setting in place of the preset's, as train.steps=2000 or axes.sigma=0.5,1."
+)
+MAPPING = flags.DEFINE_string("mapping", "auto", "How members are mapped over devices: auto, loop or sharded.")
+STEPS_PER_CALL = flags.DEFINE_integer("steps_per_call", None, "Training steps between two looks at the loss.")
+DATA_PARALLEL = flags.DEFINE_integer("data_parallel", 1, "Devices that share one member's batch.")
+MEMBERS_PER_DEVICE = flags.DEFINE_integer("members_per_device", None, "At most so many members at once on a device.")
+WAVES = flags.DEFINE_integer("waves", None, "Waves that a new run's members train in. Default: as few as fit.")
+
+
+def start(experiment: str, preset: str, workdir: str) -> None:
+    """Trains in a folder; the other flags are read here."""
+    import experiments
+    from diffgeo import run, settings
+    from diffgeo.mapping import Layout
+
+    declared = experiments.find(experiment)
+    chosen = declared.settings(preset)
+    if SEEDS.value is not None:
+        chosen = settings.override(chosen, f"axes.seed={','.join(SEEDS.value)}")
+    for assignment in SET.value:
+        chosen = settings.override(chosen, assignment)
+    program.start_jax()
+    layout = Layout(MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value)
+    planned = run.Run(experiment, preset, chosen, layout)
+    shape = " x ".join(f"{len(values)} {name}" for name, values in planned.grid.axes.items())
+    print(f"{experiment}, preset {preset}: {shape} models, {chosen.train.steps:,} steps each, in {workdir}")
+    run.train(planned, workdir, declared.plots, program.provenance(), WAVES.value)
+
+
+def main() -> None:
+    """Reads the flags and trains."""
+    start(EXPERIMENT.value, PRESET.value, WORKDIR.value)
+
+
+if __name__ == "__main__":
+    program.run(main)

@@ -1,0 +1,256 @@
+"""Settings: what is refused and how it is said, overriding from a command line, reading back."""
+
+import dataclasses
+import json
+import re
+
+import hypothesis
+import pytest
+from hypothesis import strategies as st
+
+from diffgeo.errors import UserError
+from diffgeo.settings import (
+    SECTIONS,
+    Data,
+    Diffusion,
+    Evaluation,
+    Model,
+    Settings,
+    Train,
+    field_of,
+    is_static,
+    override,
+)
+
+PLAIN = Settings()
+GRID = Settings(axes={"increment": (0.5, 1.0), "seed": (0, 1)})
+
+
+def refused(*quoted):
+    """A UserError whose message holds all of these."""
+    return pytest.raises(UserError, match="".join(f"(?=.*{re.escape(part)})" for part in quoted))
+
+
+@pytest.mark.parametrize(
+    ("assignment", "value"),
+    [
+        ("train.steps=320_000", 320_000),
+        ("train.batch=8", 8),
+        ("train.learning_rate=1e-3", 1e-3),
+        ("train.weight_decay=0", 0.0),
+        ("data.sigma=2", 2.0),
+        ("data.increment_x=0.25", 0.25),
+        ("data.increment_x=none", None),
+        ("data.increment_y=None", None),
+        ("data.periodic=true", True),
+        ("data.periodic=False", False),
+        ("data.kind=sos", "sos"),
+        ("data.dataset=a=b,c", "a=b,c"),
+        ("model.conv=lax", "lax"),
+        ("diffusion.timesteps=50", 50),
+        ("evaluation.labels=grid", "grid"),
+        ("evaluation.every=1", 1),
+    ],
+)
+def test_a_field_is_overridden_and_nothing_else(assignment, value):
+    section, name = assignment.split("=")[0].split(".")
+    changed = override(PLAIN, assignment)
+    found = getattr(getattr(changed, section), name)
+    assert found == value
+    assert type(found) is type(value)
+    expected = dataclasses.replace(getattr(PLAIN, section), **{name: value})
+    assert changed == dataclasses.replace(PLAIN, **{section: expected})
+
+
+@pytest.mark.parametrize(
+    ("assignment", "name", "values"),
+    [
+        ("axes.seed=0,1_000,4294967295", "seed", (0, 1000, 2**32 - 1)),
+        ("axes.increment=0.1,1", "increment", (0.1, 1.0)),
+        ("axes.increment_x=none,0.5", "increment_x", (None, 0.5)),
+        ("axes.periodic=false,true", "periodic", (False, True)),
+        ("axes.kind=bump,sos", "kind", ("bump", "sos")),
+        ("axes.size=8,16", "size", (8, 16)),
+        ("axes.seed=7", "seed", (7,)),
+    ],
+)
+def test_an_axis_is_overridden(assignment, name, values):
+    changed = override(GRID, assignment)
+    assert changed.axes[name] == values
+    assert [type(v) for v in changed.axes[name]] == [type(v) for v in values]
+    assert {k: v for k, v in changed.axes.items() if k != name} == {
+        k: v for k, v in GRID.axes.items() if k != name
+    }
+    assert dataclasses.replace(changed, axes=GRID.axes) == GRID
+    place = list(GRID.axes)
+    assert list(changed.axes) == (place if name in place else [*place, name])
+
+
+@pytest.mark.parametrize(
+    ("assignment", "quoted"),
+    [
+        ("train.steps", "'train.steps'"),
+        ("steps=3", "'steps=3'"),
+        ("train.=3", "'train.=3'"),
+        ("", "''"),
+        ("trian.steps=3", "'trian.steps'; 'train'"),
+        ("zzz.steps=3", "'zzz.steps'; model, data, diffusion, train, evaluation, axes"),
+        ("train.step=3", "'train.step'; 'steps'"),
+        ("train.sigma=3", "'train.sigma'; learning_rate"),
+        ("data.build=3", "'data.build'"),
+        ("axes.incremnt=3", "'incremnt'; 'increment'"),
+        ("axes.sede=3", "'sede'; 'seed'"),
+        ("axes.increment=", "'increment'; no values"),
+        ("axes.seed=", "'seed'; no values"),
+        ("axes.seed=,", "'seed'; no values"),
+        ("axes.seed=0,1.5", "axes.seed; '1.5'"),
+        ("axes.seed=0,1,0", "'seed'; twice; 0, 1, 0"),
+        ("axes.increment=1,1.0", "'increment'; twice"),
+        ("axes.seed=-1", "-1; 2**32 - 1"),
+        ("axes.seed=4294967296", "4294967296; 2**32 - 1"),
+        ("axes.size=8,12", "size 12; multiple of 8; 16"),
+        ("axes.increment=0.5,-1", "increment=-1.0"),
+        ("axes.sampler_steps=50,2000", "sampler_steps=2000; timesteps=1000"),
+        ("axes.kind=bump,blob", "'blob'; bump, sos"),
+        ("train.steps=3.5", "train.steps; '3.5'; int"),
+        ("train.steps=1e4", "train.steps; '1e4'; int"),
+        ("train.steps=none", "train.steps; 'none'"),
+        ("train.learning_rate=fast", "train.learning_rate; 'fast'; float"),
+        ("train.learning_rate=none", "'none'"),
+        ("data.periodic=1", "data.periodic; '1'; true or false"),
+        ("data.increment_x=wide", "data.increment_x; 'wide'; float"),
+        ("data.size=12", "size 12; multiple of 8; 16"),
+        ("data.kind=blob", "'blob'; bump, sos"),
+        ("data.sigma=0", "sigma=0.0; positive"),
+        ("data.sigma=nan", "sigma=nan; positive"),
+        ("data.increment_x=-2", "increment_x=-2.0; positive"),
+        ("data.increment_y=0", "increment_y=0.0; positive"),
+        ("diffusion.timesteps=0", "timesteps=0; positive"),
+        ("diffusion.timesteps=20", "sampler_steps=50; timesteps=20"),
+        ("diffusion.beta_end=1", "beta_end=1.0"),
+        ("diffusion.beta_end=1e-5", "beta_end=1e-05; beta_start=0.0001"),
+        ("train.steps=-1", "steps=-1; negative"),
+        ("train.batch=0", "batch=0; positive"),
+        ("train.steps=400_000_000", "steps=400000000; batch=16; 2**32"),
+        ("train.warmup=1", "warmup=1.0"),
+        ("train.ema_decay=1", "ema_decay=1.0"),
+        ("train.weight_decay=-0.1", "weight_decay=-0.1"),
+        ("evaluation.use_ema=true", "use_ema; ema_decay"),
+        ("evaluation.sampler_steps=1001", "sampler_steps=1001; timesteps=1000"),
+        ("evaluation.every=0", "every=0; positive"),
+        ("evaluation.labels=tain", "'tain'; train, grid"),
+        ("evaluation.sampler=euler", "'euler'; ddim, ancestral"),
+        ("evaluation.readout=eye", "'eye'; contour, darkest"),
+        ("model.base_channels=6", "base_channels=6; heads=4"),
+        ("model.conv=fft", "'fft'"),
+    ],
+)
+def test_what_is_refused_is_quoted(assignment, quoted):
+    with refused(*quoted.split("; ")):
+        override(PLAIN, assignment)
+
+
+def test_a_field_that_is_an_axis_is_changed_as_one():
+    with refused("'data.increment'", "--set=axes.increment=0.25"):
+        override(GRID, "data.increment=0.25")
+    assert override(GRID, "axes.increment=0.25").axes["increment"] == (0.25,)
+
+
+def test_every_setting_can_be_overridden_by_its_own_value():
+    for section in SECTIONS:
+        for field in dataclasses.fields(getattr(PLAIN, section)):
+            value = getattr(getattr(PLAIN, section), field.name)
+            assert override(PLAIN, f"{section}.{field.name}={value}") == PLAIN
+
+
+def test_bare_names_are_unique_so_that_an_axis_means_one_setting():
+    names = [f.name for section in SECTIONS.values() for f in dataclasses.fields(section)]
+    assert len(set(names)) == len(names)
+    assert "seed" not in names
+    for section, kind in SECTIONS.items():
+        for field in dataclasses.fields(kind):
+            assert field_of(field.name)[0] == section
+
+
+def test_only_data_and_seed_are_free_of_a_program():
+    names = [f.name for section in SECTIONS.values() for f in dataclasses.fields(section)]
+    free = {name for name in names if not is_static(name)}
+    assert free == {"dataset", "kind", "sigma", "increment", "increment_x", "increment_y"}
+    assert not is_static("seed")
+    with refused("'incremnt'", "'increment'"):
+        is_static("incremnt")
+
+
+def test_axes_cannot_be_changed_in_place():
+    values = {"seed": (0, 1)}
+    made = Settings(axes=values)
+    values["sigma"] = (1.0,)
+    assert dict(made.axes) == {"seed": (0, 1)}
+    with pytest.raises(TypeError):
+        made.axes["seed"] = (3,)
+
+
+def test_spacing_falls_back_to_the_increment_by_axis():
+    assert Data(increment=0.5).spacing == (0.5, 0.5)
+    assert Data(increment=0.5, increment_x=0.1).spacing == (0.1, 0.5)
+    assert Data(increment=0.5, increment_y=0.1).spacing == (0.5, 0.1)
+
+
+def test_one_point_of_a_grid():
+    wide = dataclasses.replace(GRID, data=Data(sigma=2.0))
+    point = wide.at(increment=0.25, timesteps=100, seed=9)
+    assert point.data == Data(sigma=2.0, increment=0.25)
+    assert point.diffusion == Diffusion(timesteps=100)
+    assert (point.model, point.train, point.evaluation) == (GRID.model, GRID.train, GRID.evaluation)
+    assert dict(point.axes) == {"seed": (9,)}
+    assert dict(GRID.at(increment=0.25).axes) == {"seed": (0,)}
+    assert dict(GRID.axes) == {"increment": (0.5, 1.0), "seed": (0, 1)}
+    with refused("'incremnt'"):
+        GRID.at(incremnt=1.0)
+
+
+counts = st.integers(0, 200)
+
+
+@hypothesis.settings(max_examples=50, deadline=None)
+@hypothesis.given(counts, st.integers(1, 250))
+@hypothesis.example(0, 5)
+@hypothesis.example(20, 5)
+@hypothesis.example(21, 5)
+@hypothesis.example(3, 5)
+def test_evaluation_steps_hold_both_ends_once(steps, every):
+    found = Settings(train=Train(steps=steps), evaluation=Evaluation(every=every)).evaluation_steps
+    assert set(found) == {i for i in range(steps + 1) if i % every == 0 or i == steps}
+    assert list(found) == sorted(set(found))
+
+
+def test_json_gives_the_same_settings_back():
+    made = Settings(
+        model=Model(base_channels=8, embedding=24),
+        data=Data(size=8, periodic=True, kind="sos", increment_x=0.1),
+        diffusion=Diffusion(timesteps=60, beta_start=1 / 3, beta_end=0.9),
+        train=Train(steps=7, ema_decay=0.995),
+        evaluation=Evaluation(use_ema=True, sampler="ancestral"),
+        axes={"seed": (2**32 - 1,), "increment_y": (None, 0.1), "periodic": (True, False), "kind": ("sos",)},
+    )
+    text = json.dumps(made.to_json())
+    back = Settings.from_json(json.loads(text))
+    assert back == made
+    assert list(back.axes) == list(made.axes)
+    assert all(type(v) is tuple for v in back.axes.values())
+    assert json.dumps(back.to_json()) == text
+    assert back != PLAIN
+
+
+def test_json_quotes_what_it_refuses():
+    tree = PLAIN.to_json()
+    tree["data"]["sigma"] = -1.0
+    with refused("sigma=-1.0"):
+        Settings.from_json(tree)
+
+
+def test_program_is_what_members_share():
+    at = GRID.at
+    assert at(increment=0.5, seed=1).program == at(increment=1.0, seed=0).program == GRID.program
+    others = [at(**{name: value}).program for name, value in (("size", 8), ("periodic", True), ("batch", 2))]
+    assert len({GRID.program, *others}) == 4

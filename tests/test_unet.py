@@ -1,0 +1,190 @@
+"""The UNet: sizes, what is recorded from it, what it depends on, initial weights."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffgeo.errors import UserError
+from diffgeo.layers import SelfAttention
+from diffgeo.unet import RECORDED, UNet, check_size, initial_parameters, parameter_count
+
+SIZE, B, EMBEDDING = 8, 4, 16  # three encodings of width 4, four zeros
+
+
+def shapes(module, size):
+    return jax.eval_shape(functools.partial(initial_parameters, module, size=size), jax.random.key(0))
+
+
+@pytest.fixture(scope="module")
+def params():
+    init = functools.partial(initial_parameters, UNet(B, EMBEDDING), size=SIZE)
+    unoptimised = {"xla_backend_optimization_level": 0}  # run once: ten times faster to compile
+    return jax.jit(init, compiler_options=unoptimised)(jax.random.key(3))
+
+
+@pytest.fixture(scope="module")
+def apply(params):
+    jitted = jax.jit(UNet(B, EMBEDDING).apply)
+    return lambda *inputs: jitted({"params": params}, *inputs)
+
+
+def inputs(n=3):
+    images = jax.random.normal(jax.random.key(1), (n, SIZE, SIZE, 1))
+    t = jnp.arange(1, n + 1) * 100
+    centers = jax.random.uniform(jax.random.key(2), (n, 2), maxval=float(SIZE))
+    return images, t, centers
+
+
+@pytest.mark.parametrize(("embedding", "count"), [(768, 23_790_209), (256, 23_331_457)])
+def test_parameter_count(embedding, count):
+    assert parameter_count(shapes(UNet(64, embedding), 32)) == count
+
+
+def test_parameters_do_not_depend_on_image_size():
+    module = UNet(8, 12)
+    assert shapes(module, 8) == shapes(module, 32)
+
+
+def test_shapes_at_the_papers_size():
+    module = UNet()
+    images, t = jax.ShapeDtypeStruct((2, 32, 32, 1), jnp.float32), jax.ShapeDtypeStruct((2,), jnp.int32)
+    centers = jax.ShapeDtypeStruct((2, 2), jnp.float32)
+    noise, recorded = jax.eval_shape(module.apply, {"params": shapes(module, 32)}, images, t, centers)
+    assert noise.shape == images.shape
+    assert noise.dtype == jnp.float32
+    assert set(recorded) == set(RECORDED)
+    assert {tensor.shape for tensor in recorded.values()} == {(2, 16, 16, 64)}
+
+
+def test_layer4_adds_the_embedding_of_t_x_y(apply, params):
+    """layer4 - layer4_pre_embedding = Linear(SiLU(PE(t) | PE(x) | PE(y) | 0)), the same at every pixel."""
+    images, t, centers = inputs()
+    _, recorded = apply(images, t, centers)
+    added = np.asarray(recorded["layer4"] - recorded["layer4_pre_embedding"])
+
+    width = EMBEDDING // 6 * 2
+    cue = np.zeros((3, EMBEDDING))
+    for i, u in enumerate((t, centers[:, 0], centers[:, 1])):
+        for k in range(width // 2):
+            phase = np.asarray(u, np.float64) * 10_000.0 ** (-2 * k / width)
+            cue[:, i * width + k] = np.sin(phase)
+            cue[:, i * width + width // 2 + k] = np.cos(phase)
+    weights = jax.tree.map(np.asarray, params["up2"]["emb"]["dense"])
+    expected = cue / (1 + np.exp(-cue)) @ weights["kernel"] + weights["bias"]
+    np.testing.assert_allclose(added, np.broadcast_to(expected[:, None, None], added.shape), atol=1e-4)
+    assert np.ptp(expected, axis=0).min() > 1e-3, "the three labels must be told apart"
+
+
+def test_layer4_attention_is_attention_of_layer4(apply, params):
+    _, recorded = apply(*inputs())
+    expected = SelfAttention(4).apply({"params": params["sa5"]}, recorded["layer4"])
+    np.testing.assert_allclose(recorded["layer4_attention"], expected, atol=1e-5)
+    assert np.abs(recorded["layer4_attention"] - recorded["layer4"]).max() > 0.1
+
+
+def test_layer4_before_embedding_still_sees_the_label(apply):
+    """It enters in the earlier blocks too; only its direct addition is absent from the control."""
+    images, t, centers = inputs()
+    _, one = apply(images, t, centers)
+    _, other = apply(images, t, centers + 1.0)
+    assert np.abs(one["layer4_pre_embedding"] - other["layer4_pre_embedding"]).max() > 1e-3
+
+
+@pytest.mark.parametrize("changed", ["images", "t", "x", "y"])
+def test_noise_depends_on_every_input(apply, changed):
+    images, t, centers = inputs()
+    step = {"x": jnp.array([[1.0, 0.0]]), "y": jnp.array([[0.0, 1.0]])}
+    other = {
+        "images": (images + 1.0, t, centers),
+        "t": (images, t + 1, centers),
+        "x": (images, t, centers + jnp.broadcast_to(step["x"], centers.shape)),
+        "y": (images, t, centers + jnp.broadcast_to(step["y"], centers.shape)),
+    }[changed]
+    assert np.abs(apply(images, t, centers)[0] - apply(*other)[0]).max() > 1e-4
+
+
+def test_x_and_y_are_not_interchangeable(apply):
+    images, t, centers = inputs()
+    assert np.abs(apply(images, t, centers)[0] - apply(images, t, centers[:, ::-1])[0]).max() > 1e-4
+
+
+def test_images_do_not_see_each_other(apply):
+    """Not even through the norms: what happens to the first image leaves the others as they were."""
+    images, t, centers = inputs()
+    noise, recorded = apply(images, t, centers)
+    other = images.at[0].add(1.0), t.at[0].add(7), centers.at[0].add(2.0)
+    other_noise, other_recorded = apply(*other)
+    for one, changed in zip(
+        [noise, *recorded.values()], [other_noise, *other_recorded.values()], strict=True
+    ):
+        np.testing.assert_allclose(one[1:], changed[1:], atol=1e-5)
+        assert np.abs(one[0] - changed[0]).max() > 1e-3
+
+
+@pytest.mark.parametrize(("conv", "convolutions"), [("lax", 32), ("matrix", 0)])
+def test_convolution_form_reaches_every_block(conv, convolutions):
+    """16 DoubleConvs of two convolutions; at N = 16 none is of side 1. (test_layers: the forms agree.)"""
+    module = UNet(B, EMBEDDING, conv=conv)
+    images, t = jax.ShapeDtypeStruct((1, 16, 16, 1), jnp.float32), jax.ShapeDtypeStruct((1,), jnp.int32)
+    centers = jax.ShapeDtypeStruct((1, 2), jnp.float32)
+    lowered = jax.jit(module.apply).lower({"params": shapes(module, 16)}, images, t, centers)
+    assert lowered.as_text().count("stablehlo.convolution") == convolutions
+
+
+def test_initial_weights(params):
+    """PyTorch's defaults: +-1/sqrt(fan_in), biases too; attention: Xavier for in_proj, biases zero."""
+    measured = set()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(params):
+        *parents, kind = names = [entry.key for entry in path]
+        module = functools.reduce(dict.__getitem__, parents, params)
+        leaf, name = np.asarray(leaf), parents[-1]
+        if kind == "scale":
+            assert (leaf == 1).all(), names
+            continue
+        if kind == "bias" and name != "dense":
+            assert (leaf == 0).all(), names
+            continue
+        bound = 1 / math.sqrt(math.prod(module["kernel"].shape[:-1]))
+        if name == "in_proj":
+            bound = math.sqrt(6 / sum(leaf.shape))
+        assert 0 < np.abs(leaf).max() <= bound, names
+        if leaf.size >= 250:  # enough draws to see the distribution
+            assert np.abs(leaf).max() > 0.95 * bound, names
+            np.testing.assert_allclose(leaf.std(), bound / math.sqrt(3), rtol=0.15, err_msg=str(names))
+            measured.add(name)
+    assert measured == {"conv1", "conv2", "in_proj", "out_proj", "dense"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"base_channels": 6}, r"base_channels=6 .* multiple of heads=4"),
+        ({"base_channels": 0}, "base_channels=0"),
+        ({"heads": 0}, "heads=0"),
+        ({"embedding": 5}, "embedding=5 must be at least 6"),
+        ({"conv": "fft"}, "unknown convolution form 'fft': choose one of auto, lax, matrix"),
+    ],
+)
+def test_refused_settings(settings, message):
+    with pytest.raises(UserError, match=message):
+        UNet(**settings)
+
+
+@pytest.mark.parametrize(("size", "mend"), [(12, 16), (4, 8), (0, 8), (33, 32)])
+def test_refused_sizes(size, mend):
+    with pytest.raises(UserError, match=rf"image size {size} is not a multiple of 8: try {mend}$"):
+        check_size(size)
+
+
+def test_the_network_refuses_a_size():
+    with pytest.raises(UserError, match="image size 12 is not a multiple of 8: try 16"):
+        shapes(UNet(B, EMBEDDING), 12)
+
+
+@pytest.mark.parametrize("size", [8, 16, 24, 32])
+def test_accepted_sizes(size):
+    check_size(size)
