@@ -252,6 +252,4 @@ def test_recording_returns_the_last_call_and_the_same_image(method):
     assert recorded["t"].tolist() == [1] * IMAGES
     # one step from the image: x_0 = (x_1 - sqrt(1 - abar_1) noise) / sqrt(abar_1), for both samplers
     noise, _ = known_noise(SHORT, 0.1, 0.5)(recorded["x"], jnp.ones(IMAGES, int))
-    np.testing.assert_allclose(
-        image, (recorded["x"] - np.sqrt(0.05) * noise) / np.sqrt(0.95), atol=1e-6, rtol=1e-5
-    )
+    np.testing.assert_allclose(image, (recorded["x"] - np.sqrt(0.05) * noise) / np.sqrt(0.95), atol=1e-6, rtol=1e-5)

@@ -61,17 +61,14 @@ def test_kinds_and_spreads_may_differ_by_image(periodic):
     spreads = np.array([(0.5, 2.0), (1.0, 3.0), (4.0, 0.75)])
     drawn = render(places, spreads, np.array([1, 0, 1]), periodic)
     expected = [
-        picture(c, s, kind, SIZE, periodic)
-        for c, s, kind in zip(places, spreads, ("sos", "bump", "sos"), strict=True)
+        picture(c, s, kind, SIZE, periodic) for c, s, kind in zip(places, spreads, ("sos", "bump", "sos"), strict=True)
     ]
     np.testing.assert_allclose(drawn, expected, atol=2e-5)
 
 
 def test_defaults_are_an_open_bump_of_side_32():
     drawn = images.render(np.array([(30.5, 4.0)]), 1.5)
-    np.testing.assert_allclose(
-        drawn[0, ..., 0], picture((30.5, 4.0), (1.5, 1.5), "bump", 32, False), atol=2e-5
-    )
+    np.testing.assert_allclose(drawn[0, ..., 0], picture((30.5, 4.0), (1.5, 1.5), "bump", 32, False), atol=2e-5)
 
 
 @few

@@ -47,9 +47,7 @@ def correlate_gradients(images, kernel, cotangent):
     return for_images, for_kernel
 
 
-@pytest.mark.parametrize(
-    "form", ["auto", "lax", "matrix", "_lax", "_matrix"]
-)  # _: without the short cut at side 1
+@pytest.mark.parametrize("form", ["auto", "lax", "matrix", "_lax", "_matrix"])  # _: without the short cut at side 1
 @pytest.mark.parametrize("sides", [(1, 1), (2, 2), (4, 4), (8, 8), (1, 3), (4, 2)])
 def test_conv3x3(form, sides):
     images, kernel, cotangent = draw(0, 2, *sides, 3), draw(1, 3, 3, 3, 5), draw(2, 2, *sides, 5)
@@ -90,9 +88,7 @@ def test_auto_form(monkeypatch, backend, side, form):
     """The matrix form only where XLA's convolution is slow: small sides on CPU."""
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     for name in FORMS:
-        monkeypatch.setattr(
-            layers, f"_conv_{name}", lambda images, kernel, name=name: images + float(name == form)
-        )
+        monkeypatch.setattr(layers, f"_conv_{name}", lambda images, kernel, name=name: images + float(name == form))
     images = jnp.zeros((1, side, side, 2))
     np.testing.assert_array_equal(layers.conv3x3(images, jnp.zeros((3, 3, 2, 2))), np.ones(images.shape))
 
@@ -115,9 +111,7 @@ def test_attention(tokens, heads):
                 scores = [query[n, i, channels].astype(float) @ key[n, j, channels] for j in range(tokens)]
                 weights = np.exp(np.array(scores) / math.sqrt(width))
                 expected[n, i, channels] = weights @ value[n, :, channels] / weights.sum()
-    np.testing.assert_allclose(
-        layers.attention(*map(jnp.asarray, (query, key, value)), heads), expected, atol=1e-5
-    )
+    np.testing.assert_allclose(layers.attention(*map(jnp.asarray, (query, key, value)), heads), expected, atol=1e-5)
 
 
 def test_attention_survives_large_scores():
@@ -130,9 +124,7 @@ def test_attention_survives_large_scores():
 def test_group_norm():
     images, scale, bias = draw(9, 3, 4, 2, 6) + 300, draw(10, 6), draw(11, 6)  # there E[x^2] - E[x]^2 fails
     module = layers.group_norm("norm")
-    ours = module.apply(
-        {"params": {"scale": jnp.asarray(scale), "bias": jnp.asarray(bias)}}, jnp.asarray(images)
-    )
+    ours = module.apply({"params": {"scale": jnp.asarray(scale), "bias": jnp.asarray(bias)}}, jnp.asarray(images))
     x = images.astype(float)
     axes = (1, 2, 3)
     x = (x - x.mean(axes, keepdims=True)) / np.sqrt(x.var(axes, keepdims=True) + 1e-5)
@@ -185,9 +177,7 @@ def test_upsample(sides):
     expected = images.astype(float)
     for axis, side in zip((1, 2), sides, strict=True):  # 2 side points from the first pixel to the last
         points = np.linspace(0, side - 1, 2 * side)
-        expected = np.apply_along_axis(
-            lambda line, p=points: np.interp(p, np.arange(len(line)), line), axis, expected
-        )
+        expected = np.apply_along_axis(lambda line, p=points: np.interp(p, np.arange(len(line)), line), axis, expected)
     assert expected.shape == (2, 2 * sides[0], 2 * sides[1], 3)
     np.testing.assert_allclose(layers.upsample(jnp.asarray(images)), expected, atol=1e-5)
 

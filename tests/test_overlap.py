@@ -20,9 +20,7 @@ def test_equals_its_definition_on_rendered_images(sigma):
     for a, b in rng.uniform(-0.5, SIZE - 0.5, (20, 1, 2)) + rng.uniform(-1, 1, (20, 2, 2)):
         a, b = a.astype(np.float32), b.astype(np.float32)
         # render is float32 and near 1 where the bumps are faint: only its rounding separates the two.
-        assert images.overlap(a, b, sigma, SIZE) == pytest.approx(
-            from_pictures(a, b, sigma), rel=1e-3, abs=1e-3
-        )
+        assert images.overlap(a, b, sigma, SIZE) == pytest.approx(from_pictures(a, b, sigma), rel=1e-3, abs=1e-3)
 
 
 @pytest.mark.parametrize("sigma", [1e-3, 0.1, 0.5, 1.0, 7.0, (0.2, 3.0)])
@@ -47,9 +45,7 @@ def test_closed_form_of_one_bright_pixel():
         expected = np.exp(-0.5 * d**2 / (4 * 0.1**2))
         assert images.overlap((16.0, 16.0), (16.0 + d, 16.0), 0.1, SIZE) == pytest.approx(expected, rel=1e-9)
         # And the other way round, divided by b's norm, which is smaller by the same root squared.
-        assert images.overlap((16.0 + d, 16.0), (16.0, 16.0), 0.1, SIZE) == pytest.approx(
-            1 / expected, rel=1e-2
-        )
+        assert images.overlap((16.0 + d, 16.0), (16.0, 16.0), 0.1, SIZE) == pytest.approx(1 / expected, rel=1e-2)
 
 
 def test_neighbours_at_half_a_pixel_have_a_cusp_and_exceed_one():

@@ -88,9 +88,7 @@ def test_growing_radius_equals_all_pairs(seed, neighbours, chunk, monkeypatch):
         assert same_partition(labels, brute_force(points, sigma, 16, threshold)), (sigma, threshold)
 
 
-@pytest.mark.parametrize(
-    ("sigma", "increment"), [(0.1, 0.25), (0.3, 0.25), (1.0, 0.5), (0.2, 0.5), (1.0, 0.25)]
-)
+@pytest.mark.parametrize(("sigma", "increment"), [(0.1, 0.25), (0.3, 0.25), (1.0, 0.5), (0.2, 0.5), (1.0, 0.25)])
 def test_lattices_equal_all_pairs(sigma, increment):
     points = percolation.lattice(6, increment)
     points = points[np.random.default_rng(0).random(len(points)) < 0.7]
@@ -245,9 +243,7 @@ def test_nested_fractions_contain_each_other(simulation, monkeypatch):
     assert np.all(number.diff("fraction") > -1e-9)
     for nested in (True, False):
         seen = []
-        monkeypatch.setattr(
-            percolation, "largest_cluster", lambda points, *_, seen=seen: seen.append(points) or 1
-        )
+        monkeypatch.setattr(percolation, "largest_cluster", lambda points, *_, seen=seen: seen.append(points) or 1)
         small_simulation(nested=nested, sigmas=[1.0], thresholds=[0.1], repeats=2)
         sets = [{tuple(p) for p in points} for points in seen]
         assert [len(s) for s in sets] == [26, 102, 179, 256] * 2  # kept without replacement
@@ -261,9 +257,7 @@ def test_further_values_change_no_other(simulation):
     same = simulation["mass"].sel(sigma=[0.3], fraction=[0.4], threshold=[0.005], repeat=[0, 1])
     assert np.array_equal(alone["mass"], same)
     other = small_simulation(nested=True, sigmas=[0.3], fractions=[0.4], thresholds=[0.005], seed=1)["mass"]
-    assert not np.array_equal(
-        other.squeeze(), simulation["mass"].sel(sigma=0.3, fraction=0.4, threshold=0.005)
-    )
+    assert not np.array_equal(other.squeeze(), simulation["mass"].sel(sigma=0.3, fraction=0.4, threshold=0.005))
 
 
 def test_interval_is_students(simulation):

@@ -220,9 +220,7 @@ def test_a_single_evaluation_is_visible():
 def test_failure_modes_differ_by_colour_and_by_line():
     results = make_results()
     figure = draw(plots.failure_modes(results, "increment"))
-    assert [ax.get_title() for ax in figure.axes] == [
-        f"increment d = {d} pixels" for d in ("0.1", "0.2", "1")
-    ]
+    assert [ax.get_title() for ax in figure.axes] == [f"increment d = {d} pixels" for d in ("0.1", "0.2", "1")]
     for place, ax in enumerate(figure.axes):
         values = np.stack([results[name].values[place] for name in MODES]).astype(np.float64)  # [4, S, T]
         np.testing.assert_array_equal(lines(ax, thick=False), values.reshape(-1, len(STEPS)))
@@ -382,9 +380,7 @@ def test_strings_are_ticks_and_legend():
 def test_dims_in_another_order():
     results = make_results()
     turned = results.transpose("step", "seed", ...)
-    np.testing.assert_array_equal(
-        heat_maps(plots.phase_diagram(turned)), heat_maps(plots.phase_diagram(results))
-    )
+    np.testing.assert_array_equal(heat_maps(plots.phase_diagram(turned)), heat_maps(plots.phase_diagram(results)))
 
 
 # Mistakes

@@ -14,12 +14,8 @@ from diffgeo.readout import METHODS, OUTCOMES, accuracy, count_bumps, hits, outc
 
 BATCH = 128  # every rendering has this many images, so that each size is compiled once
 
-BORDERS = [
-    (size, sigma) for size in (8, 16, 32) for sigma in (0.5, 0.7, 1.0, 1.5, 2.0) if 4 * sigma <= size - 2
-]
-WIDE = [
-    (size, sigma) for size in (8, 16, 32) for sigma in (0.5, 0.7, 1.0, 1.5, 2.0, 4.0) if sigma <= size / 8
-]
+BORDERS = [(size, sigma) for size in (8, 16, 32) for sigma in (0.5, 0.7, 1.0, 1.5, 2.0) if 4 * sigma <= size - 2]
+WIDE = [(size, sigma) for size in (8, 16, 32) for sigma in (0.5, 0.7, 1.0, 1.5, 2.0, 4.0) if sigma <= size / 8]
 
 
 def images_of(centers, sigma=1.0, kind="bump", size=32, periodic=False):
@@ -201,9 +197,7 @@ def test_a_lone_stripe_is_a_bump_but_no_crossing():
 def test_count_agrees_with_scipy_and_brute_force():
     rng = np.random.default_rng(3)
     dark = rng.random((60, 9, 9)) < rng.uniform(0.05, 0.5, (60, 1, 1))
-    images = np.where(dark, rng.integers(0, 40, dark.shape), rng.integers(120, 256, dark.shape)).astype(
-        np.uint8
-    )
+    images = np.where(dark, rng.integers(0, 40, dark.shape), rng.integers(120, 256, dark.shape)).astype(np.uint8)
     images[:, 4, 4] = 0
     darkness = 255.0 - images
     background = np.quantile(darkness, 0.1, axis=(1, 2), keepdims=True)
@@ -266,9 +260,7 @@ def test_outcomes_by_count_then_by_place():
 @pytest.mark.parametrize("method", METHODS)
 def test_score_and_summary_of_each_outcome(method):
     one = images_of([[10, 20], [10, 20], [10, 20]])
-    images = np.concatenate(
-        [one, together(one[:1], images_of([[25, 5]])), np.full((1, 32, 32), 255, np.uint8)]
-    )
+    images = np.concatenate([one, together(one[:1], images_of([[25, 5]])), np.full((1, 32, 32), 255, np.uint8)])
     true = np.array([[10.4, 19.6], [10, 25], [30, 20], [10, 20], [10, 20]])
     result = score(images, true, method)
     np.testing.assert_array_equal(result.bumps, [1, 1, 1, 2, 0])

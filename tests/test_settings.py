@@ -78,9 +78,7 @@ def test_an_axis_is_overridden(assignment, name, values):
     changed = override(GRID, assignment)
     assert changed.axes[name] == values
     assert [type(v) for v in changed.axes[name]] == [type(v) for v in values]
-    assert {k: v for k, v in changed.axes.items() if k != name} == {
-        k: v for k, v in GRID.axes.items() if k != name
-    }
+    assert {k: v for k, v in changed.axes.items() if k != name} == {k: v for k, v in GRID.axes.items() if k != name}
     assert dataclasses.replace(changed, axes=GRID.axes) == GRID
     place = list(GRID.axes)
     assert list(changed.axes) == (place if name in place else [*place, name])

@@ -186,9 +186,7 @@ def test_result_does_not_follow_later_training(small):
 def test_missing_and_unexpected_keys(small):
     state = small.state_dict()
     state["sa3.mha.in_projection"] = state.pop("sa3.mha.in_proj_weight")
-    with pytest.raises(
-        UserError, match=r"missing: sa3\.mha\.in_proj_weight; unexpected: sa3\.mha\.in_projection$"
-    ):
+    with pytest.raises(UserError, match=r"missing: sa3\.mha\.in_proj_weight; unexpected: sa3\.mha\.in_projection$"):
         to_flax(state)
 
 

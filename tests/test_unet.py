@@ -118,9 +118,7 @@ def test_images_do_not_see_each_other(apply):
     noise, recorded = apply(images, t, centers)
     other = images.at[0].add(1.0), t.at[0].add(7), centers.at[0].add(2.0)
     other_noise, other_recorded = apply(*other)
-    for one, changed in zip(
-        [noise, *recorded.values()], [other_noise, *other_recorded.values()], strict=True
-    ):
+    for one, changed in zip([noise, *recorded.values()], [other_noise, *other_recorded.values()], strict=True):
         np.testing.assert_allclose(one[1:], changed[1:], atol=1e-5)
         assert np.abs(one[0] - changed[0]).max() > 1e-3
 
