@@ -14,6 +14,7 @@ import flax.serialization
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+import tensorstore
 
 from diffgeo.errors import UserError
 
@@ -88,20 +89,35 @@ class Checkpoints:
         names = ("params",) if metadata is None or metadata.tree is None else tuple(metadata.tree)
         return self._restore(self._params, step, dict.fromkeys(names, target))[name]
 
+    def verify_state(self) -> None:
+        """Reads the newest full state's every stored value once; raises `UserError` if one cannot be read.
+
+        Orbax restores many arrays at a time and, when one fails, leaves the others' threads to print tracebacks.
+        """
+        if self.state_step is not None:
+            self._verify(self._state, self.state_step)
+
+    def _verify(self, manager, step):
+        folder = manager.directory / str(step)
+        try:
+            store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{folder / 'default'}/"}).result()
+            for name in store.list().result():
+                store.read(name).result()
+        except Exception as error:  # tensorstore raises many kinds for a file cut short
+            raise damaged(folder, error) from error
+
     def _restore(self, manager, step, target):
         def as_numpy(x):
             return np.zeros(x.shape, x.dtype)
 
+        self._verify(manager, step)
         try:
             return _with_none(
                 manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(as_numpy, _without_none(target)))),
                 target,
             )
-        except Exception as error:  # orbax and tensorstore raise many kinds for a file cut short
-            raise UserError(
-                f"checkpoint {manager.directory / str(step)} cannot be read ({first_line(error)}): "
-                "delete that folder and start again, the run continues from the checkpoint before it"
-            ) from error
+        except Exception as error:  # orbax raises many kinds for files cut short or missing
+            raise damaged(manager.directory / str(step), error) from error
 
     def wait(self) -> None:
         """Waits for saves under way; raises if one of them failed."""
@@ -127,6 +143,14 @@ def _with_none(tree, target):
     if not isinstance(target, dict):
         return tree
     return {n: None if value is None else _with_none(tree.get(n, {}), value) for n, value in target.items()}
+
+
+def damaged(folder, error: Exception) -> UserError:
+    """The error for a checkpoint that cannot be read."""
+    return UserError(
+        f"checkpoint {str(folder)!r} cannot be read ({first_line(error)}): "
+        "delete that folder and start again, the run continues from the checkpoint before it"
+    )
 
 
 def first_line(error: Exception, length: int = 160) -> str:

@@ -164,6 +164,7 @@ def train(
             workdir.write_config(run.identity | {"members_at_once": at_once})
             _create_results(run, workdir, planned, provenance or {})
         store = results.Results(workdir.results, run.grid)
+        _verify(planned, workdir, store)
         total = run.settings.train.steps * len(planned)
         before = 0
         with _Stopper() as stopper, _progress(total) as bar:
@@ -245,6 +246,15 @@ def draw(found: xarray.Dataset, plots: Sequence[Plot], workdir: Workdir, say=pri
         with style.context():
             style.save(plot.draw(found), path)
         say(f"wrote {path}")
+
+
+def _verify(planned: Sequence[Wave], workdir: Workdir, store: results.Results) -> None:
+    """Raises `UserError` if the state that the run would go on from is damaged; before progress is shown."""
+    for wave in planned:
+        if store.missing(wave.members):
+            with Checkpoints(workdir.checkpoints(wave.index)) as checkpoints:
+                checkpoints.verify_state()
+            return
 
 
 def _create_results(run: Run, workdir: Workdir, planned: Sequence[Wave], provenance: Mapping[str, str]) -> None:

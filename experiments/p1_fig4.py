@@ -15,8 +15,8 @@ from diffgeo import plots
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
 
-# `quickstart` and `laptop` read the darkest pixel: at N = 8 and 16 a large share of the labels lies within 2 sigma of the border, where Alg. 1's rectangle is cut and
-# reads over a pixel off even on perfect images; the darkest pixel [2408.13256, A.3] has no such ceiling.
+# `quickstart` and `laptop` read the darkest pixel [2408.13256, A.3]: at N = 8 and 16 a large share of the labels lies
+# within 2 sigma of the border, where Alg. 1's rectangle is cut and reads over a pixel off even on perfect images.
 EXPERIMENT = Experiment(
     name="p1_fig4",
     figure="2402.03305 Fig. 4: accuracy over increment x steps",
