@@ -32,6 +32,7 @@ DESCRIPTIONS = {
     "prediction": "centres read out of the samples (pixels)",
     "label": "true centres of the samples (pixels)",
     "samples": "generated images, grey values 0 (dark) to 255",
+    "ceiling": "accuracy that the read-out reaches on perfect images of the same labels",
     "frozen_step": f"step at which the member's loss was no longer finite and it was frozen ({NEVER}: never)",
 }
 
@@ -60,6 +61,7 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str]) -> xarray.D
     variables["prediction"] = empty("prediction", (*by_step, "sample", "coordinate"))
     variables["label"] = empty("label", (*axes, "sample", "coordinate"))
     variables["samples"] = empty("samples", (*by_step, "kept", "row", "column"), np.uint8, 255)
+    variables["ceiling"] = empty("ceiling", tuple(axes))
     variables["frozen_step"] = empty("frozen_step", tuple(axes), np.int64, NEVER)
     coordinates = axes | {"step": np.array(steps), "coordinate": ["x", "y"]}
     return xarray.Dataset(variables, coordinates, dict(attributes))

@@ -136,6 +136,8 @@ def test_an_axis_is_overridden(assignment, name, values):
         ("evaluation.use_ema=true", "use_ema; ema_decay"),
         ("evaluation.sampler_steps=1001", "sampler_steps=1001; timesteps=1000"),
         ("evaluation.every=0", "every=0; positive"),
+        ("evaluation.eta=1.5", "eta=1.5"),
+        ("evaluation.eta=-0.1", "eta=-0.1"),
         ("evaluation.labels=tain", "'tain'; train, grid"),
         ("evaluation.sampler=euler", "'euler'; ddim, ancestral"),
         ("evaluation.readout=eye", "'eye'; contour, darkest"),
