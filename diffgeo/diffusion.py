@@ -76,6 +76,7 @@ def sample(
     size: int,
     method: str = "ddim",
     steps: int = 50,
+    *,
     eta: float = 0.0,
     clip: bool = False,
     record: bool = False,
@@ -90,8 +91,8 @@ def sample(
       :math:`\hat x_0 = (x_t - \sqrt{1 - \bar\alpha_t}\, \epsilon) / \sqrt{\bar\alpha_t}`,
       :math:`\sigma^2 = \eta^2 \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} (1 - \bar\alpha_t / \bar\alpha_s)`.
 
-    Both end with a network call at t = 1. An image's noise comes from its own key, so it does not depend on the
-    images beside it.
+    Both end with a network call at t = 1 ("ddim" of a single step: at t = T). An image's noise comes from its own
+    key, so it does not depend on the images beside it.
 
     Args:
       keys: typed keys [n].
@@ -103,7 +104,8 @@ def sample(
       record: also return the tensors recorded in the last call (t = 1).
 
     Returns:
-      float32[n, N, N, 1], about [-1, 1] (not clipped), and the recorded tensors ({} unless asked for).
+      float32[n, N, N, 1], about [-1, 1] ("ddim" with `clip` ends within it), and the recorded tensors ({} unless
+      asked for).
     """
     ancestral = method == "ancestral"
     times = np.arange(1, schedule.timesteps + 1, dtype=np.int32) if ancestral else ddim_steps(schedule.timesteps, steps)

@@ -261,9 +261,13 @@ def draw(found: xarray.Dataset, plots: Sequence[Plot], workdir: Workdir, say=pri
 
     for plot in plots:
         path = workdir.figures / f"{plot.name}.png"
-        with style.context():
-            style.save(plot.draw(found), path)
-        say(f"wrote {path}")
+        try:
+            with style.context():
+                style.save(plot.draw(found), path)
+        except UserError as error:  # what one picture needs may not be there; the others are still drawn
+            say(f"{plot.name} is not drawn: {error}")
+        else:
+            say(f"wrote {path}")
 
 
 def _verify(planned: Sequence[Wave], workdir: Workdir, store: results.Results) -> None:
@@ -328,8 +332,8 @@ def _train_wave(wave: Wave, mapped, checkpoints: Checkpoints, store, stopper, ba
         if step in missing:
             name = "ema" if settings.evaluation.use_ema else "params"
             values = evaluate(wave, mapped, mapped.parameters(name == "ema"), step)
-            if handle is not None:
-                values["loss"] = mapping.losses(handle, every)
+            if step > 0:
+                values["loss"] = mapping.fetch(state.loss_sum) / ((step - 1) % every + 1)
             store.write(wave.members, values, step)
             shown["accuracy"] = f"{np.mean(values['accuracy']):.2f}"
             bar.set_postfix(shown)

@@ -47,9 +47,9 @@ def make_sampler(settings: Settings, record: bool = False) -> Callable:
                 size,
                 evaluation.sampler,
                 evaluation.sampler_steps,
-                evaluation.eta,
-                evaluation.clip,
-                record,
+                eta=evaluation.eta,
+                clip=evaluation.clip,
+                record=record,
             )
 
         count = len(labels)

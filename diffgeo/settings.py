@@ -2,7 +2,8 @@
 
 Every field can be swept: the name of an axis of a grid is "seed" or the name of a field. Fields of `Data` are
 arrays of a member (a label table and its sigma), so a grid over them is one compiled program; the fields named in
-`STATIC` change shapes or the program, and a grid over them runs one program per value.
+`STATIC_DATA` and those of the other sections change shapes or the program, and a grid over them runs one program per
+value.
 """
 
 import dataclasses
@@ -291,4 +292,5 @@ def parse(text: str, kind, path: str):
                 return candidate(text.replace("_", "") if candidate is int else text)
             except ValueError:
                 continue
-    raise UserError(f"{path}={text!r} is not a number of the right kind ({', '.join(k.__name__ for k in kinds)})")
+    wanted = " or ".join("none" if k is types.NoneType else k.__name__ for k in kinds)
+    raise UserError(f"{path}={text!r} is not a number of the right kind ({wanted})")

@@ -58,3 +58,11 @@ def launch():
         )
 
     return run
+
+
+LONGEST = ("test_sharding.py", "test_run.py", "test_launch.py", "test_torch_weights.py", "test_mapping.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The longest files first, so that parallel workers end together."""
+    items.sort(key=lambda item: (*LONGEST, item.path.name).index(item.path.name))

@@ -1,6 +1,8 @@
 """Small settings that the tests of training share."""
 
-from diffgeo import datasets
+import jax
+import numpy as np
+
 from diffgeo.grid import Grid
 from diffgeo.mapping import Layout
 from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
@@ -22,8 +24,6 @@ def tiny(**axes) -> Settings:
 
 def mapped(members, layout: Layout = Layout(mapping="loop"), devices=None, rows: int = 1024):
     """Members on the given devices, by default one, with tables of one padded length so that programs are shared."""
-    import jax
-
     return layout.over(members, rows, jax.devices()[:1] if devices is None else devices)
 
 
@@ -32,6 +32,24 @@ def members_of(settings: Settings):
     return Grid(settings).members
 
 
-def table_of(settings: Settings, **coordinates) -> datasets.Table:
-    """Label table at one point of a grid."""
-    return datasets.build(settings.at(**coordinates).data)
+def parameters(state) -> np.ndarray:
+    """float[M, P], every member's parameters in one row.
+
+    Without the attention's key biases: softmax does not see them, their gradient is rounding noise alone, and Adam
+    scales that to full steps.
+    """
+    params = jax.tree.map(np.array, state.params)
+    for name in (f"sa{i}" for i in range(1, 7)):
+        bias = params[name]["in_proj"]["bias"]
+        channels = bias.shape[1] // 3
+        bias[:, channels : 2 * channels] = 0.0
+    leaves = jax.tree.leaves(params)
+    return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
+
+
+def trained(members, steps: int, layout=Layout(mapping="loop"), devices=None):
+    own = mapped(members, layout, devices)
+    own.initialise()
+    for _ in range(steps // layout.chunk if layout.chosen == "sharded" else 1):
+        handle = own.advance(layout.chunk if layout.chosen == "sharded" else steps)
+    return own, handle

@@ -1,0 +1,197 @@
+"""Real runs of the real program: killed, stopped, resumed, analysed anew."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from diffgeo import checkpoints, results
+from tests.conftest import command, environment
+
+SLOW_ENOUGH = ["--set=train.steps=160", "--set=evaluation.every=10", "--set=evaluation.count=4"]
+
+
+def train_flags(folder: Path, *more: str) -> list[str]:
+    return ["--experiment=p1_fig4", "--preset=tiny", f"--workdir={folder}", *more]
+
+
+def newest_state(folder: Path) -> int:
+    steps = [int(p.name) for p in (folder / "checkpoints/wave_000/state").glob("*") if p.name.isdigit()]
+    return max(steps, default=-1)
+
+
+def saving(folder: Path) -> bool:
+    """Whether a checkpoint is being written at this moment."""
+    return any(folder.glob("checkpoints/*/*/*tmp*"))
+
+
+def stop_when(folder: Path, condition, signum) -> tuple[int, str]:
+    """Starts the program, sends a signal once the condition holds; exit status and stderr."""
+    log = folder.with_suffix(".log")
+    with open(log, "w") as out:
+        process = subprocess.Popen(
+            command("train", *train_flags(folder, *SLOW_ENOUGH)), env=environment(), stderr=out, stdout=out
+        )
+        deadline = time.monotonic() + 200
+        while not condition() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.0005)
+        assert process.poll() is None, f"ended before it could be stopped: {log.read_text()}"
+        process.send_signal(signum)
+        return process.wait(60), log.read_text()
+
+
+def stored(folder: Path, kind: str) -> dict[str, np.ndarray]:
+    """Every array of the newest checkpoint, read by orbax as plain numpy without this project's code."""
+    import jax
+    import orbax.checkpoint as ocp
+
+    place = folder / "checkpoints/wave_000" / kind
+    newest = max(int(p.name) for p in place.iterdir() if p.name.isdigit())
+    with ocp.PyTreeCheckpointer() as reader:
+        tree = reader.restore((place / str(newest) / "default").absolute())
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def same_results(one: Path, other: Path, skip=()) -> None:
+    a, b = results.open_results(one).load(), results.open_results(other).load()
+    assert set(a.variables) == set(b.variables)
+    for name in set(a.variables) - set(skip):
+        np.testing.assert_array_equal(a[name].values, b[name].values, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A run that nothing disturbed."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = subprocess.run(
+        command("train", *train_flags(folder, *SLOW_ENOUGH)), env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr + done.stdout
+    return folder
+
+
+def test_killed_five_times_it_ends_bit_equal(whole, tmp_path):
+    folder = tmp_path / "run"
+    choose = random.Random(time.time_ns())
+    for kill in range(5):
+        before = newest_state(folder)
+        if kill < 2:  # within a save
+
+            def now(before=before):
+                return newest_state(folder) > before and saving(folder)
+        else:  # some time after a save
+            wait = choose.uniform(0, 0.4)
+
+            def now(before=before, wait=wait):
+                if newest_state(folder) <= before:
+                    return False
+                time.sleep(wait)
+                return True
+
+        status, _ = stop_when(folder, now, signal.SIGKILL)
+        assert status == -signal.SIGKILL
+    assert newest_state(folder) < 160
+    done = subprocess.run(
+        command("train", *train_flags(folder, *SLOW_ENOUGH)), env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    for kind in ("state", "params"):
+        one, other = stored(whole, kind), stored(folder, kind)
+        assert one.keys() == other.keys()
+        assert any(leaf.size > 100 for leaf in one.values())
+        for name, leaf in one.items():
+            np.testing.assert_array_equal(other[name], leaf, err_msg=name)
+    same_results(whole, folder)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_asked_to_stop_it_saves_where_it_stands(whole, tmp_path, signum):
+    folder = tmp_path / "run"
+    status, log = stop_when(folder, lambda: newest_state(folder) >= 20, signum)
+    assert status == 128 + signum, log
+    assert f"stopped at step {newest_state(folder)} of 160, state saved: run again to go on" in log
+    assert "Traceback" not in log
+    if signum == signal.SIGTERM:  # (the loss of an interval that the stop fell into is not lost either)
+        done = subprocess.run(command("train", *train_flags(folder, *SLOW_ENOUGH)), env=environment(), check=False)
+        assert done.returncode == 0
+        same_results(whole, folder)
+
+
+def test_only_the_newest_two_states_and_all_parameters_are_kept(whole):
+    place = whole / "checkpoints/wave_000"
+    assert sorted(int(p.name) for p in (place / "state").iterdir()) == [150, 160]
+    assert sorted(int(p.name) for p in (place / "params").iterdir()) == list(range(0, 161, 10))
+
+
+def test_results_are_labelled_and_complete(whole):
+    found = results.open_results(whole)
+    assert found.accuracy.dims == ("increment", "seed", "step")
+    assert found.increment.values.tolist() == [0.5, 1.0]
+    assert found.step.values.tolist() == list(range(0, 161, 10))
+    assert not np.isnan(found.accuracy.values).any()
+    assert np.isnan(found.loss.values[..., 0]).all()
+    assert (found.loss.values[..., 1:] > 0).all()
+    total = found.correct + found.no_bump + found.wrong_place + found.several_bumps
+    np.testing.assert_allclose(total.values, 1.0, atol=1e-6)
+    hit = (np.abs(found.prediction - found.label) < 1).all("coordinate").mean("sample")
+    np.testing.assert_allclose(hit.transpose(*found.accuracy.dims).values, found.accuracy.values, atol=1e-6)
+    assert found.samples.dtype == np.uint8
+    assert {"command", "commit", "hardware", "versions", "settings"} <= set(found.attrs)
+    assert found.attrs["command"].startswith("python -m launch.train --")
+    assert ((found.ceiling > 0.5) & (found.ceiling <= 1)).all()
+    one = found.accuracy.sel(increment=1.0).mean("seed")
+    assert one.dims == ("step",)
+
+
+def test_configuration_and_axes_stand_beside_the_checkpoints(whole):
+    config = json.loads((whole / "config.json").read_text())
+    assert config["experiment"] == "p1_fig4"
+    assert config["settings"]["axes"] == {"increment": [0.5, 1.0], "seed": [0, 1]}
+    assert config["settings"]["train"]["steps"] == 160
+
+
+def test_figures_are_drawn(whole):
+    names = {p.name for p in (whole / "figures").iterdir()}
+    assert names == {"overview.png", "phase_diagram.png", "learning_curves.png", "failure_modes.png"}
+
+
+def test_started_again_it_says_that_it_is_complete_and_redraws(whole, launch):
+    picture = whole / "figures/overview.png"
+    picture.unlink()
+    done = launch("train", *train_flags(whole, *SLOW_ENOUGH))
+    assert done.returncode == 0, done.stderr
+    assert "is complete: nothing left to train" in done.stdout
+    assert picture.exists()
+
+
+def test_analysis_restores_on_other_devices_and_fills_what_is_missing(whole, tmp_path, launch):
+    import shutil
+
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    shutil.rmtree(folder / "results.zarr")
+    shutil.rmtree(folder / "checkpoints/wave_000/state")
+    done = launch("analyze", f"--workdir={folder}", JAX_NUM_CPU_DEVICES="2")
+    assert done.returncode == 0, done.stderr
+    same_results(whole, folder, skip=["loss"])
+    assert "learning_curves is not drawn: no value of 'loss'" in done.stdout
+    again = launch("analyze", f"--workdir={folder}")
+    assert "is analysed already" in again.stdout
+
+
+def test_a_half_written_save_is_not_seen(tmp_path):
+    tree = {"a": np.arange(6.0).reshape(2, 3)}
+    with checkpoints.Checkpoints(tmp_path) as store:
+        store.save_params(5, tree)
+    (tmp_path / "params" / "9.orbax-checkpoint-tmp").mkdir()
+    with checkpoints.Checkpoints(tmp_path) as store:
+        assert store.params_steps == [5]
+        np.testing.assert_array_equal(store.restore_params(tree, 5)["a"], tree["a"])
+    assert not os.path.exists(tmp_path / "params" / "9.orbax-checkpoint-tmp")
