@@ -3,8 +3,8 @@
 Claim: models pass through near-zero accuracy and bumps at wrong places to correct ones, and data sets with a smaller
 increment are learned faster at an equal number of batches.
 
-Cost: `quickstart` 2 to 5 minutes and `laptop` about 50 minutes on two CPU cores; `paper` 1.7 EFLOP of training and
-0.14 EFLOP of sampling.
+Cost: `quickstart` 3 minutes (measured) and `laptop` about an hour (predicted) on two CPU cores; `paper` 1.7 EFLOP of
+training and 0.14 EFLOP of sampling.
 
     python -m launch.train --experiment=p1_fig4 --preset=laptop --workdir=runs/p1_fig4
 """

@@ -1,0 +1,152 @@
+"""Members alone or in a loop: the same numbers, whatever stands beside them."""
+
+import jax
+import numpy as np
+import pytest
+
+from diffgeo import datasets, mapping
+from diffgeo.errors import UserError
+from diffgeo.mapping import Layout
+from tests.helpers import EMA_DECAY, mapped, members_of, parameters, tiny, trained
+
+SIX = {"increment": (0.25, 0.5, 1.0), "seed": (0, 7)}
+SHARDED = Layout(mapping="sharded", steps_per_call=3)
+
+
+@pytest.fixture(scope="module")
+def six():
+    """A grid of 6 after 20 steps, and its members."""
+    members = members_of(tiny(**SIX))
+    return members, trained(members, 20)[0].state()
+
+
+def test_member_of_a_grid_equals_the_member_alone(six):
+    members, state = six
+    for i, member in enumerate(members):
+        alone = trained([member], 20)[0].state()
+        np.testing.assert_allclose(parameters(alone)[0], parameters(state)[i], rtol=0, atol=1e-5)
+    assert np.all(np.ptp(parameters(state), axis=0).max() > 1e-3), "members must differ for this test to mean anything"
+
+
+def test_permuted_axes_give_permuted_members(six):
+    members, state = six
+    permuted = members_of(tiny(seed=SIX["seed"][::-1], increment=SIX["increment"]))
+    other = parameters(trained(permuted, 20)[0].state())
+    for i, member in enumerate(permuted):
+        (j,) = [k for k, m in enumerate(members) if dict(m.coordinates) == dict(member.coordinates)]
+        np.testing.assert_array_equal(other[i], parameters(state)[j])
+
+
+def test_seeds_and_data_both_matter(six):
+    values = parameters(six[1])
+    assert np.abs(values[0] - values[1]).max() > 1e-2  # another seed
+    assert np.abs(values[0] - values[4]).max() > 1e-4  # other data, same initial weights
+
+
+def test_a_state_loaded_again_goes_on_bit_for_bit(six):
+    members, _ = six
+    through, _ = trained(members[:2], 8)
+    held = through.state()
+    again = mapped(members[:2])
+    again.load(held)
+    again.advance(12)
+    np.testing.assert_array_equal(parameters(again.state()), parameters(six[1])[:2])
+
+
+def test_losses_are_means_since_the_last_evaluation():
+    settings = tiny()
+    own = mapped(members_of(settings))
+    own.initialise()
+    single = []
+    for step in range(1, 14):
+        total = mapping.losses(own.advance(1), settings.evaluation.every)[0]
+        start = (step - 1) // settings.evaluation.every * settings.evaluation.every
+        single.append(total * (step - start) - sum(single[start:]))
+        assert np.mean(single[start:]) == pytest.approx(total, rel=1e-4)
+    assert all(0 < loss < 30 for loss in single)
+    assert single[0] == pytest.approx(float(_first_loss(settings)), rel=1e-4)
+
+
+def _first_loss(settings):
+    """Loss of the first step from its definition: rendered rows, noise and steps drawn as documented."""
+    from diffgeo import diffusion
+    from diffgeo.grid import member_key, stream
+
+    key, table = member_key(0), datasets.build(settings.data)
+    rows = datasets.batch_rows(stream(key, "order"), jax.numpy.int32(0), settings.train.batch, table.count)
+    x0, centers = datasets.render_rows(table, rows, settings.data.size, False)
+    step_key = jax.random.fold_in(stream(key, "noise"), 0)
+    pairs = [jax.random.split(jax.random.fold_in(step_key, place)) for place in range(settings.train.batch)]
+    t = jax.numpy.stack([jax.random.randint(pair[0], (), 1, 21) for pair in pairs])
+    noise = jax.numpy.stack([jax.random.normal(pair[1], x0.shape[1:]) for pair in pairs])
+    own = mapped(members_of(settings))
+    own.initialise()
+    network = settings.model.build()
+
+    def predict(x, t):
+        return jax.jit(network.apply)({"params": own.parameters()[0]}, x, t, centers)
+
+    return diffusion.loss(diffusion.Schedule(20), predict, x0, t, noise).mean()
+
+
+def test_a_member_without_finite_loss_is_frozen_and_disturbs_no_other(six):
+    members, state = six
+    own = mapped(members)
+    own.initialise()
+    own.advance(5)
+    sick = own.state()
+    sick.params["outc"]["dense"]["bias"][2] = np.nan
+    own.load(sick)
+    own.advance(15)
+    frozen = own.state()
+    assert frozen.frozen_step.tolist() == [-1, -1, 5, -1, -1, -1]
+    others = [0, 1, 3, 4, 5]
+    np.testing.assert_array_equal(parameters(frozen)[others], parameters(state)[others])
+    healthy = jax.tree.map(lambda x: x[2], sick.params)
+    np.testing.assert_array_equal(frozen.params["inc"]["conv1"]["kernel"][2], healthy["inc"]["conv1"]["kernel"])
+
+
+def test_the_average_follows_the_parameters():
+    own = mapped(members_of(tiny()))
+    own.initialise()
+    expected = parameters(own.state())
+    for _ in range(3):
+        own.advance(1)
+        expected = EMA_DECAY * expected + (1 - EMA_DECAY) * parameters(own.state())
+    state = own.state()
+    np.testing.assert_allclose(parameters(state._replace(params=state.ema)), expected, atol=1e-6)
+    assert np.abs(expected - parameters(state)).max() > 1e-4
+
+
+def test_many_labels_are_sampled_in_chunks(monkeypatch):
+    from diffgeo import sampling
+
+    labels = np.random.default_rng(0).uniform(0, 7, (1, 7, 2)).astype(np.float32)
+    own = mapped(members_of(tiny()))
+    own.initialise()
+    expected = own.sample(own.parameters(), 3, labels, record=True)
+    monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", 3)
+    sampler = jax.jit(sampling.make_sampler(tiny(), record=True))
+    chunked = sampler(own.parameters()[0], np.uint32(0), np.int32(3), labels[0])
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[0], atol=1e-4), chunked, expected)
+
+
+def test_members_that_fit():
+    assert mapping.members_that_fit(2**30, 16 * 2**30) == 14
+    with pytest.raises(UserError, match=r"17\.00 GiB and the device has 16\.00.*train\.batch"):
+        mapping.members_that_fit(17 * 2**30, 16 * 2**30)
+
+
+def test_layout_refuses_what_cannot_be():
+    with pytest.raises(UserError, match=r"unknown mapping 'vmap'.*loop, sharded"):
+        Layout(mapping="vmap")
+    with pytest.raises(UserError, match="members_per_device=0"):
+        Layout(members_per_device=0)
+    with pytest.raises(UserError, match="data_parallel=2 needs the mapping 'sharded'"):
+        Layout(mapping="loop", data_parallel=2)
+    with pytest.raises(UserError, match="data_parallel=3 does not divide the 8 devices"):
+        _ = Layout(mapping="sharded", data_parallel=3).member_devices
+    with pytest.raises(UserError, match="6 members do not divide over 8 devices: pass --waves"):
+        mapped(members_of(tiny(**SIX)), SHARDED, jax.devices())
+    with pytest.raises(UserError, match="batch=4 does not divide over data_parallel=8"):
+        mapped(members_of(tiny()), Layout(mapping="sharded", data_parallel=8), jax.devices())
