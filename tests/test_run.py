@@ -195,3 +195,26 @@ def test_a_half_written_save_is_not_seen(tmp_path):
         assert store.params_steps == [5]
         np.testing.assert_array_equal(store.restore_params(tree, 5)["a"], tree["a"])
     assert not os.path.exists(tmp_path / "params" / "9.orbax-checkpoint-tmp")
+
+
+def test_waves_change_nothing_but_the_folders(tmp_path, launch):
+    whole, split = tmp_path / "whole", tmp_path / "split"
+    for folder, more in ((whole, []), (split, ["--waves=2"])):
+        done = launch("train", *train_flags(folder), *more)
+        assert done.returncode == 0, done.stderr
+    same_results(whole, split)
+    assert {p.name for p in (split / "checkpoints").iterdir()} == {"wave_000", "wave_001"}
+    assert {p.name for p in (whole / "checkpoints").iterdir()} == {"wave_000"}
+
+
+@pytest.mark.slow
+def test_a_static_axis_runs_one_program_a_value(tmp_path, launch):
+    done = launch("train", *train_flags(tmp_path / "run"), "--set=axes.size=8,16", "--seeds=0")
+    assert done.returncode == 0, done.stderr
+    found = results.open_results(tmp_path / "run")
+    assert found.accuracy.dims == ("increment", "seed", "size", "step")
+    assert not np.isnan(found.accuracy.values).any()
+    assert found.samples.sizes["row"] == 16
+    small = found.samples.sel(size=8).values
+    assert (small[..., 8:, :] == 255).all()
+    assert (small[..., :8, :8] < 255).any()

@@ -13,6 +13,8 @@ from diffgeo.settings import Model
 from tests.helpers import mapped, members_of, parameters, tiny, trained
 
 COLLECTIVE = re.compile(r"all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast")
+# three programs for eight devices compile for minutes on two cores
+pytestmark = pytest.mark.slow
 SHARDED = Layout(mapping="sharded", steps_per_call=3)
 
 
@@ -37,7 +39,6 @@ def sharded():
     return members, own, parameters(own.state()), handle
 
 
-@pytest.mark.slow
 def test_sharded_members_equal_the_loop(sharded):
     members, _, values, handle = sharded
     looped, looped_handle = trained(members, 6)
@@ -68,7 +69,6 @@ def test_a_batch_split_over_devices_changes_nothing_but_rounding(sharded):
     assert_equal_to_rounding(parameters(own.state()), values)
 
 
-@pytest.mark.slow
 def test_samples_do_not_depend_on_the_mapping(sharded):
     members, own, _, _ = sharded
     labels = np.random.default_rng(0).uniform(0, 7, (len(members), 6, 2)).astype(np.float32)
