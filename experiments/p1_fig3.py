@@ -1,0 +1,45 @@
+"""2402.03305 Fig. 3: the three phases of manifold formation, in samples and in the representation of one model.
+
+Claim: as training goes on, the representation passes from no structure (A) through a disordered, quasi-2D manifold (B)
+to an ordered 2D one (C), while samples pass from none or several bumps through single bumps at wrong places to right
+ones.
+
+Cost: `laptop` about 20 minutes on two CPU cores; `paper` 57 PFLOP of training a model.
+
+    python -m launch.train --experiment=p1_fig3 --preset=laptop --workdir=runs/p1_fig3
+"""
+
+from functools import partial
+
+from diffgeo import plots
+from diffgeo.experiment import Experiment, Plot
+from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
+
+EXPERIMENT = Experiment(
+    name="p1_fig3",
+    figure="2402.03305 Fig. 3: phases A, B, C in samples and in the representation",
+    claim="the representation has no structure, then a disordered, then an ordered 2D manifold, as samples get right",
+    presets={
+        "tiny": Settings(
+            model=Model(base_channels=4, embedding=24),
+            data=Data(size=8),
+            diffusion=Diffusion(timesteps=20),
+            train=Train(steps=4, batch=4, learning_rate=2e-3),
+            evaluation=Evaluation(every=2, count=24, sampler_steps=4),
+            axes={"seed": (0, 1)},
+        ),
+        "laptop": Settings(
+            model=Model(base_channels=8, embedding=192, heads=1),
+            data=Data(size=16, increment=0.25),
+            train=Train(steps=4_000, batch=32, learning_rate=2e-3),
+            evaluation=Evaluation(every=200, count=500, sampler_steps=20, readout="darkest"),
+            axes={"seed": (0, 1)},
+        ),
+        "paper": Settings(data=Data(increment=0.1), axes={"seed": (0, 1, 2)}),
+    },
+    plots=(
+        Plot("sample_phases", partial(plots.sample_phases, seed=0)),
+        Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis=None)),
+        Plot("failure_modes", partial(plots.failure_modes, axis=None)),
+    ),
+)
