@@ -6,7 +6,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from diffgeo.errors import UserError
-from diffgeo.layers import CONV_FORMS, DoubleConv, Down, Linear, SelfAttention, Up, positional_encoding
+from diffgeo.kernels import CONV_FORMS
+from diffgeo.layers import DoubleConv, Down, Linear, SelfAttention, Up, positional_encoding
 
 POOLINGS = 3
 RECORDED = ("layer4", "layer4_pre_embedding", "layer4_attention")
@@ -25,7 +26,7 @@ class UNet(nn.Module):
         even width that fits three times; what is left (4 of 256, none of 768) is zero. The papers do not
         state it.
       heads: attention heads.
-      conv: form of the convolutions, see `diffgeo.layers.conv3x3`.
+      conv: form of the convolutions, see `diffgeo.kernels.conv3x3`.
     """
 
     base_channels: int = 64

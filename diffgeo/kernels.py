@@ -1,0 +1,221 @@
+"""Numerical kernels of the network with gradients of their own: 3 x 3 convolution, normalisation, attention, GELU.
+
+What JAX derives and XLA compiles from the plain formulas is slow on CPU: see each docstring. Forms of one kernel give
+the same numbers and exact gradients; `auto` chooses by backend and shape.
+"""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+NORM_EPS = 1e-5
+
+CONV_FORMS = ("auto", "lax", "matrix", "dense")
+"""Forms of the 3 x 3 convolution; all give the same numbers and exact gradients."""
+
+SMALL_SIDE = 4  # pixels; up to here XLA:CPU's convolution is 2 to 10 times slower than the matrix form
+
+
+def _patches(images):
+    """The 9 shifted copies of zero-padded images side by side: [n, H, W, 9 C]."""
+    _, height, width, _ = images.shape
+    images = jax.lax.optimization_barrier(images)  # or what made them is computed anew for every copy
+    padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+    return jnp.concatenate(shifted, axis=-1)
+
+
+@jax.custom_vjp
+def _conv_matrix(images, kernel):
+    """3 x 3 convolution as one matrix product of patches with the kernel."""
+    channels, features = kernel.shape[2:]
+    return _patches(images) @ kernel.reshape(9 * channels, features)
+
+
+def _conv_matrix_forward(images, kernel):
+    return _conv_matrix(images, kernel), (images, kernel)
+
+
+def _conv_matrix_backward(saved, cotangent):
+    images, kernel = saved
+    flipped = kernel[::-1, ::-1].swapaxes(2, 3)
+    patches = _patches(images)
+    rows = math.prod(images.shape[:3])
+    kernel_gradient = patches.reshape(rows, -1).T @ cotangent.reshape(rows, -1)
+    return _conv_matrix(cotangent, flipped), kernel_gradient.reshape(kernel.shape)
+
+
+_conv_matrix.defvjp(_conv_matrix_forward, _conv_matrix_backward)
+
+
+@functools.cache
+def _taps(height: int, width: int) -> np.ndarray:
+    """float32[pixels, pixels, 9]: 1 where an input pixel (first) reaches an output pixel through a tap."""
+    row, column = np.divmod(np.arange(height * width), width)
+    down, right = row[:, None] - row[None, :] + 1, column[:, None] - column[None, :] + 1
+    taps = (3 * down + right)[..., None] == np.arange(9)
+    near = (down >= 0) & (down <= 2) & (right >= 0) & (right <= 2)
+    return (taps & near[..., None]).astype(np.float32)
+
+
+def _conv_dense(images, kernel):
+    """3 x 3 convolution as one matrix product of whole images with a matrix of all pairs of pixels."""
+    n, height, width, channels = images.shape
+    pixels, features = height * width, kernel.shape[3]
+    matrix = jnp.einsum("pqk,kco->pcqo", jnp.asarray(_taps(height, width)), kernel.reshape(9, channels, features))
+    out = images.reshape(n, pixels * channels) @ matrix.reshape(pixels * channels, pixels * features)
+    return out.reshape(n, height, width, features)
+
+
+def _conv_lax(images, kernel):
+    return jax.lax.conv_general_dilated(
+        images, kernel, window_strides=(1, 1), padding="SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+    )
+
+
+def conv3x3(
+    images: Float[Array, "n H W C"], kernel: Float[Array, "3 3 C O"], form: str = "auto"
+) -> Float[Array, "n H W O"]:
+    """3 x 3 convolution (cross-correlation), zero padding 1, stride 1, no bias.
+
+    Args:
+      images: float[n, H, W, C].
+      kernel: float[3, 3, C, O].
+      form: one of `CONV_FORMS`. "auto" takes the matrix form on CPU for sides up to `SMALL_SIDE` pixels,
+        where XLA's own convolution collapses, and XLA's convolution everywhere else.
+
+    Returns:
+      float[n, H, W, O].
+    """
+    height, width = images.shape[1:3]
+    if height == width == 1:  # the other eight taps only ever see padding
+        return images @ kernel[1, 1]
+    if form == "auto":
+        side = max(height, width)
+        form = "lax"
+        if jax.default_backend() == "cpu" and side <= SMALL_SIDE:
+            form = "dense" if side <= 2 else "matrix"
+    return {"dense": _conv_dense, "matrix": _conv_matrix, "lax": _conv_lax}[form](images, kernel)
+
+
+def gelu(x):
+    """The exact Gaussian error linear unit, x (1 + erf(x / sqrt 2)) / 2.
+
+    `jax.nn.gelu` goes through erfc: two approximations and a selection, each to be compiled and run.
+    """
+    return 0.5 * x * (1.0 + jax.lax.erf(x * math.sqrt(0.5)))
+
+
+@jax.custom_vjp
+def normalise(
+    x: Float[Array, "rows pixels C"], scale: Float[Array, " C"], bias: Float[Array, " C"]
+) -> Float[Array, "rows pixels C"]:
+    """(x - mean) / sqrt(variance + eps), both over all pixels and channels of a row, times scale plus bias.
+
+    The gradient is written out, from two sums per row and channel: as derived by JAX, the norms are a third of a
+    training step's operations.
+    """
+    return _normalise_forward(x, scale, bias)[0]
+
+
+def _normalise_forward(x, scale, bias):
+    mean = jnp.mean(x, axis=(1, 2), keepdims=True)
+    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(x - mean), axis=(1, 2), keepdims=True) + NORM_EPS)
+    return (x - mean) * inverse * scale[None, None, :] + bias[None, None, :], (x, mean, inverse, scale)
+
+
+def _normalise_backward(saved, cotangent):
+    x, mean, inverse, scale = saved
+    cotangent = jax.lax.optimization_barrier(cotangent)  # or it is computed anew for each of the sums
+    standard = (x - mean) * inverse
+    area = x.shape[1] * x.shape[2]
+    plain = jnp.sum(cotangent, axis=1)  # [rows, C]
+    along = jnp.sum(cotangent * standard, axis=1)
+    offset, slope = (jnp.sum(sums * scale[None, :], axis=1)[:, None, None] / area for sums in (plain, along))
+    gradient = inverse * (cotangent * scale[None, None, :] - offset - standard * slope)
+    return gradient, jnp.sum(along, axis=0), jnp.sum(plain, axis=0)
+
+
+normalise.defvjp(_normalise_forward, _normalise_backward)
+
+
+SCORES_AT_ONCE = 2**17  # numbers; half a megabyte stays in a core's cache
+
+
+def attention(
+    query: Float[Array, "n tokens C"],
+    key: Float[Array, "n tokens C"],
+    value: Float[Array, "n tokens C"],
+    heads: int,
+) -> Float[Array, "n tokens C"]:
+    """softmax(q k^T / sqrt(C / heads)) v per head, heads side by side in the last axis.
+
+    The scores are not kept for the gradient but computed again, from the logarithm of each row's sum. On CPU both are
+    done for a few images at a time, so that scores stay in cache: at 1,024 tokens twice as fast as the plain formula.
+    """
+    n, tokens, channels = query.shape
+    if tokens == 1:  # softmax of one score is one
+        return value
+    width = channels // heads
+
+    def split(x):  # heads next to the batch, so that one batched matrix product serves all of them
+        return x.reshape(n, tokens, heads, width).transpose(0, 2, 1, 3).reshape(n * heads, tokens, width)
+
+    mixed = _attend(split(query) * (1.0 / math.sqrt(width)), split(key), split(value))
+    return mixed.reshape(n, heads, tokens, width).transpose(0, 2, 1, 3).reshape(n, tokens, channels)
+
+
+@jax.custom_vjp
+def _attend(query, key, value):
+    """softmax(q k^T) v for [rows, tokens, width]."""
+    return _attend_forward(query, key, value)[0]
+
+
+def _attend_forward(query, key, value):
+    def some(query, key, value):
+        scores = jnp.einsum("rqc,rkc->rqk", query, key)
+        largest = jnp.max(scores, axis=-1, keepdims=True)
+        weights = jnp.exp(scores - largest)
+        total = jnp.sum(weights, axis=-1, keepdims=True)
+        return jnp.einsum("rqk,rkc->rqc", weights, value) / total, largest + jnp.log(total)
+
+    mixed, log_total = _in_chunks(some, query, key, value)
+    return mixed, (query, key, value, mixed, log_total)
+
+
+def _attend_backward(saved, cotangent):
+    query, key, value, mixed, log_total = saved
+    # the sum over keys of weight x its gradient
+    mean = jnp.sum(cotangent * mixed, axis=-1, keepdims=True)
+
+    def some(query, key, value, log_total, cotangent, mean):
+        weights = jnp.exp(jnp.einsum("rqc,rkc->rqk", query, key) - log_total)
+        for_scores = weights * (jnp.einsum("rqc,rkc->rqk", cotangent, value) - mean)
+        # [channels, keys] products: as [keys, channels] XLA:CPU takes 8 times as long
+        return (
+            jnp.einsum("rqk,rkc->rqc", for_scores, key),
+            jnp.einsum("rqc,rqk->rck", query, for_scores),
+            jnp.einsum("rqc,rqk->rck", cotangent, weights),
+        )
+
+    for_query, for_key, for_value = _in_chunks(some, query, key, value, log_total, cotangent, mean)
+    return for_query, for_key.swapaxes(1, 2), for_value.swapaxes(1, 2)
+
+
+_attend.defvjp(_attend_forward, _attend_backward)
+
+
+def _in_chunks(function, *arrays):
+    """`function` of arrays [rows, ...], on CPU for some rows at a time."""
+    rows, tokens = arrays[0].shape[:2]
+    at_once = max(1, SCORES_AT_ONCE // tokens**2)
+    if jax.default_backend() != "cpu" or rows <= at_once:
+        return function(*arrays)
+    chunks = next(count for count in range(-(-rows // at_once), rows + 1) if rows % count == 0)
+    split = tuple(x.reshape(chunks, rows // chunks, *x.shape[1:]) for x in arrays)
+    joined = jax.lax.map(lambda some: function(*some), split)
+    return jax.tree.map(lambda x: x.reshape(rows, *x.shape[2:]), joined)
