@@ -70,7 +70,7 @@ class Checkpoints:
         manager.save(step, args=ocp.args.StandardSave(_without_none(tree)), force=True)
 
     def restore_state(self, target, step: int | None = None):
-        """The full state, as numpy arrays in the structure of `target` (arrays or shapes).
+        """The full state, as numpy arrays in the structure of `target` (arrays or shapes); see `verify_state`.
 
         Raises:
           UserError: if the checkpoint is damaged.
@@ -85,6 +85,7 @@ class Checkpoints:
         Raises:
           UserError: if the checkpoint is damaged or missing.
         """
+        self._verify(self._params, step)
         metadata = self._params.item_metadata(step)
         names = ("params",) if metadata is None or metadata.tree is None else tuple(metadata.tree)
         return self._restore(self._params, step, dict.fromkeys(names, target))[name]
@@ -110,7 +111,6 @@ class Checkpoints:
         def as_numpy(x):
             return np.zeros(x.shape, x.dtype)
 
-        self._verify(manager, step)
         try:
             return _with_none(
                 manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(as_numpy, _without_none(target)))),

@@ -254,28 +254,37 @@ def suggestion(name: str, known) -> str:
     return f": did you mean {near[0]!r}?" if near else f": choose one of {', '.join(known)}"
 
 
-def override(settings: Settings, assignment: str) -> Settings:
-    """Settings changed by one 'section.field=value' or 'axes.name=v1,v2,...'.
+def override(settings: Settings, *assignments: str) -> Settings:
+    """Settings changed by 'section.field=value' or 'axes.name=v1,v2,...', checked once all of them are made.
 
     Raises:
       UserError: for an unknown setting, a value of the wrong type, or one that its section refuses.
     """
+    changes: dict[str, dict] = {section: {} for section in (*SECTIONS, "axes")}
+    for assignment in assignments:
+        section, name, value = _assigned(settings, assignment)
+        changes[section][name] = value
+    sections = {name: dataclasses.replace(getattr(settings, name), **changes[name]) for name in SECTIONS}
+    return Settings(**sections, axes={**settings.axes, **changes["axes"]})
+
+
+def _assigned(settings: Settings, assignment: str) -> tuple[str, str, object]:
+    """Section, name and value of one assignment."""
     path, equals, text = assignment.partition("=")
     section, _, name = path.partition(".")
     require(bool(equals and name), f"setting {assignment!r} is not of the form section.name=value")
     require(section in (*SECTIONS, "axes"), f"unknown setting {path!r}{suggestion(section, [*SECTIONS, 'axes'])}")
     if section == "axes":
         kind = int if name == "seed" else field_of(name)[1].type
-        values = tuple(parse(part, kind, path) for part in text.split(",") if part)
-        return dataclasses.replace(settings, axes={**settings.axes, name: values})
+        require(all(text.split(",")), f"{path}={text!r} leaves out a value: write as {path}=1,2,3")
+        return section, name, tuple(parse(part, kind, path) for part in text.split(","))
     known = {f.name: f for f in fields(SECTIONS[section])}
     require(name in known, f"unknown setting {path!r}{suggestion(name, known)}")
     require(
         name not in settings.axes,
         f"setting {path!r} is an axis of this grid: change its values by --set=axes.{name}={text}",
     )
-    changed = dataclasses.replace(getattr(settings, section), **{name: parse(text, known[name].type, path)})
-    return dataclasses.replace(settings, **{section: changed})
+    return section, name, parse(text, known[name].type, path)
 
 
 def parse(text: str, kind, path: str):
@@ -289,7 +298,7 @@ def parse(text: str, kind, path: str):
     for candidate in kinds:
         if candidate in (int, float, str):
             try:
-                return candidate(text.replace("_", "") if candidate is int else text)
+                return candidate(text)
             except ValueError:
                 continue
     wanted = " or ".join("none" if k is types.NoneType else k.__name__ for k in kinds)

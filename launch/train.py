@@ -30,11 +30,8 @@ def start(experiment: str, preset: str, workdir: str) -> None:
     from diffgeo.mapping import Layout
 
     declared = experiments.find(experiment)
-    chosen = declared.settings(preset)
-    if SEEDS.value is not None:
-        chosen = settings.override(chosen, f"axes.seed={','.join(SEEDS.value)}")
-    for assignment in SET.value:
-        chosen = settings.override(chosen, assignment)
+    seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
+    chosen = settings.override(declared.settings(preset), *seeds, *SET.value)
     program.start_jax()
     layout = Layout(MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value)
     planned = run.Run(experiment, preset, chosen, layout)

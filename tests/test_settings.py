@@ -98,9 +98,9 @@ def test_an_axis_is_overridden(assignment, name, values):
         ("data.build=3", "'data.build'"),
         ("axes.incremnt=3", "'incremnt'; 'increment'"),
         ("axes.sede=3", "'sede'; 'seed'"),
-        ("axes.increment=", "'increment'; no values"),
-        ("axes.seed=", "'seed'; no values"),
-        ("axes.seed=,", "'seed'; no values"),
+        ("axes.increment=", "axes.increment=''; leaves out"),
+        ("axes.seed=", "axes.seed=''; leaves out"),
+        ("axes.seed=0,,1", "axes.seed='0,,1'; leaves out"),
         ("axes.seed=0,1.5", "axes.seed; '1.5'"),
         ("axes.seed=0,1,0", "'seed'; twice; 0, 1, 0"),
         ("axes.increment=1,1.0", "'increment'; twice"),
@@ -148,6 +148,14 @@ def test_an_axis_is_overridden(assignment, name, values):
 def test_what_is_refused_is_quoted(assignment, quoted):
     with refused(*quoted.split("; ")):
         override(PLAIN, assignment)
+
+
+def test_the_order_of_assignments_does_not_matter():
+    few = ("diffusion.timesteps=20", "evaluation.sampler_steps=10")  # either alone, or first, may be refused
+    assert override(PLAIN, *few) == override(PLAIN, *few[::-1])
+    assert override(PLAIN, *few).evaluation.sampler_steps == 10
+    with refused("sampler_steps=50", "timesteps=20"):
+        override(PLAIN, few[0])
 
 
 def test_a_field_that_is_an_axis_is_changed_as_one():
