@@ -3,7 +3,7 @@
 Claim: a cluster that spans the data appears at a kept fraction that falls with the spread and rises with the threshold
 overlap; bumps of sigma = 0.1 never connect.
 
-Cost: nothing is trained; about a minute on two CPU cores at `paper`.
+Cost: nothing is trained; about 20 seconds on two CPU cores at `paper` (measured).
 
     python -m launch.train --experiment=percolation --preset=paper --workdir=runs/percolation
 """
