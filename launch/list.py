@@ -30,10 +30,10 @@ def main() -> None:
     for name, entry in listed.items():
         print(f"{name}: {entry['figure']}")
         for preset, facts in entry["presets"].items():
-            axes = " x ".join(f"{count} {axis}" for axis, count in facts["axes"].items())
             if not facts["members"]:
-                print(f"  {preset:<11} no models: computed without training{f' ({axes})' if axes else ''}")
+                print(f"  {preset:<11}   no models: computed without training")
                 continue
+            axes = " x ".join(f"{count} {axis}" for axis, count in facts["axes"].items())
             pflop = facts["training_pflop"] + facts["sampling_pflop"]
             print(
                 f"  {preset:<11} {facts['members']:>4} models ({axes}), {facts['steps']:,} steps of {facts['batch']}, "

@@ -25,6 +25,7 @@ CROSS = {"hole": "cross", "kind": "sos"}
 def tables():
     small = [{"dataset": "grid", "margin": 0.0, "fraction": f} for f in (0.25, 0.5)]
     changes = {
+        "fine": CROSS | {"dataset": "2d+1d+0d", "increment": 0.5},
         "2D + 1D": CROSS | {"dataset": "2d+1d+0d"},
         "rim": {"dataset": "1d+rim"},
         "a": small[0],
@@ -69,16 +70,17 @@ def test_nested_latents_tell_what_is_new(tables):
     assert len(points(second)) == 32
 
 
-def test_histograms_count_labels_of_every_part(tables):
-    figure = pictures.label_histograms(tables, ("2D + 1D",))
-    data = computed.data_of(tables, "2D + 1D")
+@pytest.mark.parametrize("name", ["2D + 1D", "fine"])
+def test_histograms_count_labels_of_every_part(tables, name):
+    figure = pictures.label_histograms(tables, (name,))
+    data = computed.data_of(tables, name)
     labels = datasets.build(data).centers - 4
     for axis, ax in enumerate(figure.axes):
         counts = {}
         for bar in ax.patches:
             if not bar.get_height() or bar.get_alpha():
                 continue
-            middle = round(bar.get_x() + bar.get_width() / 2)
+            middle = round(bar.get_x() + bar.get_width() / 2, 3)
             counts[middle] = counts.get(middle, 0) + bar.get_height()
         values, times = np.unique(labels[:, axis], return_counts=True)
         assert counts == dict(zip(values.tolist(), times.tolist(), strict=True))

@@ -169,20 +169,21 @@ def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
     for row, (pair, name) in enumerate(zip(axes, tables, strict=True)):
         one, data = results.sel(table=name), data_of(results, name)
         for axis, ax in enumerate(pair):
-            bins = np.arange(-data.margin, data.size + data.margin + 1) - 0.5
+            width = data.spacing[axis]  # a bar for each value of the lattice
+            bins = width * (np.arange(np.ceil((data.size + 2 * data.margin) / width) + 1) - 0.5) - data.margin
             bottom = np.zeros(len(bins) - 1)
             for group, (words, colour, _) in GROUPS.items():
                 values = one["label"].values[_rows_of(one, *group), axis] - data.margin
                 if len(values):
                     counts = np.histogram(values, bins)[0]
-                    ax.bar(bins[:-1] + 0.5, counts, 0.85, bottom=bottom, color=colour, label=words)
+                    ax.bar(bins[:-1] + width / 2, counts, 0.85 * width, bottom=bottom, color=colour, label=words)
                     bottom += counts
             held = regions.scored(data).get("intersection")
             if held is not None:
                 low, high = held.moved(-data.margin).boxes[0].x
                 ax.axvspan(low, high, **HELD_OUT)
-                ax.set_xticks([0, low, high, data.size])
-            for edge in (-0.5, data.size - 0.5):
+                ax.set_xticks([0, low, high, data.size], [f"{tick:g}" for tick in (0, low, high, data.size)])
+            for edge in (-width / 2, data.size - width / 2):
                 ax.axvline(edge, color=style.TEXT_COLOUR, linewidth=1.0, linestyle=(0, (2, 2)))
             style.set_ticks(ax)
             ax.spines[["top", "right"]].set_visible(False)
