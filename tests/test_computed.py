@@ -134,6 +134,11 @@ def test_started_again_it_is_complete_and_draws_anew(tmp_path):
         (folder / "figures/p.png").unlink()
     assert calls == [PLAIN]
     assert said[1] == f"the run in {folder} is complete: nothing left to compute"
+    config = Workdir(folder).read_config()
+    del config["settings"]["data"]["hole"]  # as a version wrote it that had no holes
+    Workdir(folder).write_config(config)
+    computed.compute(planned, folder, function, say=said.append)
+    assert calls == [PLAIN]
     other = dataclasses.replace(PLAIN, data=Data(size=16))
     with pytest.raises(UserError, match="belongs to another configuration"):
         computed.compute(Run("examples", "tiny", other), folder, function, say=said.append)

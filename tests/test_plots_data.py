@@ -136,6 +136,7 @@ def evaluated():
     found["prediction"].values[..., 1, :, :] = labels + 0.9
     found["prediction"].values[1, 1, 1, labels[:, 0] == 3] += 0.2  # seed 1 of the second hole: wrong in column x = 3
     found["accuracy"].values[..., 1, :] = 0.9
+    found["origin"].values[:] = 2.0
     return found
 
 
@@ -161,6 +162,16 @@ def test_error_maps_show_where_samples_are_right(evaluated):
     single = maps.error_map(evaluated.sel(hole="square", seed=1), step=10)
     assert single.axes[0].images[0].get_array()[:, 1].max() == 0
     assert "hole = square" in single.get_suptitle()
+
+
+def test_samples_have_their_dots_where_the_image_shows_the_label(evaluated):
+    (ax,) = plots.sample_grid(evaluated, 10, hole="square", seed=0).axes
+    (dots,) = [one for one in ax.collections if isinstance(one, PathCollection)]
+    first = dots.get_offsets()[:8]  # of labels (2, 2) ... (2, 9): pixels (0, 0) ... (0, 7) of images 5 in a row
+    pitch = 8 * 1.08
+    np.testing.assert_allclose(
+        first, [(place % 5 * pitch, place // 5 * pitch + place) for place in range(8)], rtol=1e-6
+    )
 
 
 def test_error_maps_say_what_is_missing(evaluated):
