@@ -51,8 +51,12 @@ def network_calls(settings: Settings) -> int:
     return settings.diffusion.timesteps if evaluation.sampler == "ancestral" else evaluation.sampler_steps
 
 
-def describe(settings: Settings) -> dict:
+def describe(settings: Settings, trained: bool = True) -> dict:
     """Sizes and cost of a whole grid, without allocating any of it.
+
+    Args:
+      settings: of the grid.
+      trained: whether it is trained; an experiment that is computed without training has no members and no cost.
 
     Returns:
       "members", "axes" (name -> number of values), "programs" (compiled one after another), "steps", "batch",
@@ -62,13 +66,13 @@ def describe(settings: Settings) -> dict:
       finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members).
     """
     grid = Grid(settings)
-    members = grid.members
-    one = {"members": len(members), "axes": {name: len(values) for name, values in grid.axes.items()}}
-    one["programs"] = len(grid.programs)
+    programs = grid.programs if trained else []
+    one = {"members": sum(map(len, programs)), "axes": {name: len(values) for name, values in grid.axes.items()}}
+    one["programs"] = len(programs)
     params_bytes = state_bytes = 0
     training = sampling = 0.0
     samples, rows, parameters = 0, 0, 0
-    for group in grid.programs:
+    for group in programs:
         own = group[0].settings
         state = jax.eval_shape(functools.partial(train.initial_state, own), jnp.uint32(0))
         params_bytes += len(group) * (_bytes(state.params) + _bytes(state.ema))
@@ -82,7 +86,7 @@ def describe(settings: Settings) -> dict:
             samples = max(samples, drawn)
             training += TRAIN_PASSES * flop * own.train.steps * own.train.batch
             sampling += flop * len(own.evaluation_steps) * drawn * network_calls(own)
-    evaluations = settings.evaluation_steps
+    evaluations = settings.evaluation_steps if trained else ()
     return one | {
         "steps": settings.train.steps,
         "batch": settings.train.batch,

@@ -3,21 +3,25 @@
 A table holds centres, the kind of each row's image, and a count; the train step draws rows by a keyed permutation
 and renders them on device. Tables of different length are padded to one length, rows from the count on are never
 drawn.
+
+Every data set is the lattice of labels of a frame, less what masks leave out: a data set's name is the sum of the
+parts of the frame that it keeps (`PARTS`), "2d+1d" for instance; `diffgeo.regions` holds out, `kept` subsamples.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, UInt32
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
-from diffgeo import images
+from diffgeo import images, regions
 from diffgeo.errors import UserError
 from diffgeo.settings import Data, suggestion
 
 MAX_ROWS = 2**31  # positions are uint32 and the permutation's domain is up to twice the count
+ROUNDING = 1e-4  # pixels; labels are float32, the limits of the image are not
 ROUNDS = 8  # of the Feistel network behind the permutation
 
 
@@ -67,20 +71,117 @@ def make_table(centers: np.ndarray, kinds: np.ndarray | str, sigma: float, origi
     )
 
 
-def grid(data: Data) -> Table:
-    """All centres on arange(0, N, dx) x arange(0, N, dy) [2402.03305 section 2], imbalanced too [section 3]."""
-    return make_table(lattice(data.size, *data.spacing), data.kind, data.sigma)
+RIM_LEVEL = 0.04
+"""A stripe is seen in an image if its profile g (`images.render`), 1 on its middle line, is over this at some pixel: if
+it darkens the image by over 5 grey levels of 255."""
 
 
-DATASETS: dict[str, Callable[[Data], Table]] = {"grid": grid}
-"""The tables by the names that `Data.dataset` takes."""
+def rim_reach(sigma: float) -> float:
+    r"""Pixels from the nearest pixel up to which a stripe outside the image is still seen in it.
+
+    .. math:: \exp(-\delta^2 / 4 s^2) > L \iff \delta < 2 s \sqrt{\ln (1 / L)} = 3.59\, s
+
+    with L = `RIM_LEVEL`. The papers remove the labels "where any overlap between the horizontal and vertical stripes is
+    partially visible" [2408.13256, C.1] without saying from which darkness on.
+    """
+    return 2.0 * sigma * float(np.sqrt(np.log(1.0 / RIM_LEVEL)))
+
+
+def inside(data: Data, labels: np.ndarray) -> Bool[np.ndarray, "n 2"]:
+    """Whether x, and y, of float[n, 2] labels lies in the image: from margin up to margin + N, end point excluded."""
+    at = labels - data.margin
+    return (at >= -ROUNDING) & (at < data.size - ROUNDING)
+
+
+def seen(data: Data, labels: np.ndarray) -> Bool[np.ndarray, "n 2"]:
+    """Whether the stripe at x, and at y, is seen in the image (see `RIM_LEVEL`)."""
+    at = labels - data.margin
+    outside = np.maximum(np.maximum(-at, at - (data.size - 1)), 0.0)
+    return inside(data, labels) | (outside < rim_reach(data.sigma))
+
+
+def two_d(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Centres in the image: two stripes, or a bump [2408.13256, Fig. 9c, d]."""
+    return inside(data, labels).all(axis=1)
+
+
+def rim(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Centres outside the image whose crossing is partly visible: both stripes are seen [2408.13256, C.1, C.2]."""
+    return seen(data, labels).all(axis=1) & ~two_d(data, labels)
+
+
+def one_d(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Centres in the image in one axis only, less the rim: one stripe [2408.13256, Fig. 9b]."""
+    return inside(data, labels).any(axis=1) & ~seen(data, labels).all(axis=1)
+
+
+def zero_d(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Centres outside the image in both axes, less the rim: at most the flank of one stripe [2408.13256, Fig. 9a]."""
+    return ~inside(data, labels).any(axis=1) & ~seen(data, labels).all(axis=1)
+
+
+PARTS = {"2d": two_d, "rim": rim, "1d": one_d, "0d": zero_d}
+"""Masks of the frame's parts by name; every label of the frame lies in exactly one."""
+
+
+def kept(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Which labels of the 2D part are left after the hole and subsampling; those of other parts all are.
+
+    One random order of the 2D part's lattice, drawn by (`draw`, number of its points) alone: the hole leaves out, then
+    the first `fraction` of what is left is kept. So kept sets are nested in the fraction, and the same for every sigma
+    and for every data set that has a 2D part on this lattice [2408.13256, sections 3.3, D.2]; without a hole they are
+    the points of `percolation.simulate(..., seed=draw, nested=True)`.
+    """
+    rows = np.flatnonzero(two_d(data, labels))
+    order = np.random.default_rng([data.draw, 0]).permutation(len(rows))
+    region = regions.held_out(data)
+    if region is not None:
+        order = order[~region.contains(labels[rows[order]])]
+    left_out = np.ones(len(rows), bool)
+    left_out[order[: int(np.rint(data.fraction * len(order)))]] = False
+    mask = np.ones(len(labels), bool)
+    mask[rows[left_out]] = False
+    return mask
+
+
+def frame(data: Data) -> np.ndarray:
+    """float32[n, 2]: the lattice of all labels of the frame, image and margins [2408.13256, C.1]."""
+    return lattice(data.size + 2 * data.margin, *data.spacing)
+
+
+def parts_of(data: Data, labels: np.ndarray) -> np.ndarray:
+    """Name of the part that each of float[n, 2] labels lies in."""
+    return np.select([mask(data, labels) for mask in PARTS.values()], list(PARTS), "")
 
 
 def build(data: Data) -> Table:
-    """The table that the settings describe; raises `UserError` for an unknown data set or an empty table."""
-    if data.dataset not in DATASETS:
-        raise UserError(f"unknown data set {data.dataset!r}{suggestion(data.dataset, DATASETS)}")
-    return DATASETS[data.dataset](data)
+    """The table that the settings describe, a function of nothing else.
+
+    `data.dataset` is "grid", all centres on arange(0, N, dx) x arange(0, N, dy) [2402.03305, sections 2, 3], or a sum
+    of `PARTS` of the frame: "2d", "1d", "2d+1d", "1d+rim+0d" [2408.13256, Fig. 9, 10]. Images of the 2D part are of
+    `data.kind`, those of the other parts sums of stripes: "2d+1d" of kind "bump" is the papers' 2D bump + 1D stripes.
+    The hole and the subsampling touch the 2D part only.
+
+    Raises:
+      UserError: for an unknown data set, an empty table, or "grid" with a margin.
+    """
+    wanted = ["2d"] if data.dataset == "grid" else data.dataset.split("+")
+    for name in wanted:
+        if name not in PARTS:
+            known = ["grid", *PARTS]
+            raise UserError(f"unknown data set {data.dataset!r}{suggestion(name, known)} (parts are joined by '+')")
+    if data.dataset == "grid" and data.margin:
+        raise UserError(f"the data set 'grid' has no margin, got margin={data.margin}: take '2d', its part in a frame")
+    labels = frame(data)
+    parts = parts_of(data, labels)
+    mask = np.isin(parts, wanted) & kept(data, labels)
+    if not mask.any():
+        raise UserError(
+            f"the data set {data.dataset!r} is empty: hold out less (hole={data.hole}), keep more (fraction="
+            f"{data.fraction}), or widen the frame (margin={data.margin}, over {rim_reach(data.sigma):.3g} for stripes)"
+        )
+    kinds = np.where(parts == "2d", images.kind_index(data.kind), images.kind_index("sos"))
+    return make_table(labels[mask], kinds[mask], data.sigma, data.margin)
 
 
 def stack(tables: Sequence[Table], rows: int | None = None) -> Table:

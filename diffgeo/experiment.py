@@ -30,6 +30,8 @@ class Experiment:
       claim: what the papers say it shows, in our words.
       presets: preset name -> settings.
       plots: pictures to draw from the results.
+      compute: for an experiment that trains nothing, the function from its settings to its results (see
+        `diffgeo.computed`); None trains the grid.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Experiment:
     claim: str
     presets: Mapping[str, Settings]
     plots: tuple[Plot, ...]
+    compute: Callable | None = None
 
     def settings(self, preset: str) -> Settings:
         """The settings of a preset; raises `UserError` for an unknown one."""

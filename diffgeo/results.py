@@ -1,8 +1,9 @@
 """The results of a run: one labelled xarray Dataset on disk (zarr), filled in while training runs.
 
 Dims are the grid's axes, then `step` (training steps of the evaluations), `sample`, `coordinate` ("x", "y"), `kept`,
-`row`, `column`. All arrays exist from the start, NaN where nothing has been evaluated yet, so a notebook can open the
-store at any time. One process writes; a chunk is replaced by one rename.
+`row`, `column`; the scores have a last dim `region` ("all", "id", "ood", parts of the hole) if any member's data has a
+hole, NaN in the regions that a member lacks. All arrays exist from the start, NaN where nothing has been evaluated yet,
+so a notebook can open the store at any time. One process writes; a chunk is replaced by one rename.
 """
 
 import json
@@ -13,6 +14,7 @@ import numpy as np
 import xarray
 import zarr
 
+from diffgeo import regions
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid, Member
 from diffgeo.train import NEVER
@@ -32,6 +34,7 @@ DESCRIPTIONS = {
     "prediction": "centres read out of the samples (pixels)",
     "label": "true centres of the samples (pixels)",
     "samples": "generated images, grey values 0 (dark) to 255",
+    "origin": "label of the image's pixel (0, 0) (pixels): the margin of an extended frame",
     "ceiling": "accuracy that the read-out reaches on perfect images of the same labels",
     "frozen_step": f"step at which the member's loss was no longer finite and it was frozen ({NEVER}: never)",
 }
@@ -57,13 +60,20 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str]) -> xarray.D
         filled = np.full([lengths[d] for d in dims], fill, dtype)
         return xarray.Variable(dims, filled, {"description": DESCRIPTIONS[name]})
 
-    variables = {name: empty(name, by_step) for name in ("loss", *SCORES, *FRACTIONS)}
+    scored = regions.names([member.settings.data for member in grid.members])
+    lengths["region"] = len(scored)
+    by_region = by_step if len(scored) == 1 else (*by_step, "region")
+    variables = {"loss": empty("loss", by_step)}
+    variables |= {name: empty(name, by_region) for name in (*SCORES, *FRACTIONS)}
     variables["prediction"] = empty("prediction", (*by_step, "sample", "coordinate"))
     variables["label"] = empty("label", (*axes, "sample", "coordinate"))
     variables["samples"] = empty("samples", (*by_step, "kept", "row", "column"), np.uint8, 255)
+    variables["origin"] = empty("origin", (*axes, "coordinate"))
     variables["ceiling"] = empty("ceiling", tuple(axes))
     variables["frozen_step"] = empty("frozen_step", tuple(axes), np.int64, NEVER)
     coordinates = axes | {"step": np.array(steps), "coordinate": ["x", "y"]}
+    if len(scored) > 1:
+        coordinates["region"] = list(scored)
     return xarray.Dataset(variables, coordinates, dict(attributes))
 
 
@@ -86,12 +96,14 @@ class Results:
         dataset.to_zarr(str(unfinished), mode="w", zarr_format=2, consolidated=True, encoding=encoding)
         unfinished.rename(path)
 
-    def write(self, members: Sequence[Member], values: Mapping[str, np.ndarray], step: int | None = None) -> None:
+    def write(
+        self, members: Sequence[Member], values: Mapping[str, Sequence | np.ndarray], step: int | None = None
+    ) -> None:
         """Writes values of some members, at one evaluation step or of variables without steps.
 
         Args:
           members: M of them.
-          values: variable name -> array with a leading M; shorter than the variable's other dims where a member has
+          values: variable name -> M arrays; shorter than the variable's other dims where a member has
             fewer samples or smaller images.
           step: evaluation step, None for variables that have no `step`.
         """

@@ -14,13 +14,13 @@ import numpy as np
 import xarray
 from tqdm import tqdm
 
-from diffgeo import datasets, images, mapping, readout, results
+from diffgeo import datasets, images, mapping, readout, regions, results
 from diffgeo.checkpoints import Checkpoints
 from diffgeo.errors import UserError
 from diffgeo.experiment import Plot
 from diffgeo.grid import Grid, Member, member_key, stream
 from diffgeo.mapping import Layout
-from diffgeo.settings import Settings
+from diffgeo.settings import Settings, with_defaults
 from diffgeo.train import NEVER
 from diffgeo.workdir import Workdir, first_difference
 
@@ -63,12 +63,13 @@ class Run:
 
 @dataclass(frozen=True)
 class Wave:
-    """Members that train together, what they are sampled at, and where their checkpoints lie."""
+    """Members that train together, their labels, the regions of all the grid's scores, and where checkpoints lie."""
 
     index: int
     members: tuple[Member, ...]
     rows: int
     labels: tuple[np.ndarray, ...]
+    regions: tuple[str, ...]
 
     @property
     def stacked_labels(self) -> np.ndarray:
@@ -81,6 +82,7 @@ def waves(run: Run, members_at_once: int | None) -> list[Wave]:
     """The run's waves; builds every member's table on host."""
     built = {member.index: datasets.build(member.settings.data) for member in run.grid.members}
     rows = max(int(table.count) for table in built.values())
+    scored = regions.names([member.settings.data for member in run.grid.members])
     found = []
     for index, members in enumerate(run.grid.waves(members_at_once)):
         labels = []
@@ -92,7 +94,7 @@ def waves(run: Run, members_at_once: int | None) -> list[Wave]:
                     built[member.index], key, evaluation.labels, evaluation.count, data.size
                 ).astype(np.float32)
             )
-        found.append(Wave(index, tuple(members), rows, tuple(labels)))
+        found.append(Wave(index, tuple(members), rows, tuple(labels), scored))
     return found
 
 
@@ -105,7 +107,8 @@ def settle(run: Run, workdir: Workdir) -> dict | None:
     config = workdir.read_config()
     if config is None:
         return None
-    found = first_difference({name: config.get(name) for name in run.identity}, run.identity)
+    stored = {name: config.get(name) for name in run.identity}
+    found = first_difference(stored | {"settings": with_defaults(stored["settings"])}, run.identity)
     if found:
         place, stored, asked = found
         raise UserError(
@@ -219,8 +222,8 @@ def analyze(run: Run, folder: str | Path, plots: Sequence[Plot] = (), say=print)
     return found
 
 
-def evaluate(wave: Wave, mapped, params, step: int) -> dict[str, np.ndarray]:
-    """Samples of a wave's members at their labels, read out and scored: variable name -> array with a leading M."""
+def evaluate(wave: Wave, mapped, params, step: int) -> dict[str, list]:
+    """Samples of a wave's members at their labels, read out and scored: variable name -> one array per member."""
     drawn, _ = mapped.sample(params, step, wave.stacked_labels)
     pictures = images.to_uint8(drawn)
     columns: dict[str, list] = {}
@@ -228,13 +231,19 @@ def evaluate(wave: Wave, mapped, params, step: int) -> dict[str, np.ndarray]:
         origin = datasets.build(member.settings.data).origin
         grey = grey[: len(own)]
         read = _read(member, grey, own - origin)
-        values = readout.summarise(read) | {
+        values = _scores(read, regions.masks(member.settings.data, own, wave.regions)) | {
             "prediction": read.predicted + origin,
             "samples": grey[: member.settings.evaluation.keep],
         }
         for name, value in values.items():
             columns.setdefault(name, []).append(value)
     return columns
+
+
+def _scores(read: readout.Readout, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Each score of `readout.summarise` in every region; no dim for a single one."""
+    columns = [readout.summarise(read, mask) for mask in masks.values()]
+    return {name: np.squeeze([column[name] for column in columns]) for name in columns[0]}
 
 
 def ceiling(member: Member, labels: np.ndarray) -> float:
@@ -287,9 +296,11 @@ def _create_results(run: Run, workdir: Workdir, planned: Sequence[Wave], provena
     for wave in planned:
         flat = empty["label"].values.reshape(-1, longest, 2)
         ceilings = empty["ceiling"].values.reshape(-1)
+        origins = empty["origin"].values.reshape(-1, 2)
         for member, own in zip(wave.members, wave.labels, strict=True):
             flat[member.index, : len(own)] = own
             ceilings[member.index] = ceiling(member, own)
+            origins[member.index] = datasets.build(member.settings.data).origin
     results.Results.create(workdir.results, empty)
 
 
@@ -335,7 +346,7 @@ def _train_wave(wave: Wave, mapped, checkpoints: Checkpoints, store, stopper, ba
             if step > 0:
                 values["loss"] = mapping.fetch(state.loss_sum) / ((step - 1) % every + 1)
             store.write(wave.members, values, step)
-            shown["accuracy"] = f"{np.mean(values['accuracy']):.2f}"
+            shown["accuracy"] = f"{np.mean([np.ravel(one)[0] for one in values['accuracy']]):.2f}"
             bar.set_postfix(shown)
         _report_frozen(wave, mapping.fetch(state.frozen_step), frozen, store, say)
 

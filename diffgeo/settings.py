@@ -21,12 +21,20 @@ from diffgeo.unet import UNet, check_size
 
 LABEL_SOURCES = ("train", "grid")
 SAMPLERS = ("ddim", "ancestral")
+HOLES = ("none", "cross", "lesion", "square", "corner")
+"""Shapes of the held-out region; see `diffgeo.regions`."""
 
 
 def require(condition: bool, message: str) -> None:
     """Raises `UserError(message)` unless the condition holds."""
     if not condition:
         raise UserError(message)
+
+
+def suggestion(name: str, known) -> str:
+    """': did you mean ...' with the nearest known names, or ': choose one of ...' when none is near."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f": did you mean {near[0]!r}?" if near else f": choose one of {', '.join(known)}"
 
 
 def require_positive(settings, *names: str) -> None:
@@ -57,7 +65,11 @@ class Model:
 class Data:
     """What a member is trained on; `dataset` names a table of `diffgeo.datasets`.
 
-    Lengths in pixels. `increment` is d = dx = dy; `increment_x` and `increment_y` override it for one axis.
+    Lengths in pixels. `increment` is d = dx = dy; `increment_x` and `increment_y` override it for one axis. `margin` is
+    the width of the frame that labels have around the image; "grid" has none. `hole` is held out of the 2D part: see
+    `diffgeo.regions.SHAPES`, with its `width`, and its middle `hole_center` in both axes (None: N / 2; in pixels of the
+    image). `share` is the part of the image's area that a square hole covers, in place of its width. `fraction` of the
+    2D part that is left is kept, at random by `draw` alone.
     """
 
     size: int = 32
@@ -68,14 +80,30 @@ class Data:
     increment: float = 1.0
     increment_x: float | None = None
     increment_y: float | None = None
+    margin: float = 0.0
+    hole: str = "none"
+    width: float = 6.0
+    hole_center: float | None = None
+    share: float | None = None
+    fraction: float = 1.0
+    draw: int = 0
 
     def __post_init__(self):
         check_size(self.size)
         kind_index(self.kind)
-        require_positive(self, "sigma", "increment")
-        for name in ("increment_x", "increment_y"):
+        require_positive(self, "sigma", "increment", "width")
+        for name in ("increment_x", "increment_y", "hole_center"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name}={value} must be positive")
+        require(self.margin >= 0, f"margin={self.margin} must not be negative")
+        require(self.hole in HOLES, f"unknown hole {self.hole!r}{suggestion(self.hole, HOLES)}")
+        require(self.share is None or 0 < self.share < 1, f"share={self.share} must lie between 0 and 1")
+        require(
+            self.share is None or self.hole not in ("cross", "lesion"),
+            f"share={self.share} is that of a square hole: give the {self.hole} a width",
+        )
+        require(0 < self.fraction <= 1, f"fraction={self.fraction} must be over 0 and at most 1")
+        require(self.draw >= 0, f"draw={self.draw} must not be negative")
 
     @property
     def spacing(self) -> tuple[float, float]:
@@ -233,6 +261,12 @@ STATIC_DATA = ("size", "periodic")
 """Fields of `Data` that change shapes or the compiled program."""
 
 
+def with_defaults(tree: Mapping) -> dict:
+    """`Settings.to_json`'s tree as an earlier version wrote it, with fields that are new since at their defaults."""
+    sections = {name: dataclasses.asdict(kind()) | tree.get(name, {}) for name, kind in SECTIONS.items()}
+    return {**tree, **sections}
+
+
 def field_of(name: str) -> tuple[str, dataclasses.Field]:
     """Section and field of a setting's bare name; raises `UserError` for an unknown one."""
     for section, kind in SECTIONS.items():
@@ -246,12 +280,6 @@ def field_of(name: str) -> tuple[str, dataclasses.Field]:
 def is_static(axis: str) -> bool:
     """Whether values of this axis need a compiled program each."""
     return axis != "seed" and (field_of(axis)[0] != "data" or axis in STATIC_DATA)
-
-
-def suggestion(name: str, known) -> str:
-    """': did you mean ...' with the nearest known names, or ': choose one of ...' when none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f": did you mean {near[0]!r}?" if near else f": choose one of {', '.join(known)}"
 
 
 def override(settings: Settings, *assignments: str) -> Settings:

@@ -15,7 +15,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=Tr
 def main() -> None:
     """Reads the folder's configuration and analyses it."""
     import experiments
-    from diffgeo import run
+    from diffgeo import computed, run
     from diffgeo.errors import UserError
     from diffgeo.settings import Settings
     from diffgeo.workdir import Workdir
@@ -26,6 +26,9 @@ def main() -> None:
     program.start_jax()
     declared = experiments.find(config["experiment"])
     planned = run.Run(config["experiment"], config["preset"], Settings.from_json(config["settings"]))
+    if declared.compute is not None:
+        computed.compute(planned, WORKDIR.value, declared.compute, declared.plots)
+        return
     run.analyze(planned, WORKDIR.value, declared.plots)
 
 

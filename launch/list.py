@@ -21,7 +21,8 @@ def main() -> None:
     listed = {}
     for name in experiments.names():
         declared = experiments.find(name)
-        presets = {preset: cost.describe(settings) for preset, settings in declared.presets.items()}
+        trained = declared.compute is None
+        presets = {preset: cost.describe(settings, trained) for preset, settings in declared.presets.items()}
         listed[name] = {"figure": declared.figure, "claim": declared.claim, "presets": presets}
     if JSON.value:
         print(json.dumps(listed, indent=2))
@@ -29,6 +30,9 @@ def main() -> None:
     for name, entry in listed.items():
         print(f"{name}: {entry['figure']}")
         for preset, facts in entry["presets"].items():
+            if not facts["members"]:
+                print(f"  {preset:<11}   no models: computed without training")
+                continue
             axes = " x ".join(f"{count} {axis}" for axis, count in facts["axes"].items())
             pflop = facts["training_pflop"] + facts["sampling_pflop"]
             print(

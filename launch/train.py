@@ -1,5 +1,7 @@
 """Trains an experiment's grid of models, evaluates it on the way, and draws its figures.
 
+An experiment that trains nothing is computed and drawn.
+
     python -m launch.train --experiment=p1_fig4 --preset=laptop --workdir=runs/p1_fig4
 
 Started again on the same folder, it goes on where it stopped.
@@ -26,7 +28,7 @@ WAVES = flags.DEFINE_integer("waves", None, "Waves that a new run's members trai
 def start(experiment: str, preset: str, workdir: str) -> None:
     """Trains in a folder; the other flags are read here."""
     import experiments
-    from diffgeo import run, settings
+    from diffgeo import computed, run, settings
     from diffgeo.mapping import Layout
 
     declared = experiments.find(experiment)
@@ -35,6 +37,10 @@ def start(experiment: str, preset: str, workdir: str) -> None:
     program.start_jax()
     layout = Layout(MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value)
     planned = run.Run(experiment, preset, chosen, layout)
+    if declared.compute is not None:
+        print(f"{experiment}, preset {preset}: computed without training, in {workdir}")
+        computed.compute(planned, workdir, declared.compute, declared.plots, program.provenance())
+        return
     shape = " x ".join(f"{len(values)} {name}" for name, values in planned.grid.axes.items())
     print(f"{experiment}, preset {preset}: {shape} models, {chosen.train.steps:,} steps each, in {workdir}")
     run.train(planned, workdir, declared.plots, program.provenance(), WAVES.value)

@@ -20,6 +20,7 @@ from diffgeo.settings import (
     field_of,
     is_static,
     override,
+    with_defaults,
 )
 
 PLAIN = Settings()
@@ -123,6 +124,15 @@ def test_an_axis_is_overridden(assignment, name, values):
         ("data.sigma=nan", "sigma=nan; positive"),
         ("data.increment_x=-2", "increment_x=-2.0; positive"),
         ("data.increment_y=0", "increment_y=0.0; positive"),
+        ("data.margin=-1", "margin=-1.0; negative"),
+        ("data.hole=lesoin", "'lesoin'; 'lesion'"),
+        ("data.width=0", "width=0.0; positive"),
+        ("data.hole_center=-3", "hole_center=-3.0; positive"),
+        ("data.share=1", "share=1.0; between 0 and 1"),
+        ("data.fraction=0", "fraction=0.0; at most 1"),
+        ("data.fraction=1.5", "fraction=1.5; at most 1"),
+        ("data.draw=-1", "draw=-1; negative"),
+        ("axes.hole=square,crss", "'crss'; 'cross'"),
         ("diffusion.timesteps=0", "timesteps=0; positive"),
         ("diffusion.timesteps=20", "sampler_steps=50; timesteps=20"),
         ("diffusion.beta_end=1", "beta_end=1.0"),
@@ -158,6 +168,13 @@ def test_the_order_of_assignments_does_not_matter():
         override(PLAIN, few[0])
 
 
+def test_a_share_is_that_of_a_square():
+    shared = override(PLAIN, "data.share=0.2")
+    assert override(shared, "data.hole=corner").data.share == 0.2
+    with refused("share=0.2", "cross", "width"):
+        override(shared, "data.hole=cross")
+
+
 def test_a_field_that_is_an_axis_is_changed_as_one():
     with refused("'data.increment'", "--set=axes.increment=0.25"):
         override(GRID, "data.increment=0.25")
@@ -183,7 +200,8 @@ def test_bare_names_are_unique_so_that_an_axis_means_one_setting():
 def test_only_data_and_seed_are_free_of_a_program():
     names = [f.name for section in SECTIONS.values() for f in dataclasses.fields(section)]
     free = {name for name in names if not is_static(name)}
-    assert free == {"dataset", "kind", "sigma", "increment", "increment_x", "increment_y"}
+    of_frame = {"margin", "hole", "width", "hole_center", "share", "fraction", "draw"}
+    assert free == {"dataset", "kind", "sigma", "increment", "increment_x", "increment_y"} | of_frame
     assert not is_static("seed")
     with refused("'incremnt'", "'increment'"):
         is_static("incremnt")
@@ -248,6 +266,14 @@ def test_json_gives_the_same_settings_back():
     assert all(type(v) is tuple for v in back.axes.values())
     assert json.dumps(back.to_json()) == text
     assert back != PLAIN
+
+
+def test_settings_stored_before_a_field_was_made_have_its_default():
+    tree = override(PLAIN, "data.sigma=2").to_json()
+    old = tree | {"data": {k: v for k, v in tree["data"].items() if k not in ("hole", "margin")}}
+    assert with_defaults(old) == tree
+    assert list(with_defaults(old)["data"]) == list(tree["data"])
+    assert Settings.from_json(old).to_json() == tree
 
 
 def test_json_quotes_what_it_refuses():

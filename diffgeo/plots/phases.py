@@ -14,6 +14,7 @@ from diffgeo.plots.reading import best_seeds, read_table, settings_text
 
 MAX_COLUMNS = 4  # panels side by side; more would make the step labels collide
 STEP_LABELS = 3  # labelled cells of a panel, at most
+EMPTY = {"facecolor": "#EFEFEF", "edgecolor": "#B8B8B8", "hatch": "////"}  # where there is no value
 
 
 @style.styled
@@ -66,7 +67,7 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
     style.set_ticks(figure.axes[-1])
     figure.axes[-1].spines["outline"].set_visible(False)
     if np.isnan(table.values).any():
-        missing = Patch(facecolor="#EFEFEF", edgecolor="#B8B8B8", hatch="////", linewidth=0.6, label="not evaluated")
+        missing = Patch(**EMPTY, linewidth=0.6, label="not evaluated")
         figure.legend(handles=[missing], loc="outside lower right")
     settings = settings_text(results, without=(axis, "seed"))
     figure.suptitle(f"{style.axis_label(metric)} during training{', ' + settings if settings else ''}")
@@ -77,7 +78,7 @@ def draw_cells(
     ax: Axes, values: Float[np.ndarray, "A T"], axis_values: list, steps: Int[np.ndarray, " T"], limits: tuple
 ) -> AxesImage:
     """One heat map of cells: rows are axis values from the bottom up, columns are steps; NaN is hatched."""
-    ax.patch.set(facecolor="#EFEFEF", edgecolor="#B8B8B8", hatch="////", linewidth=0.0)
+    ax.patch.set(**EMPTY, linewidth=0.0)
     colours = mpl.colormaps[style.SEQUENTIAL].with_extremes(bad=(0, 0, 0, 0))
     picture = ax.imshow(
         np.ma.masked_invalid(values),

@@ -179,6 +179,8 @@ def _draw_step(ax: Axes, member: xr.Dataset, step: int) -> None:
     place = int(np.flatnonzero(np.asarray(member["step"].values).reshape(-1) == step)[0])
     images = member["samples"].isel(step=place).transpose("kept", "row", "column").values
     centers = member["label"].transpose("sample", "coordinate").values[: len(images)]
+    if "origin" in member:  # results from before there were frames lack it
+        centers = centers - member["origin"].values
     draw_samples(ax, images, np.asarray(centers, np.float64))
     accuracy = read_table(member, "accuracy", None).values[0, 0, place]
     ax.set_title(f"step {style.thousands(step)}, accuracy {accuracy:.2f}")

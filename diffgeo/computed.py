@@ -1,0 +1,196 @@
+"""Runs of experiments that train nothing: a Dataset that follows from the settings alone, computed, stored, drawn."""
+
+import dataclasses
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray
+
+from diffgeo import datasets, images, percolation, results
+from diffgeo.errors import UserError
+from diffgeo.experiment import Plot
+from diffgeo.run import Run, draw, settle
+from diffgeo.settings import Data, Settings
+from diffgeo.workdir import Workdir
+
+
+def compute(
+    run: Run,
+    folder: str | Path,
+    function: Callable[[Settings], xarray.Dataset],
+    plots: Sequence[Plot] = (),
+    provenance: Mapping[str, str] | None = None,
+    say=print,
+) -> xarray.Dataset:
+    """Computes an experiment's Dataset into a work folder, unless it is there, and draws its figures.
+
+    Args:
+      run: what to compute; its layout is not used.
+      folder: the work folder, made if need be.
+      function: from the run's settings to the Dataset stored in DIR/results.zarr.
+      plots: pictures drawn into DIR/figures.
+      provenance: strings stored with the results (command, commit, ...).
+      say: where one-line messages go.
+
+    Returns:
+      The results, loaded.
+
+    Raises:
+      UserError: for a folder of another configuration or in use, or settings that the function refuses.
+    """
+    workdir = Workdir(folder)
+    settle(run, workdir)
+    with workdir:
+        if settle(run, workdir) is not None and workdir.results.exists():
+            say(f"the run in {folder} is complete: nothing left to compute")
+        else:
+            found = function(run.settings)  # before the configuration: a refused setting leaves no run behind
+            workdir.write_config(run.identity)
+            about = {"experiment": run.experiment, "preset": run.preset, "settings": json.dumps(run.settings.to_json())}
+            results.Results.create(workdir.results, found.assign_attrs(about | dict(provenance or {})))
+        found = results.open_results(folder).load()
+        draw(found, plots, workdir, say)
+    return found
+
+
+def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, float]]) -> xarray.Dataset:
+    """Single images, and the same stripes on the whole frame [2402.03305, Fig. 2; 2408.13256, Fig. 1, 9a-d].
+
+    Args:
+      settings: of which `data` gives size, margin and sigma.
+      examples: name -> (kind, x, y): x and y in units of the image's side, or, if negative, of the margin.
+
+    Returns:
+      `image`[example, row, column] and `whole`[example, frame_row, frame_column], grey values 0 (dark) to 255,
+      `label`[example, coordinate] in pixels of the frame, and the `part` of the frame that it lies in.
+
+    Raises:
+      UserError: for a margin that is not a whole number of pixels.
+    """
+    data = settings.data
+    margin = round(data.margin)
+    if margin != data.margin:
+        raise UserError(f"margin={data.margin} must be a whole number of pixels for an image of the frame")
+    kinds = np.array([images.kind_index(kind) for kind, _, _ in examples.values()])
+    at = np.array([place for _, *place in examples.values()])
+    at = np.where(at < 0, at * margin, at * data.size)
+    labels = (at + margin).astype(np.float32)
+
+    def drawn(centers, side):
+        return images.to_uint8(images.render(centers, data.sigma, kinds, side))
+
+    return xarray.Dataset(
+        {
+            "image": (("example", "row", "column"), drawn(at, data.size)),
+            "whole": (("example", "frame_row", "frame_column"), drawn(labels, data.size + 2 * margin)),
+            "label": (("example", "coordinate"), labels),
+        },
+        {
+            "example": list(examples),
+            "part": ("example", datasets.parts_of(data, labels)),
+            "coordinate": ["x", "y"],
+        },
+    )
+
+
+def label_tables(settings: Settings, tables: Mapping[str, Mapping[str, object]]) -> xarray.Dataset:
+    """Labels of several data sets side by side [2408.13256, Fig. 4a-b, 9e-h, 10a, 10d, 14a].
+
+    Args:
+      settings: of which `data` is what the tables have in common.
+      tables: name -> the fields of `Data` in which a table differs.
+
+    Returns:
+      `label`[table, row, coordinate] in pixels of the frame, NaN beyond a table's end; `kind` and `part`[table, row],
+      indices into `images.KINDS` and `datasets.PARTS`, -1 beyond the end; `data`[table], the settings as JSON.
+    """
+    described = [dataclasses.replace(settings.data, **fields) for fields in tables.values()]
+    built = [datasets.build(data) for data in described]
+    shape = (len(built), max(int(table.count) for table in built))
+    label = np.full((*shape, 2), np.nan, np.float32)
+    kind, part = np.full(shape, -1, np.int8), np.full(shape, -1, np.int8)
+    names = list(datasets.PARTS)
+    for place, (data, table) in enumerate(zip(described, built, strict=True)):
+        label[place, : table.count], kind[place, : table.count] = table.centers, table.kinds
+        part[place, : table.count] = [names.index(name) for name in datasets.parts_of(data, table.centers)]
+    return xarray.Dataset(
+        {
+            "label": (("table", "row", "coordinate"), label),
+            "kind": (("table", "row"), kind),
+            "part": (("table", "row"), part),
+        },
+        {
+            "table": list(tables),
+            "data": ("table", [json.dumps(dataclasses.asdict(data)) for data in described]),
+            "coordinate": ["x", "y"],
+        },
+    )
+
+
+def data_of(tables: xarray.Dataset, name: str) -> Data:
+    """The settings of one of `label_tables`' tables; raises `UserError` for an unknown one."""
+    known = tables["table"].values.tolist()
+    if name not in known:
+        raise UserError(f"there is no table {name!r} in these results: choose one of {', '.join(known)}")
+    return Data(**json.loads(str(tables["data"].sel(table=name).values)))
+
+
+def neighbour_overlap(settings: Settings) -> xarray.Dataset:
+    """Overlap of two bumps an increment apart in x, one of them on a pixel [2402.03305, Fig. 7b; 2408.13256, Fig. 6b].
+
+    The papers divide by the norm of "a", and do not say which of the two that is: both are given. Divided by the bump
+    beside the pixel, which is fainter, the overlap exceeds 1 and has a cusp at half a pixel.
+
+    Args:
+      settings: axes "sigma" and "increment", in pixels.
+
+    Returns:
+      `overlap`[divisor, sigma, increment], divisor "on_pixel" or "off_pixel".
+    """
+    sigmas, increments = (_axis(settings, name) for name in ("sigma", "increment"))
+    size = settings.data.size
+    on = (size // 2, size // 2)
+    values = np.empty((2, len(sigmas), len(increments)))
+    for s, sigma in enumerate(sigmas):
+        for i, increment in enumerate(increments):
+            off = (on[0] + increment, on[1])
+            values[:, s, i] = images.overlap(on, off, sigma, size), images.overlap(off, on, sigma, size)
+    return xarray.Dataset(
+        {"overlap": (("divisor", "sigma", "increment"), values)},
+        {"divisor": ["on_pixel", "off_pixel"], "sigma": sigmas, "increment": increments},
+    )
+
+
+def cluster_masses(settings: Settings, thresholds: Sequence[float]) -> xarray.Dataset:
+    """Largest cluster of random subsets of the lattice [2408.13256, Fig. 6c, 13, 14b]; see `percolation.simulate`.
+
+    Args:
+      settings: axes "sigma" (pixels), "fraction" and "draw"; `data` gives size and increment.
+      thresholds: overlaps over which two bumps are connected.
+
+    Returns:
+      `mass`[threshold, sigma, fraction, draw], every fraction drawn by itself (D.1), `mass_nested`, where each larger
+      fraction contains the smaller ones (D.2), the very points that members are trained on, and `kept`[fraction].
+    """
+    sigmas, fractions, draws = (_axis(settings, name) for name in ("sigma", "fraction", "draw"))
+    data = settings.data
+
+    def simulated(nested):
+        found = [
+            percolation.simulate(data.size, data.spacing, sigmas, thresholds, fractions, 1, seed, nested)
+            for seed in draws.tolist()
+        ]
+        joined = xarray.concat([one.isel(repeat=0, drop=True)["mass"] for one in found], "draw")
+        return joined.assign_coords(draw=draws), found[0]["kept"]
+
+    (mass, kept), (nested, _) = simulated(False), simulated(True)
+    order = ("threshold", "sigma", "fraction", "draw")
+    return xarray.Dataset({"mass": mass.transpose(*order), "mass_nested": nested.transpose(*order), "kept": kept})
+
+
+def _axis(settings: Settings, name: str) -> np.ndarray:
+    if name not in settings.axes:
+        raise UserError(f"this experiment needs an axis {name!r}: pass --set=axes.{name}=value,value,...")
+    return np.asarray(settings.axes[name])

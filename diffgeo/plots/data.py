@@ -1,0 +1,233 @@
+"""Pictures of the training data: example images, labels of the data sets, what is held out.
+
+They show Datasets of `diffgeo.computed`.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+
+from diffgeo import datasets, images, regions
+from diffgeo.computed import data_of
+from diffgeo.plots import style
+
+HELD_OUT = {"facecolor": style.OKABE_ITO["vermillion"], "alpha": 0.28, "linewidth": 0}
+WINDOW = {"fill": False, "edgecolor": style.TEXT_COLOUR, "linewidth": 1.2}
+
+# (part, kind) -> (words, colour, marker): told apart by the marker alone, too
+GROUPS = {
+    ("2d", "sos"): ("2D sum of stripes", style.OKABE_ITO["green"], "o"),
+    ("2d", "bump"): ("2D bump", style.OKABE_ITO["purple"], "D"),
+    ("rim", "sos"): ("rim: crossing partly visible", style.OKABE_ITO["black"], "x"),
+    ("1d", "sos"): ("1D stripe", style.OKABE_ITO["blue"], "s"),
+    ("0d", "sos"): ("0D: outside in both", style.OKABE_ITO["orange"], "^"),
+}
+
+
+@style.styled
+def example_images(results: xr.Dataset, examples: Sequence[str]) -> Figure:
+    """Single images with their pixel axes [2402.03305, Fig. 2; 2408.13256, Fig. 1].
+
+    Args:
+      results: from `computed.example_images`.
+      examples: names, one panel each.
+    """
+    chosen = results.sel(example=list(examples))
+    figure = style.new_figure(0.6 + 3.4 * len(examples), 3.9)
+    for ax, name in zip(figure.subplots(1, len(examples), squeeze=False)[0], examples, strict=True):
+        one = chosen.sel(example=name)
+        ax.imshow(one["image"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        origin = (one.sizes["frame_row"] - one.sizes["row"]) / 2
+        x, y = one["label"].values - origin
+        ax.set_title(f"{name}, centre ({x:g}, {y:g})")
+        _pixel_axes(ax)
+    return figure
+
+
+@style.styled
+def frame_examples(results: xr.Dataset, examples: Sequence[str]) -> Figure:
+    """Top: stripes or bump on the whole frame, the image outlined; bottom: the image [2408.13256, Fig. 9a-d].
+
+    Args:
+      results: from `computed.example_images`.
+      examples: names, one column each.
+    """
+    figure = style.new_figure(style.WIDTH, 5.6)
+    axes = figure.subplots(2, len(examples), squeeze=False)
+    side, frame = results.sizes["row"], results.sizes["frame_row"]
+    margin = (frame - side) / 2
+    for (upper, lower), name in zip(axes.T, examples, strict=True):
+        one = results.sel(example=name)
+        upper.imshow(one["whole"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        outside = regions.Region("outside", (_box(-0.5, frame - 0.5),), (_box(margin - 0.5, margin + side - 0.5),))
+        outside.draw(upper, facecolor=style.OKABE_ITO["sky blue"], alpha=0.45, linewidth=0)
+        upper.add_patch(Rectangle((margin - 0.5, margin - 0.5), side, side, **WINDOW))
+        x, y = one["label"].values
+        upper.plot(x, y, "o", color=style.OKABE_ITO["vermillion"], markeredgecolor="white", markersize=6)
+        upper.set_title(f"{name}\nlabel ({x:.4g}, {y:.4g})")
+        lower.imshow(one["image"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        lower.spines[:].set(color=style.TEXT_COLOUR, linewidth=1.2)
+        for ax, of in ((upper, "the frame"), (lower, "the image")):
+            _pixel_axes(ax)
+            ax.set_xlabel(f"x in {of} (pixels)")
+            ax.set_ylabel(f"y in {of} (pixels)" if name == examples[0] else "")
+    figure.suptitle("Frame of the labels (top; blue: not seen by the model; dot: the label) and image (bottom)")
+    return figure
+
+
+@style.styled
+def latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
+    """Labels of data sets in the frame, by part and kind; held-out regions red [2408.13256, Fig. 9e-h, 10a, d].
+
+    Args:
+      results: from `computed.label_tables`.
+      tables: names, one panel each.
+    """
+    columns = len(tables) if len(tables) < 4 else 2
+    rows = -(-len(tables) // columns)
+    figure = style.new_figure(style.WIDTH if columns > 2 else 8.4, 0.9 + rows * (3.3 if columns > 2 else 4.1))
+    present, some_held = [], False
+    for ax, name in zip(figure.subplots(rows, columns, squeeze=False).ravel(), tables, strict=True):
+        one, data = results.sel(table=name), data_of(results, name)
+        some_held |= draw_held_out(ax, data)
+        for place, (group, (_, colour, marker)) in enumerate(GROUPS.items()):
+            rows_of = _rows_of(one, *group)
+            if not rows_of.any():
+                continue
+            present.append(place)
+            x, y = one["label"].values[rows_of].T
+            shape = {"linewidths": 0.8} if marker == "x" else {"linewidths": 0}
+            ax.scatter(x, y, s=9 if marker == "x" else 7, color=colour, marker=marker, **shape)
+        _frame_axes(ax, data)
+        ax.set_title(f"{name}: {int((one['part'].values >= 0).sum()):,} labels")
+    legend = [
+        Line2D([], [], linestyle="", marker=marker, color=colour, label=words)
+        for place, (words, colour, marker) in enumerate(GROUPS.values())
+        if place in present
+    ]
+    legend += [Patch(**HELD_OUT, label="held out of the 2D part")] if some_held else []
+    legend += [Patch(**WINDOW, label="labels within the image")]
+    figure.legend(handles=legend, loc="outside lower center", ncols=3 if len(legend) > 4 else len(legend))
+    return figure
+
+
+@style.styled
+def nested_latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
+    """Labels of nested subsets, those new in each in orange [2408.13256, Fig. 14a].
+
+    Args:
+      results: from `computed.label_tables`.
+      tables: names, each containing the one before.
+    """
+    columns = min(5, len(tables))
+    rows = -(-len(tables) // columns)
+    figure = style.new_figure(style.WIDTH, 0.7 + 2.15 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    before: set = set()
+    for place, (ax, name) in enumerate(zip(axes, tables, strict=False)):
+        data = data_of(results, name)
+        labels = results["label"].sel(table=name).values
+        labels = labels[np.isfinite(labels).all(axis=1)] - data.margin
+        new = np.array([tuple(label) not in before for label in labels.tolist()])
+        before = {tuple(label) for label in labels.tolist()}
+        for chosen, colour, marker in ((~new, "blue", "o"), (new, "orange", "s")):
+            ax.scatter(*labels[chosen].T, s=3.5, color=style.OKABE_ITO[colour], marker=marker, linewidths=0)
+        ax.set_title(f"{data.fraction:g} of the data: {len(labels):,}")
+        ax.set_aspect("equal")
+        ax.set(xlim=(-1, data.size), ylim=(data.size, -1))
+        style.set_ticks(ax)
+        ax.set_xlabel("x (pixels)" if place >= len(tables) - columns else "")
+        ax.set_ylabel("" if place % columns else "y (pixels)")
+    for spare in axes[len(tables) :]:
+        spare.remove()
+    kinds = (("blue", "o", "in the smaller part already"), ("orange", "s", "new in this part"))
+    handles = [
+        Line2D([], [], linestyle="", marker=marker, color=style.OKABE_ITO[colour], label=words)
+        for colour, marker, words in kinds
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+@style.styled
+def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
+    """How many labels have each x, and each y, in image coordinates; the held-out band red [2408.13256, Fig. 4a, b].
+
+    Of labels outside the image in the other axis, too: those are what keeps every value of a stripe's position.
+
+    Args:
+      results: from `computed.label_tables`.
+      tables: names, one row of panels each.
+    """
+    figure = style.new_figure(style.WIDTH, 0.9 + 2.1 * len(tables))
+    axes = figure.subplots(len(tables), 2, squeeze=False, sharex=True)
+    for row, (pair, name) in enumerate(zip(axes, tables, strict=True)):
+        one, data = results.sel(table=name), data_of(results, name)
+        for axis, ax in enumerate(pair):
+            width = data.spacing[axis]  # a bar for each value of the lattice
+            bins = width * (np.arange(np.ceil((data.size + 2 * data.margin) / width) + 1) - 0.5) - data.margin
+            bottom = np.zeros(len(bins) - 1)
+            for group, (words, colour, _) in GROUPS.items():
+                values = one["label"].values[_rows_of(one, *group), axis] - data.margin
+                if len(values):
+                    counts = np.histogram(values, bins)[0]
+                    ax.bar(bins[:-1] + width / 2, counts, 0.85 * width, bottom=bottom, color=colour, label=words)
+                    bottom += counts
+            held = regions.scored(data).get("intersection")
+            if held is not None:
+                low, high = held.moved(-data.margin).boxes[0].x
+                ax.axvspan(low, high, **HELD_OUT)
+                ax.set_xticks([0, low, high, data.size], [f"{tick:g}" for tick in (0, low, high, data.size)])
+            for edge in (-width / 2, data.size - width / 2):
+                ax.axvline(edge, color=style.TEXT_COLOUR, linewidth=1.0, linestyle=(0, (2, 2)))
+            style.set_ticks(ax)
+            ax.spines[["top", "right"]].set_visible(False)
+            ax.set_ylabel(f"{name}: labels" if axis == 0 else "")
+            ax.set_xlabel(f"{'xy'[axis]} in the image (pixels)" if row == len(tables) - 1 else "")
+    found = {
+        label: handle for ax in axes.ravel() for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    handles = [*found.values(), Patch(**HELD_OUT)]
+    dotted = Line2D([], [], color=style.TEXT_COLOUR, linewidth=1.0, linestyle=(0, (2, 2)))
+    figure.legend(
+        [*handles, dotted], [*found, "held-out band", "edge of the image"], loc="outside lower center", ncols=5
+    )
+    return figure
+
+
+def draw_held_out(ax: Axes, data, **changed) -> bool:
+    """Shades the held-out region of a member's `Data` in label coordinates; whether there is one."""
+    region = regions.held_out(data)
+    if region is not None:
+        region.draw(ax, **HELD_OUT | changed)
+    return region is not None
+
+
+def _rows_of(one: xr.Dataset, part: str, kind: str) -> np.ndarray:
+    """Which rows of one table are of a part and a kind."""
+    return (one["part"].values == list(datasets.PARTS).index(part)) & (one["kind"].values == images.kind_index(kind))
+
+
+def _box(low: float, high: float) -> regions.Box:
+    return regions.Box((low, high), (low, high))
+
+
+def _frame_axes(ax: Axes, data) -> None:
+    """Equal axes in label coordinates with y downwards, as in images; the image outlined."""
+    side = data.size + 2 * data.margin
+    ax.add_patch(Rectangle((data.margin, data.margin), data.size, data.size, **WINDOW))
+    ax.set(xlim=(-1.5, side + 0.5), ylim=(side + 0.5, -1.5), aspect="equal")
+    ax.set_xlabel("x of the label (pixels)")
+    ax.set_ylabel("y of the label (pixels)")
+    style.set_ticks(ax)
+
+
+def _pixel_axes(ax: Axes) -> None:
+    ax.set_xlabel("x (pixels)")
+    ax.set_ylabel("y (pixels)")
+    style.set_ticks(ax)

@@ -1,0 +1,134 @@
+"""Maps over the label plane: where a model is right, and where it was trained."""
+
+import matplotlib as mpl
+import numpy as np
+import xarray as xr
+from jaxtyping import Float
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from diffgeo import readout, regions
+from diffgeo.errors import UserError
+from diffgeo.plots import style
+from diffgeo.plots.phases import EMPTY
+from diffgeo.plots.reading import read_table, settings_text
+from diffgeo.results import settings_tree
+from diffgeo.settings import Data, Settings
+
+OUTLINE = {"fill": False, "edgecolor": style.OKABE_ITO["vermillion"], "linewidth": 1.6}
+
+
+@style.styled
+def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = None) -> Figure:
+    """Share of samples whose x and y are both right, per cell of one pixel of the label plane; held-out regions red.
+
+    A column of panels per value of `axis`, a row per seed and, of several seeds, one of their mean. Coordinates are
+    those of the labels; cells without a label are hatched. Labels on a region's edge are held out.
+
+    Args:
+      results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
+      axis: the axis across the columns; None for a single setting.
+      step: one of the evaluated steps; None for the last.
+
+    Raises:
+      UserError: for an unknown axis or step, for dims left over, and if nothing is evaluated yet.
+    """
+    table = read_table(results, "accuracy", axis)
+    evaluated = table.steps[np.isfinite(table.values).any(axis=(0, 1))]
+    step = int(evaluated[-1]) if step is None else step
+    if step not in evaluated:
+        raise UserError(f"step {step} is not evaluated: choose one of {' '.join(map(style.thousands, evaluated))}")
+    at_step = results.isel(step=int(np.flatnonzero(table.steps == step)[0]))
+    members = [_data_of(results, {} if axis is None else {axis: value}) for value in table.axis_values]
+    shape = (len(table.axis_values), len(table.seeds))
+    label, predicted = (_by_member(at_step[name], axis, shape) for name in ("label", "prediction"))
+    low = np.floor(np.nanmin(label, axis=(0, 1, 2)) + 0.5).astype(int)
+    high = np.floor(np.nanmax(label, axis=(0, 1, 2)) + 0.5).astype(int)
+
+    rows, columns = len(table.seeds) + (len(table.seeds) > 1), len(members)
+    figure = style.new_figure(min(style.WIDTH, 2.0 + 3.0 * columns), 1.0 + rows * min(3.0, 8.0 / columns))
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    colours = mpl.colormaps[style.SEQUENTIAL].with_extremes(bad=(0, 0, 0, 0))
+    missing, held = False, False
+    for column, data in enumerate(members):
+        maps = [cell_shares(*pair, data, low, high) for pair in zip(label[column], predicted[column], strict=True)]
+        names = ["one model" if seed is None else f"seed {style.value_text(seed)}" for seed in table.seeds]
+        if len(maps) > 1:
+            maps.append(_mean(maps))
+            names.append(f"mean of {len(table.seeds)} seeds")
+        for row, (ax, shares, name) in enumerate(zip(axes[:, column], maps, names, strict=True)):
+            ax.patch.set(**EMPTY, linewidth=0.0)
+            picture = ax.imshow(
+                np.ma.masked_invalid(shares),
+                cmap=colours,
+                vmin=0,
+                vmax=1,
+                interpolation="nearest",
+                extent=(low[0] - 0.5, high[0] + 0.5, high[1] + 0.5, low[1] - 0.5),
+            )
+            missing |= bool(np.isnan(shares).any())
+            region = regions.held_out(data)
+            if region is not None:
+                region.draw(ax, **OUTLINE)
+                held = True
+            heading = "" if axis is None or row else style.setting_text(axis, table.axis_values[column]) + "\n"
+            ax.set_title(heading + name)
+            ax.set_xlabel("x of the label (pixels)" if row == rows - 1 else "")
+            ax.set_ylabel("" if column else "y of the label (pixels)")
+            style.set_ticks(ax)
+    figure.colorbar(picture, ax=axes, label="share of samples within 1 pixel", fraction=0.04, pad=0.02, aspect=28)
+    style.set_ticks(figure.axes[-1])
+    figure.axes[-1].spines["outline"].set_visible(False)
+    handles = [Patch(**OUTLINE, label="held out")] if held else []
+    handles += [Patch(**EMPTY, linewidth=0.6, label="no label")] if missing else []
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    settings = settings_text(results, without=(axis, "seed"))
+    figure.suptitle(f"Right samples at step {style.thousands(step)}{', ' + settings if settings else ''}")
+    return figure
+
+
+def cell_shares(
+    label: Float[np.ndarray, "S 2"], predicted: Float[np.ndarray, "S 2"], data: Data, low: np.ndarray, high: np.ndarray
+) -> Float[np.ndarray, "rows columns"]:
+    """Share of right samples in each cell of one pixel about the whole labels low ... high; NaN without a label.
+
+    Args:
+      label, predicted: (x, y) in pixels of the frame; NaN rows are left out.
+      data: the member's, for distances on the circle if it is periodic.
+      low, high: int[2], the first and the last cell in x and y.
+
+    Returns:
+      Indexed [y, x], as images are.
+    """
+    known = np.isfinite(label).all(axis=1) & np.isfinite(predicted).all(axis=1)
+    label, predicted = label[known], predicted[known]
+    right = readout.hits(predicted, label, period=float(data.size) if data.periodic else None).all(axis=1)
+    x, y = (np.floor(label + 0.5).astype(int) - low).T
+    total, hit = np.zeros((2, high[1] - low[1] + 1, high[0] - low[0] + 1))
+    np.add.at(total, (y, x), 1)
+    np.add.at(hit, (y, x), right)
+    return np.divide(hit, total, out=np.full_like(hit, np.nan), where=total > 0)
+
+
+def _mean(maps: list) -> Float[np.ndarray, "rows columns"]:
+    """Mean over the seeds that have a label in a cell."""
+    stacked = np.array(maps)
+    number = np.isfinite(stacked).sum(axis=0)
+    return np.divide(np.nansum(stacked, axis=0), number, out=np.full(number.shape, np.nan), where=number > 0)
+
+
+def _by_member(array: xr.DataArray, axis: str | None, shape: tuple[int, int]) -> Float[np.ndarray, "A seeds S 2"]:
+    """Centres by axis value and seed."""
+    own = ("sample", "coordinate")
+    order = [dim for dim in (axis, "seed") if dim in array.dims]
+    array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and dim not in (*order, *own)])
+    values = np.asarray(array.transpose(*order, *own).values, np.float64)
+    return values.reshape(*shape, *values.shape[-2:])
+
+
+def _data_of(results: xr.Dataset, chosen: dict) -> Data:
+    """The data settings of the members at one value of an axis."""
+    settings = Settings.from_json(settings_tree(results))
+    known = {name: results[name].values.reshape(-1)[0] for name in settings.axes if name != "seed"} | chosen
+    return settings.at(**{name: np.asarray(value).item() for name, value in known.items()}).data

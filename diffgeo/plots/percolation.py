@@ -1,0 +1,108 @@
+"""Pictures of overlaps between bumps and of the clusters that they form; they show Datasets of `diffgeo.computed`."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from diffgeo.errors import UserError
+from diffgeo.plots import style
+
+DIVISORS = {
+    "on_pixel": "divided by the norm of the bump on a pixel",
+    "off_pixel": "divided by the norm of the other bump",
+}
+
+
+@style.styled
+def neighbour_overlap(results: xr.Dataset) -> Figure:
+    """Overlap of two bumps against their distance d, per sigma [2402.03305, Fig. 7b; 2408.13256, Fig. 6b].
+
+    One panel per norm that it may be divided by; dashed: exp(-d^2 / 16 sigma^2), what is left without pixels.
+
+    Args:
+      results: from `computed.neighbour_overlap`.
+    """
+    sigmas, increments = results["sigma"].values, results["increment"].values
+    colours = style.value_colours(list(sigmas))
+    figure = style.new_figure(style.WIDTH, 4.4)
+    for ax, (divisor, words) in zip(figure.subplots(1, 2), DIVISORS.items(), strict=True):
+        for sigma, colour in zip(sigmas, colours, strict=True):
+            values = results["overlap"].sel(divisor=divisor, sigma=sigma).values
+            ax.plot(increments, values, color=colour, linewidth=1.8)
+            ax.plot(increments, np.exp(-(increments**2) / (16 * sigma**2)), color=colour, linewidth=0.9, linestyle="--")
+        ax.axvline(0.5, color=style.SPINE_COLOUR, linewidth=0.8, linestyle=":")
+        ax.set(yscale="log", ylim=(1e-3, 40), xlim=(0, increments.max()))
+        ax.set_title(words)
+        ax.set_xlabel("distance = " + style.axis_label("increment"))
+        _light(ax)
+    figure.axes[0].set_ylabel("overlap $\\|\\sqrt{ab}\\|_2\\, /\\, \\|a\\|_2$")
+    handles = _sigma_legend(sigmas, colours)
+    handles.append(Line2D([], [], color="#555555", linewidth=0.9, linestyle="--", label="continuum"))
+    figure.legend(handles=handles, title=style.axis_label("sigma"), loc="outside right upper", alignment="left")
+    return figure
+
+
+@style.styled
+def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: str = "mass") -> Figure:
+    """Mass of the largest cluster over that of all points, against the kept fraction, per sigma [2408.13256, Fig. 6c].
+
+    A panel per threshold overlap [Fig. 13]; thin lines: each draw, thick: their mean.
+
+    Args:
+      results: from `computed.cluster_masses`.
+      thresholds: those to show, of the results'.
+      variable: "mass", or "mass_nested" for nested subsets [Fig. 14b].
+
+    Raises:
+      UserError: for a threshold that the results lack.
+    """
+    known = results["threshold"].values
+    for threshold in thresholds:
+        if not np.isclose(known, threshold).any():
+            raise UserError(f"threshold {threshold} is not in the results: choose of {', '.join(map(str, known))}")
+    sigmas, fractions = results["sigma"].values, results["fraction"].values
+    colours = style.value_colours(list(sigmas))
+    columns = min(3, len(thresholds))
+    rows = -(-len(thresholds) // columns)
+    single = len(thresholds) == 1
+    figure = style.new_figure(7.6 if single else style.WIDTH, 4.4 if single else 0.5 + 3.0 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for place, (ax, threshold) in enumerate(zip(axes.ravel(), thresholds, strict=False)):
+        masses = results[variable].isel(threshold=int(np.argmin(np.abs(known - threshold))))
+        for sigma, colour in zip(sigmas, colours, strict=True):
+            draws = masses.sel(sigma=sigma).transpose("fraction", "draw").values
+            ax.plot(fractions, draws, color=colour, linewidth=0.7, alpha=0.5)
+            ax.plot(fractions, draws.mean(axis=1), color=colour, linewidth=2.2, marker="o", markersize=3)
+        ax.set(xlim=(0, 1.03), ylim=(-0.02, 1.04), xticks=(0.2, 0.4, 0.6, 0.8, 1.0))
+        ax.set_title(f"threshold overlap {threshold:g}")
+        ax.set_xlabel("kept fraction of the data" if place >= len(thresholds) - columns else "")
+        ax.set_ylabel("" if place % columns else "largest cluster / points kept")
+        _light(ax)
+    for spare in axes.ravel()[len(thresholds) :]:
+        spare.remove()
+    number = results.sizes["draw"]
+    handles = _sigma_legend(sigmas, colours)
+    handles.append(Line2D([], [], color="#555555", linewidth=2.2, label=f"mean of {number} draws"))
+    handles.append(Line2D([], [], color="#555555", linewidth=0.7, alpha=0.7, label="each draw"))
+    figure.legend(handles=handles, title=style.axis_label("sigma"), loc="outside right upper", alignment="left")
+    if variable == "mass_nested":
+        figure.suptitle("Nested subsets: each larger one contains the smaller")
+    return figure
+
+
+def _sigma_legend(sigmas, colours) -> list[Line2D]:
+    return [
+        Line2D([], [], color=colour, linewidth=2.2, label=style.value_text(sigma))
+        for sigma, colour in zip(sigmas, colours, strict=True)
+    ]
+
+
+def _light(ax: Axes) -> None:
+    style.set_ticks(ax)
+    ax.grid(True, color="#E6E6E6", linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
