@@ -94,7 +94,7 @@ def field_shape(name: str, samples: int) -> tuple[int, ...]:
 
 def analyse(
     points: Real[np.ndarray, "n k"],
-    labels: Real[np.ndarray, "n 2"],
+    labels: Real[np.ndarray, "m 2"],
     period: float | None = None,
     which: Sequence[str] = GROUPS,
     seed: int = 0,
@@ -133,7 +133,7 @@ def analyse(
     return {name: np.asarray(value, np.float32) for name, value in found.items()}
 
 
-def grid_order(labels: Real[np.ndarray, "n 2"]) -> tuple[Int[np.ndarray, " n"], tuple[int, int]]:
+def grid_order(labels: Real[np.ndarray, "m 2"]) -> tuple[Int[np.ndarray, " m"], tuple[int, int]]:
     """The order in which labels run over a full grid with y fastest, and the grid's shape (nx, ny).
 
     Raises:

@@ -66,7 +66,7 @@ def umap_embedding(
 
 
 def regression_r2(
-    features: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "n 2"], period: float | None = None
+    features: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None
 ) -> Scores:
     """The papers' R^2: a linear regression for x and one for y, scored on the points they were fitted to.
 
@@ -90,7 +90,7 @@ def regression_r2(
 
 
 def probe_r2(
-    points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "n 2"], period: float | None = None, seed: int = 0
+    points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None, seed: int = 0
 ) -> Scores:
     """A linear probe's R^2 on points it has not seen: ridge regression, 5 shuffled folds.
 
@@ -122,7 +122,7 @@ def probe_r2(
 
 
 def neighbour_r2(
-    points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "n 2"], period: float | None = None
+    points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None
 ) -> Scores:
     r"""Whether neighbours have neighbouring labels: leave-one-out nearest-neighbour regression, k = 5.
 

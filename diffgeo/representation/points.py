@@ -34,7 +34,7 @@ def check_points(points: Real[np.ndarray, "n k"], least: int = 3) -> Float64[np.
     return points
 
 
-def check_labels(labels: Real[np.ndarray, "n 2"], number: int) -> Float64[np.ndarray, "n 2"]:
+def check_labels(labels: Real[np.ndarray, "m 2"], number: int) -> Float64[np.ndarray, "m 2"]:
     """The labels in float64, if points can be scored by them.
 
     Args:
