@@ -1,0 +1,55 @@
+"""What a network's activations look like as a cloud of points: host code on numpy arrays.
+
+`analyse` measures one cloud; the functions that it is made of are here too. Importing this imports neither JAX nor
+any of the heavy packages. Points are [n, k], one row a sample; start from `gram_scores` of the activations. Whatever
+cannot be analysed (values that are not finite, points that are all equal, too few of them) raises one `UserError`.
+"""
+
+from diffgeo.representation.analysis import FIELDS, GROUPS, LENGTHS, analyse, coordinates, field_shape, grid_order
+from diffgeo.representation.behaviour import Factorisation, factorisation, phase
+from diffgeo.representation.manifold import Scores, neighbour_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation.points import landmarks
+from diffgeo.representation.rings import (
+    PAIRS,
+    ideal_statistics,
+    ring_components,
+    ring_distances,
+    ring_histograms,
+    ring_statistics,
+)
+from diffgeo.representation.spectrum import PCA, gram_scores, participation_ratio, pca
+from diffgeo.representation.topology import Persistence, persistence
+from diffgeo.representation.tori import clifford_torus, torus_3d
+
+__all__ = [
+    "FIELDS",
+    "GROUPS",
+    "LENGTHS",
+    "PAIRS",
+    "PCA",
+    "Factorisation",
+    "Persistence",
+    "Scores",
+    "analyse",
+    "clifford_torus",
+    "coordinates",
+    "factorisation",
+    "field_shape",
+    "gram_scores",
+    "grid_order",
+    "ideal_statistics",
+    "landmarks",
+    "neighbour_r2",
+    "participation_ratio",
+    "pca",
+    "persistence",
+    "phase",
+    "probe_r2",
+    "regression_r2",
+    "ring_components",
+    "ring_distances",
+    "ring_histograms",
+    "ring_statistics",
+    "torus_3d",
+    "umap_embedding",
+]

@@ -1,0 +1,208 @@
+"""All numbers of one cloud in one flat dict of known shapes, so that labelled arrays can hold them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Int, Real
+
+from diffgeo.errors import UserError
+from diffgeo.representation import rings
+from diffgeo.representation.manifold import neighbour_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation.points import check_labels
+from diffgeo.representation.spectrum import participation_ratio, pca
+from diffgeo.representation.topology import longest_bars, persistence
+
+VARIANCE = 0.9
+"""Share of a ring's variance for the residuals that do not depend on a number of components."""
+
+LENGTHS = {
+    "mode": 64,
+    "view": 6,
+    "umap_axis": 3,
+    "homology": 3,
+    "bar": 64,
+    "end": 2,
+    "ring_pair": 3,
+    "ring_statistic": 2,
+    "angle_bin": len(rings.ANGLE_EDGES) - 1,
+    "residual_bin": len(rings.RESIDUAL_EDGES) - 1,
+}
+"""Lengths of the dims of `FIELDS`; "sample" is the number of points."""
+
+
+class Field(NamedTuple):
+    """One entry of `analyse`'s dict."""
+
+    group: str
+    dims: tuple[str, ...]
+    description: str
+
+
+FIELDS = {
+    "participation_ratio": Field("spectrum", (), "effective dimension of the representation"),
+    "total_variance": Field("spectrum", (), "variance of the representation, summed over features"),
+    "spectrum": Field("spectrum", ("mode",), "variances of the first principal components, 0 beyond the rank"),
+    "explained_variance": Field("spectrum", ("mode",), "share of the variance in the components up to this one"),
+    "pca": Field("spectrum", ("sample", "view"), "projections on the first principal components, 0 beyond the rank"),
+    "umap": Field("manifold", ("sample", "umap_axis"), "3-D UMAP embedding; not comparable between machines"),
+    "r2": Field("manifold", (), "mean of r2_x and r2_y: the papers' averaged R-squared"),
+    "r2_x": Field("manifold", (), "R^2 of a linear regression of x on the 3-D UMAP embedding"),
+    "r2_y": Field("manifold", (), "R^2 of a linear regression of y on the 3-D UMAP embedding"),
+    "probe_r2": Field("manifold", (), "mean of probe_r2_x and probe_r2_y"),
+    "probe_r2_x": Field("manifold", (), "cross-validated R^2 of a linear probe of x on the representation"),
+    "probe_r2_y": Field("manifold", (), "cross-validated R^2 of a linear probe of y on the representation"),
+    "neighbour_r2": Field("manifold", (), "mean of neighbour_r2_x and neighbour_r2_y"),
+    "neighbour_r2_x": Field("manifold", (), "R^2 of x predicted by its nearest neighbours, chance taken off"),
+    "neighbour_r2_y": Field("manifold", (), "R^2 of y predicted by its nearest neighbours, chance taken off"),
+    "betti": Field("topology", ("homology",), "Betti numbers over the longest stable range of scales"),
+    "betti_stability": Field("topology", (), "upper over lower end of that range"),
+    "bars": Field("topology", ("homology", "bar", "end"), "longest (birth, death), inf where alive, NaN where none"),
+    "bar_threshold": Field("topology", (), "distance up to which bars were followed"),
+    "covering_radius": Field("topology", (), "largest distance from a point to the cloud's landmarks"),
+    "ring_angles": Field("rings", ("ring_pair", "angle_bin"), "share of principal angles of rings, per 2.5 degrees"),
+    "ring_residual": Field("rings", ("ring_pair", "residual_bin"), "share of residuals of rings, per 0.025"),
+    "ring_mean": Field("rings", ("ring_pair", "ring_statistic"), "mean angle (degrees) and mean residual"),
+    "ring_components_90": Field("rings", (), "components with which every ring keeps 90 % of its variance"),
+    "ring_residual_90": Field("rings", ("ring_pair",), "mean residual on that many components"),
+    "wasserstein_clifford": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal Clifford torus"),
+    "wasserstein_torus3d": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal 3-D torus"),
+}
+"""What `analyse` returns, all float32 (Betti numbers included, so that NaN can stand for "not evaluated")."""
+
+GROUPS = ("spectrum", "manifold", "topology", "rings")
+
+
+def coordinates() -> dict[str, np.ndarray]:
+    """Coordinate values of the dims of `FIELDS` that have any."""
+    angle, residual = rings.ANGLE_EDGES, rings.RESIDUAL_EDGES
+    return {
+        "mode": np.arange(1, LENGTHS["mode"] + 1),
+        "homology": np.arange(LENGTHS["homology"]),
+        "end": np.array(["birth", "death"]),
+        "ring_pair": np.array(rings.PAIRS),
+        "ring_statistic": np.array(rings.STATISTICS),
+        "angle_bin": 0.5 * (angle[:-1] + angle[1:]),
+        "residual_bin": 0.5 * (residual[:-1] + residual[1:]),
+    }
+
+
+def field_shape(name: str, samples: int) -> tuple[int, ...]:
+    """Shape of one field for clouds of that many points."""
+    return tuple(samples if dim == "sample" else LENGTHS[dim] for dim in FIELDS[name].dims)
+
+
+def analyse(
+    points: Real[np.ndarray, "n k"],
+    labels: Real[np.ndarray, "m 2"],
+    period: float | None = None,
+    which: Sequence[str] = GROUPS,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """Everything that is cheap to store about one cloud: the fields of `FIELDS` of the groups asked for.
+
+    Args:
+      points: [n, k], activations (one row a sample) or their `gram_scores`.
+      labels: [n, 2], (x, y) in pixels. "rings" needs each x with each y once; the order does not matter.
+      period: circumference of both axes in pixels, None for plain labels.
+      which: some of `GROUPS`.
+      seed: of UMAP and of the probe's folds.
+
+    Returns:
+      Name -> float32 of shape `field_shape(name, n)`.
+
+    Raises:
+      UserError: for an unknown group, points or labels that cannot be analysed, or "rings" without a full grid.
+    """
+    unknown = [group for group in which if group not in GROUPS]
+    if unknown:
+        raise UserError(f"unknown analysis {unknown[0]!r}: choose some of {', '.join(GROUPS)}")
+    components = pca(points)
+    labels = check_labels(labels, len(points))
+    cloud = components.projections
+    found = {}
+    if "spectrum" in which:
+        found |= _spectrum(components)
+    if "manifold" in which:
+        found |= _manifold(cloud, labels, period, seed)
+    if "topology" in which:
+        found |= _topology(cloud)
+    if "rings" in which:
+        order, shape = grid_order(labels)
+        found |= _rings(cloud[order], shape)
+    return {name: np.asarray(value, np.float32) for name, value in found.items()}
+
+
+def grid_order(labels: Real[np.ndarray, "m 2"]) -> tuple[Int[np.ndarray, " m"], tuple[int, int]]:
+    """The order in which labels run over a full grid with y fastest, and the grid's shape (nx, ny).
+
+    Raises:
+      UserError: if some x does not occur exactly once with some y.
+    """
+    columns = [np.unique(np.round(values, 4), return_inverse=True) for values in np.asarray(labels, np.float64).T]
+    (xs, x), (ys, y) = columns
+    place = x * len(ys) + y
+    if len(labels) != len(xs) * len(ys) or len(np.unique(place)) != len(labels):
+        raise UserError(
+            f"{len(labels)} labels with {len(xs)} values of x and {len(ys)} of y are no full grid, which rings need: "
+            "sample each x with each y once"
+        )
+    return np.argsort(place), (len(xs), len(ys))
+
+
+def _spectrum(components) -> dict:
+    return {
+        "participation_ratio": participation_ratio(components.projections),
+        "total_variance": components.variances.sum(),
+        "spectrum": _padded(components.variances, LENGTHS["mode"], 0.0),
+        "explained_variance": _padded(np.cumsum(components.explained), LENGTHS["mode"], 1.0),
+        "pca": _padded(components.projections.T, LENGTHS["view"], 0.0).T,
+    }
+
+
+def _manifold(cloud, labels, period, seed) -> dict:
+    embedding = umap_embedding(cloud, seed)
+    scores = {
+        "r2": regression_r2(embedding, labels, period),
+        "probe_r2": probe_r2(cloud, labels, period, seed),
+        "neighbour_r2": neighbour_r2(cloud, labels, period),
+    }
+    found = {"umap": embedding}
+    for name, score in scores.items():
+        found |= {name: score.mean, f"{name}_x": score.x, f"{name}_y": score.y}
+    return found
+
+
+def _topology(cloud) -> dict:
+    result = persistence(cloud)
+    return {
+        "betti": result.betti,
+        "betti_stability": result.stability,
+        "bars": np.stack([longest_bars(bars, LENGTHS["bar"]) for bars in result.diagrams]),
+        "bar_threshold": result.threshold,
+        "covering_radius": result.covering_radius,
+    }
+
+
+def _rings(cloud, shape) -> dict:
+    statistics = rings.ring_statistics(cloud, shape)
+    angles, residual = rings.ring_histograms(statistics)
+    components = rings.ring_components(cloud, shape, VARIANCE)
+    wider = rings.ring_statistics(cloud, shape, components)
+    found = {
+        "ring_angles": angles,
+        "ring_residual": residual,
+        "ring_mean": [[statistics[pair][name].mean() for name in rings.STATISTICS] for pair in rings.PAIRS],
+        "ring_components_90": components,
+        "ring_residual_90": [wider[pair]["residual"].mean() for pair in rings.PAIRS],
+    }
+    for ideal in rings.IDEALS:
+        reference = rings.ideal_statistics(ideal, shape)
+        found[f"wasserstein_{ideal}"] = rings.ring_distances(statistics, reference)
+    return found
+
+
+def _padded(values, length: int, fill: float) -> np.ndarray:
+    """The first `length` rows, filled up with a constant."""
+    values = values[:length]
+    return np.concatenate([values, np.full((length - len(values), *values.shape[1:]), fill)])

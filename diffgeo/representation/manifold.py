@@ -1,0 +1,200 @@
+r"""How well positions can be read from a representation: UMAP and the papers' R^2, a linear probe, neighbours.
+
+Every score is one minus a share of unexplained variance, per coordinate u of the label. A plain coordinate's
+target is z = u. **With a period P, labels are circular and the target is the pair
+z = (cos 2 pi u / P, sin 2 pi u / P)**, errors and variances summed over the pair:
+
+.. math:: R^2 = 1 - \sum_i |z_i - \hat z_i|^2 / \sum_i |z_i - \bar z|^2.
+
+UMAP's coordinates differ between machines and versions, and move with the seed; compare scores, never coordinates.
+"""
+
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64, Real
+
+from diffgeo.errors import UserError
+from diffgeo.representation.points import check_labels, check_points, distances
+
+FOLDS = 5
+PENALTIES = np.logspace(-7, 3, 11)
+"""Ridge penalties tried, in units of the mean squared norm of a centred point."""
+NEIGHBOURS = 5
+UMAP_NEIGHBOURS = 15
+UMAP_LEAST = 10
+"""Points under which UMAP's spectral start does not exist."""
+
+
+class Scores(NamedTuple):
+    """A score of x, of y, and their mean: 1 is perfect, 0 is no better than the mean label."""
+
+    x: float
+    y: float
+    mean: float
+
+
+def umap_embedding(
+    points: Real[np.ndarray, "n k"], seed: int = 0, components: int = 3
+) -> Float32[np.ndarray, "n components"]:
+    """UMAP of the points [2402.03305, B.2]: 15 neighbours, minimal distance 0.1, the package's defaults.
+
+    Args:
+      points: [n, k]; `gram_scores` of the activations serve, since only distances matter.
+      seed: of UMAP's own randomness; one seed gives one embedding on one machine.
+      components: dimensions of the embedding.
+
+    Raises:
+      UserError: see `check_points`; at least 10 points are needed.
+    """
+    points = check_points(points, least=UMAP_LEAST)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
+        import umap
+
+        # a disconnected cloud is a finding, seen in the embedding; UMAP starts such clouds apart by itself
+        warnings.filterwarnings("ignore", message="Graph is not fully connected")
+        warnings.filterwarnings("ignore", message="Spectral initialisation failed")
+        reducer = umap.UMAP(
+            n_components=components,
+            n_neighbors=min(UMAP_NEIGHBOURS, len(points) - 1),
+            random_state=seed,
+            n_jobs=1,
+        )
+        return np.asarray(reducer.fit_transform(points.astype(np.float32)), np.float32)
+
+
+def regression_r2(
+    features: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None
+) -> Scores:
+    """The papers' R^2: a linear regression for x and one for y, scored on the points they were fitted to.
+
+    [2402.03305, B.3]: on the 3-D UMAP embedding; its mean is the "averaged R-squared". Being in-sample, it is about
+    k / n for labels that have nothing to do with the features, so k must be small.
+
+    Args:
+      features: [n, k], an embedding.
+      labels: [n, 2], (x, y) in pixels.
+      period: circumference of both axes in pixels, None for plain labels.
+
+    Raises:
+      UserError: see `check_points` and `check_labels`; more than k + 1 points are needed.
+    """
+    from sklearn.linear_model import LinearRegression
+
+    features = check_points(features, least=max(3, features.shape[1] + 2))
+    labels = check_labels(labels, len(features))
+    fitted = [(z, LinearRegression().fit(features, z).predict(features)) for z in targets(labels, period)]
+    return _scores([_r2(z, predicted) for z, predicted in fitted])
+
+
+def probe_r2(
+    points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None, seed: int = 0
+) -> Scores:
+    """A linear probe's R^2 on points it has not seen: ridge regression, 5 shuffled folds.
+
+    In each fold the penalty is the one of `PENALTIES` with the least leave-one-out error on the training points,
+    chosen for x and y apart. All out-of-fold errors are summed before dividing by the variance of all labels, so
+    labels that have nothing to do with the points score about 0 or just under.
+
+    Args:
+      points: [n, k]; `gram_scores` of the activations give the same as the activations, faster.
+      labels: [n, 2], (x, y) in pixels.
+      period: circumference of both axes in pixels, None for plain labels.
+      seed: of the folds.
+
+    Raises:
+      UserError: see `check_points` and `check_labels`; at least 10 points are needed.
+    """
+    points = check_points(points, least=2 * FOLDS)
+    labels = check_labels(labels, len(points))
+    centred = points - points.mean(axis=0)
+    gram = centred @ centred.T
+    folds = np.array_split(np.random.default_rng(seed).permutation(len(points)), FOLDS)
+    wanted = targets(labels, period)
+    predicted = [np.empty_like(z) for z in wanted]
+    for fold in folds:
+        train = np.setdiff1d(np.arange(len(points)), fold)
+        for z, out in zip(_ridge(gram, wanted, train, fold), predicted, strict=True):
+            out[fold] = z
+    return _scores([_r2(z, out) for z, out in zip(wanted, predicted, strict=True)])
+
+
+def neighbour_r2(
+    points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None
+) -> Scores:
+    r"""Whether neighbours have neighbouring labels: leave-one-out nearest-neighbour regression, k = 5.
+
+    The target of a point is predicted by the mean :math:`\bar z_i` of those of its k nearest other points. A mean
+    of k targets drawn at random is off by (1 + 1/k) variances, so the score is
+
+    .. math:: 1 - \frac{1}{1 + 1/k} \sum_i |z_i - \bar z_i|^2 / \sum_i |z_i - \bar z|^2:
+
+    1 for a perfect, however curved, manifold and 0 on average for labels that have nothing to do with the points.
+
+    Args:
+      points: [n, k].
+      labels: [n, 2], (x, y) in pixels.
+      period: circumference of both axes in pixels, None for plain labels.
+
+    Raises:
+      UserError: see `check_points` and `check_labels`; at least 7 points are needed.
+    """
+    points = check_points(points, least=NEIGHBOURS + 2)
+    labels = check_labels(labels, len(points))
+    apart = distances(points)
+    np.fill_diagonal(apart, np.inf)
+    nearest = np.argpartition(apart, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+    scores = []
+    for z in targets(labels, period):
+        unexplained = 1.0 - _r2(z, z[nearest].mean(axis=1))
+        scores.append(1.0 - unexplained / (1.0 + 1.0 / NEIGHBOURS))
+    return _scores(scores)
+
+
+def targets(labels: Float64[np.ndarray, "n 2"], period: float | None) -> list[Float64[np.ndarray, "n c"]]:
+    """What is regressed for x and for y: the coordinate (c = 1), or with a period its cosine and sine (c = 2)."""
+    if period is None:
+        return [labels[:, :1], labels[:, 1:]]
+    if period <= 0:
+        raise UserError(f"a period of {period:g} pixels is no circumference: give the image's side, or None")
+    angles = 2.0 * np.pi * labels / period
+    return [np.stack([np.cos(a), np.sin(a)], axis=-1) for a in angles.T]
+
+
+def _r2(truth: Float64[np.ndarray, "n c"], predicted: Float64[np.ndarray, "n c"]) -> float:
+    return float(1.0 - np.sum((truth - predicted) ** 2) / np.sum((truth - truth.mean(axis=0)) ** 2))
+
+
+def _scores(both: list[float]) -> Scores:
+    return Scores(both[0], both[1], 0.5 * (both[0] + both[1]))
+
+
+def _ridge(gram, wanted, train, test) -> list[Float64[np.ndarray, "m c"]]:
+    """Predictions at `test` of ridge regressions with intercept fitted at `train`, from inner products alone.
+
+    With centred kernel K = U L U^T, the fitted values are H z with H = U L / (L + penalty) U^T + 1/n, and the
+    leave-one-out error of point i is (z_i - (H z)_i) / (1 - H_ii).
+    """
+    inner = gram[np.ix_(train, train)]
+    means = inner.mean(axis=0)
+    kernel = inner - means - means[:, None] + inner.mean()
+    across = gram[np.ix_(test, train)]
+    across = across - means - across.mean(axis=1, keepdims=True) + inner.mean()
+    eigenvalues, vectors = np.linalg.eigh(kernel)
+    eigenvalues = np.maximum(eigenvalues, 0.0)
+    penalties = PENALTIES * eigenvalues.sum() / len(train)
+    leverages = [(vectors * vectors) @ (eigenvalues / (eigenvalues + one)) + 1.0 / len(train) for one in penalties]
+    predictions = []
+    for target in wanted:
+        offset = target[train].mean(axis=0)
+        z = target[train] - offset
+        rotated = vectors.T @ z
+        errors = []
+        for penalty, leverage in zip(penalties, leverages, strict=True):
+            fitted = vectors @ ((eigenvalues / (eigenvalues + penalty))[:, None] * rotated)
+            errors.append(np.sum(((z - fitted) / (1.0 - leverage)[:, None]) ** 2))
+        best = penalties[np.argmin(errors)]
+        predictions.append(offset + across @ (vectors @ (rotated / (eigenvalues + best)[:, None])))
+    return predictions

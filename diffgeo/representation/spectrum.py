@@ -1,0 +1,82 @@
+r"""Principal components of a cloud of n points in very many dimensions, by its n x n Gram matrix.
+
+With centred points X = U S V^T, the Gram matrix X X^T = U S^2 U^T gives the scores U S: the points in the
+basis of their own principal components. V is never needed.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float32, Float64, Real
+
+from diffgeo.representation.points import check_points
+
+
+class PCA(NamedTuple):
+    """Principal components, largest first; r of them, the rank of the centred cloud."""
+
+    variances: Float64[np.ndarray, " r"]
+    """Eigenvalues of the covariance (divided by n), in the points' units squared."""
+    explained: Float64[np.ndarray, " r"]
+    """Each one's share of the total variance; they sum to 1."""
+    projections: Float64[np.ndarray, "n r"]
+    """The centred points along each component. The largest entry of a column is positive."""
+
+
+def pca(points: Real[np.ndarray, "n k"]) -> PCA:
+    """Principal component analysis of n points.
+
+    Args:
+      points: [n, k], any number of features.
+
+    Raises:
+      UserError: see `check_points`.
+    """
+    points = check_points(points)
+    centred = points - points.mean(axis=0)
+    gram = centred @ centred.T
+    eigenvalues, vectors = np.linalg.eigh(gram)
+    eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
+    rank = int(np.sum(eigenvalues > eigenvalues[0] * len(points) * np.finfo(np.float64).eps))
+    rank = min(rank, points.shape[1], len(points) - 1)
+    eigenvalues, vectors = eigenvalues[:rank], vectors[:, :rank]
+    largest = np.abs(vectors).argmax(axis=0)
+    signs = np.sign(vectors[largest, np.arange(rank)])  # else they would depend on the linear algebra library
+    projections = vectors * (signs * np.sqrt(eigenvalues))
+    return PCA(eigenvalues / len(points), eigenvalues / eigenvalues.sum(), projections)
+
+
+def gram_scores(activations: Real[np.ndarray, "n F"]) -> Float32[np.ndarray, "n r"]:
+    """The centred cloud in the basis of its own principal components: n x n in place of n x 16,384.
+
+    Every distance between points, every angle at the centre of the cloud and every principal component is that of
+    the activations. **The mean is taken away** and is not kept: nothing here depends on it.
+
+    Args:
+      activations: [n, F]; flatten maps to features first.
+
+    Returns:
+      float32[n, r], r <= min(n - 1, F) the rank, columns by falling variance.
+
+    Raises:
+      UserError: see `check_points`.
+    """
+    return pca(activations).projections.astype(np.float32)
+
+
+def participation_ratio(points: Real[np.ndarray, "n k"]) -> float:
+    r""":math:`(\sum_i \lambda_i)^2 / \sum_i \lambda_i^2` of the covariance's eigenvalues: the effective dimension.
+
+    [2408.13256, section 3.1]. From 1 (a line) to the number of dimensions (a ball); 4 for a Clifford torus.
+
+    Args:
+      points: [n, k].
+
+    Raises:
+      UserError: see `check_points`.
+    """
+    points = check_points(points)
+    centred = points - points.mean(axis=0)
+    centred /= np.abs(centred).max()  # fourth powers of large activations would overflow
+    product = centred.T @ centred if centred.shape[0] > centred.shape[1] else centred @ centred.T
+    return float(np.trace(product) ** 2 / np.sum(product * product))
