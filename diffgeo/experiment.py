@@ -30,6 +30,7 @@ class Experiment:
       claim: what the papers say it shows, in our words.
       presets: preset name -> settings.
       plots: pictures to draw from the results.
+      analyses: groups of `diffgeo.representation.GROUPS` that every checkpoint's representation is measured by.
       compute: for an experiment that trains nothing, the function from its settings to its results (see
         `diffgeo.computed`); None trains the grid.
     """
@@ -39,6 +40,7 @@ class Experiment:
     claim: str
     presets: Mapping[str, Settings]
     plots: tuple[Plot, ...]
+    analyses: tuple[str, ...] = ()
     compute: Callable | None = None
 
     def settings(self, preset: str) -> Settings:

@@ -9,7 +9,7 @@ import jax
 
 from diffgeo.settings import Settings, is_static
 
-ROLES = ("init", "order", "noise", "sample", "labels")
+ROLES = ("init", "order", "noise", "sample", "labels", "proxy")
 """Named random streams of a member."""
 
 

@@ -117,6 +117,11 @@ def _loop_sampler(program: str, record: bool):
     return jax.jit(sampling.make_sampler(_settings(program), record))
 
 
+@functools.cache
+def _loop_encoder(program: str):
+    return jax.jit(sampling.make_encoder(_settings(program)))
+
+
 class _Mapped:
     """What both mappings share: the members' seeds and label tables, and host-side tables."""
 
@@ -206,11 +211,26 @@ class Loop(_Mapped):
         Returns:
           float32[M, S, N, N, 1] and dict of float32[M, S, ...], numpy.
         """
-        sampler = _loop_sampler(self.settings.program, record)
+        return self._each(_loop_sampler(self.settings.program, record), params, step, labels)
+
+    def encode(self, params, step: int, images, labels):
+        """Recorded tensors of all members for true images; see `diffgeo.sampling.make_encoder`.
+
+        Args:
+          params, step, labels: as `sample`'s.
+          images: float32[M, S, N, N, 1].
+
+        Returns:
+          dict of float32[M, S, ...], numpy.
+        """
+        return self._each(_loop_encoder(self.settings.program), params, step, images, labels)
+
+    def _each(self, function, params, step: int, *arrays):
+        """`function` of each member's parameters, seed, the step and its rows of the arrays; stacked on host."""
 
         def one(i: int):
-            own = jax.device_put(labels[i], self._devices[i])
-            return jax.block_until_ready(sampler(params[i], self._seeds[i], np.int32(step), own))
+            own = (jax.device_put(x[i], self._devices[i]) for x in arrays)
+            return jax.block_until_ready(function(params[i], self._seeds[i], np.int32(step), *own))
 
         return stack(list(self._threads.map(one, range(len(params)))))
 
@@ -262,6 +282,16 @@ def _sharded_sampler(program: str, mesh: Mesh, record: bool):
 
     def one(params, seed, labels, step):
         return sampler(params, seed, step, labels)
+
+    return jax.jit(over_members(one, mesh, replicated=1))
+
+
+@functools.cache
+def _sharded_encoder(program: str, mesh: Mesh):
+    encoder = sampling.make_encoder(_settings(program))
+
+    def one(params, seed, images, labels, step):
+        return encoder(params, seed, step, images, labels)
 
     return jax.jit(over_members(one, mesh, replicated=1))
 
@@ -332,6 +362,12 @@ class Sharded(_Mapped):
         sampler = _sharded_sampler(self.settings.program, self.mesh, record)
         drawn = sampler(params, self._seeds, self._put(labels), jnp.int32(step))
         return jax.tree.map(fetch, drawn)
+
+    def encode(self, params, step: int, images, labels):
+        """As `Loop.encode`."""
+        encoder = _sharded_encoder(self.settings.program, self.mesh)
+        recorded = encoder(params, self._seeds, *self._put((images, labels)), jnp.int32(step))
+        return jax.tree.map(fetch, recorded)
 
 
 def fetch(array) -> np.ndarray:

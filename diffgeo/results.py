@@ -40,13 +40,16 @@ DESCRIPTIONS = {
 }
 
 
-def template(grid: Grid, labels: int, attributes: Mapping[str, str]) -> xarray.Dataset:
+def template(
+    grid: Grid, labels: int, attributes: Mapping[str, str], analysed: tuple[Mapping, Mapping, Mapping] = ({}, {}, {})
+) -> xarray.Dataset:
     """An empty Dataset of a run, in memory; see `DESCRIPTIONS` for the variables.
 
     Args:
       grid: whose axes become dims.
       labels: S, the largest number of samples of any member.
       attributes: strings about the run: experiment, command, commit, ...
+      analysed: variables, lengths and coordinates of the analyses, from `diffgeo.analysis.variables`.
     """
     axes = {name: np.asarray(values) for name, values in grid.axes.items()}
     lengths = dict(zip(axes, grid.shape, strict=True))
@@ -71,7 +74,14 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str]) -> xarray.D
     variables["origin"] = empty("origin", (*axes, "coordinate"))
     variables["ceiling"] = empty("ceiling", tuple(axes))
     variables["frozen_step"] = empty("frozen_step", tuple(axes), np.int64, NEVER)
-    coordinates = axes | {"step": np.array(steps), "coordinate": ["x", "y"]}
+    more, more_lengths, more_coordinates = analysed
+    lengths |= more_lengths
+    for name, (dims, description, dtype, fill) in more.items():
+        shape = [lengths[d] for d in (*by_step, *dims)]
+        # not filled in memory: snapshots of a large grid take gigabytes
+        unfilled = np.broadcast_to(np.asarray(fill, dtype), shape)
+        variables[name] = xarray.Variable((*by_step, *dims), unfilled, {"description": description})
+    coordinates = axes | {"step": np.array(steps), "coordinate": ["x", "y"]} | dict(more_coordinates)
     if len(scored) > 1:
         coordinates["region"] = list(scored)
     return xarray.Dataset(variables, coordinates, dict(attributes))
@@ -88,13 +98,19 @@ class Results:
     @staticmethod
     def create(path: Path, dataset: xarray.Dataset) -> None:
         """Writes an empty Dataset, one chunk a step, by one rename once it is complete."""
-        encoding = {}
-        for name, variable in dataset.data_vars.items():
-            chunks = tuple(1 if dim == "step" else length for dim, length in variable.sizes.items())
-            encoding[name] = {"chunks": chunks}
         unfinished = Path(path).with_suffix(".tmp")
-        dataset.to_zarr(str(unfinished), mode="w", zarr_format=2, consolidated=True, encoding=encoding)
+        dataset.to_zarr(str(unfinished), mode="w", zarr_format=2, consolidated=True, encoding=_chunks(dataset))
         unfinished.rename(path)
+
+    @staticmethod
+    def extend(path: Path, dataset: xarray.Dataset) -> None:
+        """Adds those variables of an empty Dataset that a stored one lacks: a run of before they were thought of."""
+        lacking = dataset.drop_vars(
+            [name for name in zarr.open_group(str(path), mode="r") if name in dataset.data_vars]
+        )
+        if lacking.data_vars:
+            lacking.attrs = {}
+            lacking.to_zarr(str(path), mode="a", zarr_format=2, consolidated=True, encoding=_chunks(lacking))
 
     def write(
         self, members: Sequence[Member], values: Mapping[str, Sequence | np.ndarray], step: int | None = None
@@ -124,12 +140,29 @@ class Results:
             else:
                 array[(slice(None),) * axes + (place,)] = held
 
+    def write_cloud(self, member: Member, step: int, tensor: int, values: Mapping[str, np.ndarray]) -> None:
+        """Writes what was measured of one cloud of one member: variables with the dims axes, step, tensor, ..."""
+        place = self._grid.settings.evaluation_steps.index(step)
+        at = (*np.unravel_index(member.index, self._grid.shape), place, tensor)
+        for name, value in values.items():
+            array = self._store[name]
+            value = np.asarray(value)
+            array[(*at, *(slice(0, n) for n in value.shape))] = value
+
     def missing(self, members: Sequence[Member], name: str = "accuracy") -> list[int]:
         """Evaluation steps at which some of these members have no value yet."""
         held = np.asarray(self._store[name][...])
         held = held.reshape(len(self._grid.members), len(self._grid.settings.evaluation_steps), -1)
         empty = np.isnan(held[[member.index for member in members]]).all(axis=-1).any(axis=0)
         return [step for step, none in zip(self._grid.settings.evaluation_steps, empty, strict=True) if none]
+
+
+def _chunks(dataset: xarray.Dataset) -> dict[str, dict]:
+    """One chunk a step."""
+    return {
+        name: {"chunks": tuple(1 if dim == "step" else length for dim, length in variable.sizes.items())}
+        for name, variable in dataset.data_vars.items()
+    }
 
 
 def open_results(workdir: str | Path) -> xarray.Dataset:

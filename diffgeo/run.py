@@ -1,7 +1,6 @@
 """The loop over waves and chunks: train, checkpoint, sample, read out, write results, draw."""
 
 import contextlib
-import dataclasses
 import json
 import signal
 import sys
@@ -14,11 +13,12 @@ import numpy as np
 import xarray
 from tqdm import tqdm
 
-from diffgeo import datasets, images, mapping, readout, regions, results
+from diffgeo import analysis, datasets, mapping, readout, results
 from diffgeo.checkpoints import Checkpoints
 from diffgeo.errors import UserError
+from diffgeo.evaluation import Wave, empty_results, evaluate, waves
 from diffgeo.experiment import Plot
-from diffgeo.grid import Grid, Member, member_key, stream
+from diffgeo.grid import Grid
 from diffgeo.mapping import Layout
 from diffgeo.settings import Settings, with_defaults
 from diffgeo.train import NEVER
@@ -42,12 +42,14 @@ class Run:
       preset: name, for the record.
       settings: what determines the numbers.
       layout: how devices are used; not part of the folder's identity.
+      analyses: groups of `representation.GROUPS` to measure every checkpoint by; not part of it either.
     """
 
     experiment: str
     preset: str
     settings: Settings
     layout: Layout = field(default_factory=Layout)
+    analyses: tuple[str, ...] = ()
 
     @property
     def grid(self) -> Grid:
@@ -59,43 +61,6 @@ class Run:
         """What a work folder must agree on, as plain JSON."""
         tree = {"experiment": self.experiment, "preset": self.preset, "settings": self.settings.to_json()}
         return json.loads(json.dumps(tree))
-
-
-@dataclass(frozen=True)
-class Wave:
-    """Members that train together, their labels, the regions of all the grid's scores, and where checkpoints lie."""
-
-    index: int
-    members: tuple[Member, ...]
-    rows: int
-    labels: tuple[np.ndarray, ...]
-    regions: tuple[str, ...]
-
-    @property
-    def stacked_labels(self) -> np.ndarray:
-        """float32[M, S, 2]; members with fewer labels repeat their first one."""
-        longest = max(len(own) for own in self.labels)
-        return np.stack([np.concatenate([own, np.repeat(own[:1], longest - len(own), 0)]) for own in self.labels])
-
-
-def waves(run: Run, members_at_once: int | None) -> list[Wave]:
-    """The run's waves; builds every member's table on host."""
-    built = {member.index: datasets.build(member.settings.data) for member in run.grid.members}
-    rows = max(int(table.count) for table in built.values())
-    scored = regions.names([member.settings.data for member in run.grid.members])
-    found = []
-    for index, members in enumerate(run.grid.waves(members_at_once)):
-        labels = []
-        for member in members:
-            evaluation, data = member.settings.evaluation, member.settings.data
-            key = stream(member_key(member.seed), "labels")
-            labels.append(
-                datasets.evaluation_labels(
-                    built[member.index], key, evaluation.labels, evaluation.count, data.size
-                ).astype(np.float32)
-            )
-        found.append(Wave(index, tuple(members), rows, tuple(labels), scored))
-    return found
 
 
 def settle(run: Run, workdir: Workdir) -> dict | None:
@@ -159,14 +124,13 @@ def train(
     workdir = Workdir(folder)
     config = settle(run, workdir)
     at_once = config["members_at_once"] if config else members_at_once(run, waves_wanted)
-    planned = waves(run, at_once)
+    planned = waves(run.grid, at_once)
     mappings = {w.index: run.layout.over(w.members, w.rows) for w in planned}  # refuses before the disk is touched
     with workdir:
         settle(run, workdir)
         if not workdir.results.exists():
             workdir.write_config(run.identity | {"members_at_once": at_once})
-            _create_results(run, workdir, planned, provenance or {})
-        store = results.Results(workdir.results, run.grid)
+        store = _open_store(run, workdir, planned, provenance or {})
         _verify(planned, workdir, store)
         total = run.settings.train.steps * len(planned)
         before = 0
@@ -178,7 +142,8 @@ def train(
                         before += 1
                         bar.update(wave.members[0].settings.train.steps)
                         continue
-                    _train_wave(wave, mappings[wave.index], checkpoints, store, stopper, bar, say)
+                    _train_wave(run, wave, mappings[wave.index], checkpoints, store, stopper, bar, say)
+        _measure(run, workdir, store, say)
         if before == len(planned):
             say(f"the run in {folder} is complete: nothing left to train")
         found = results.open_results(folder).load()
@@ -196,18 +161,16 @@ def analyze(run: Run, folder: str | Path, plots: Sequence[Plot] = (), say=print)
     config = settle(run, workdir)
     if config is None:
         raise UserError(f"no run in {str(folder)!r}: start one there with launch.train first")
-    planned = waves(run, config["members_at_once"])
+    planned = waves(run.grid, config["members_at_once"])
     with workdir:
-        if not workdir.results.exists():
-            _create_results(run, workdir, planned, {})
-        store = results.Results(workdir.results, run.grid)
+        store = _open_store(run, workdir, planned, {})
         todo = []
         for wave in planned:
             with Checkpoints(workdir.checkpoints(wave.index)) as checkpoints:
                 stored = set(checkpoints.params_steps)
-            todo += [(wave, step) for step in store.missing(wave.members) if step in stored]
-        if not todo:
-            say(f"every checkpoint in {folder} is analysed already")
+            needed = ("accuracy", "scores") if run.analyses else ("accuracy",)
+            missing = {step for name in needed for step in store.missing(wave.members, name)}
+            todo += [(wave, step) for step in sorted(missing & stored)]
         mapped = None
         for wave, step in tqdm(todo, unit="checkpoint", disable=not todo):
             if mapped is None or mapped.members != wave.members:
@@ -216,52 +179,13 @@ def analyze(run: Run, folder: str | Path, plots: Sequence[Plot] = (), say=print)
                 name = "ema" if run.settings.evaluation.use_ema else "params"
                 target = getattr(mapped.abstract_state, name)
                 params = mapped.place(checkpoints.restore_params(target, step, name))
-            store.write(wave.members, evaluate(wave, mapped, params, step), step)
+            store.write(wave.members, evaluate(wave, mapped, params, step, bool(run.analyses)), step)
+        measured = _measure(run, workdir, store, say)
+        if not todo and not measured:
+            say(f"every checkpoint in {folder} is analysed already")
         found = results.open_results(folder).load()
         draw(found, plots, workdir, say)
     return found
-
-
-def evaluate(wave: Wave, mapped, params, step: int) -> dict[str, list]:
-    """Samples of a wave's members at their labels, read out and scored: variable name -> one array per member."""
-    drawn, _ = mapped.sample(params, step, wave.stacked_labels)
-    pictures = images.to_uint8(drawn)
-    columns: dict[str, list] = {}
-    for member, own, grey in zip(wave.members, wave.labels, pictures, strict=True):
-        origin = datasets.build(member.settings.data).origin
-        grey = grey[: len(own)]
-        read = _read(member, grey, own - origin)
-        values = _scores(read, regions.masks(member.settings.data, own, wave.regions)) | {
-            "prediction": read.predicted + origin,
-            "samples": grey[: member.settings.evaluation.keep],
-        }
-        for name, value in values.items():
-            columns.setdefault(name, []).append(value)
-    return columns
-
-
-def _scores(read: readout.Readout, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Each score of `readout.summarise` in every region; no dim for a single one."""
-    columns = [readout.summarise(read, mask) for mask in masks.values()]
-    return {name: np.squeeze([column[name] for column in columns]) for name in columns[0]}
-
-
-def ceiling(member: Member, labels: np.ndarray) -> float:
-    """Accuracy that the member's read-out reaches on perfect images of float32[S, 2] labels (frame coordinates).
-
-    Under 1 where the read-out itself fails: Alg. 1 of 2402.03305 cuts its rectangle at the border, so at N = 32 and
-    sigma = 1 it is about 0.94 for d = 0.1 and 0.89 for d = 1, which looks like slower learning of sparse data.
-    """
-    data = member.settings.data
-    at = labels - datasets.build(data).origin
-    perfect = images.to_uint8(images.render(at, data.sigma, data.kind, data.size, data.periodic))
-    return readout.summarise(_read(member, perfect, at))["accuracy"]
-
-
-def _read(member: Member, grey: np.ndarray, at: np.ndarray) -> readout.Readout:
-    """A member's samples read out by its settings; `at` are the true centres in image coordinates."""
-    data = member.settings.data
-    return readout.score(grey, at, member.settings.evaluation.readout, kind=data.kind, periodic=data.periodic)
 
 
 def draw(found: xarray.Dataset, plots: Sequence[Plot], workdir: Workdir, say=print) -> None:
@@ -288,23 +212,38 @@ def _verify(planned: Sequence[Wave], workdir: Workdir, store: results.Results) -
             return
 
 
-def _create_results(run: Run, workdir: Workdir, planned: Sequence[Wave], provenance: Mapping[str, str]) -> None:
-    """An empty Dataset with the members' true labels filled in."""
-    longest = max(len(own) for wave in planned for own in wave.labels)
-    attributes = {"experiment": run.experiment, "preset": run.preset, "settings": json.dumps(run.settings.to_json())}
-    empty = results.template(run.grid, longest, attributes | dict(provenance))
-    for wave in planned:
-        flat = empty["label"].values.reshape(-1, longest, 2)
-        ceilings = empty["ceiling"].values.reshape(-1)
-        origins = empty["origin"].values.reshape(-1, 2)
-        for member, own in zip(wave.members, wave.labels, strict=True):
-            flat[member.index, : len(own)] = own
-            ceilings[member.index] = ceiling(member, own)
-            origins[member.index] = datasets.build(member.settings.data).origin
-    results.Results.create(workdir.results, empty)
+def _open_store(run: Run, workdir: Workdir, planned: Sequence[Wave], provenance: Mapping[str, str]) -> results.Results:
+    """The folder's results, made if there are none, with every variable that this run fills."""
+    about = {"experiment": run.experiment, "preset": run.preset, "settings": json.dumps(run.settings.to_json())}
+    empty = empty_results(run.grid, planned, run.analyses, about | dict(provenance))
+    if workdir.results.exists():
+        results.Results.extend(workdir.results, empty)
+    else:
+        results.Results.create(workdir.results, empty)
+    return results.Results(workdir.results, run.grid)
 
 
-def _train_wave(wave: Wave, mapped, checkpoints: Checkpoints, store, stopper, bar, say) -> None:
+def _measure(run: Run, workdir: Workdir, store: results.Results, say) -> bool:
+    """Analyses all snapshots that are not yet; whether there were any. Raises `Interrupted` after a signal."""
+    worked = False
+    with _Stopper() as stopper:
+
+        def watched(tasks):
+            nonlocal worked
+            for task in tqdm(tasks, unit="cloud", desc="analysis", disable=not tasks, dynamic_ncols=True):
+                worked = True
+                yield task
+                if stopper.signum is not None:
+                    raise Interrupted(stopper.signum, "stopped during the analysis: run again to go on")
+
+        def read():
+            return results.open_results(workdir.path)
+
+        analysis.complete(store, read, run.grid.members, run.analyses, watched, say)
+    return worked
+
+
+def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, stopper, bar, say) -> None:
     """Trains and evaluates one wave from its newest state to its last step."""
     settings = wave.members[0].settings
     every, chunk = settings.evaluation.every, mapped.layout.chunk
@@ -342,7 +281,7 @@ def _train_wave(wave: Wave, mapped, checkpoints: Checkpoints, store, stopper, ba
         checkpoints.save_state(step, state)
         if step in missing:
             name = "ema" if settings.evaluation.use_ema else "params"
-            values = evaluate(wave, mapped, mapped.parameters(name == "ema"), step)
+            values = evaluate(wave, mapped, mapped.parameters(name == "ema"), step, bool(run.analyses))
             if step > 0:
                 values["loss"] = mapping.fetch(state.loss_sum) / ((step - 1) % every + 1)
             store.write(wave.members, values, step)
@@ -393,8 +332,3 @@ class _Stopper(contextlib.AbstractContextManager):
     def __exit__(self, *_):
         for signum, handler in self._before.items():
             signal.signal(signum, handler)
-
-
-def with_seeds(settings: Settings, seeds: Sequence[int]) -> Settings:
-    """Settings with the seed axis replaced."""
-    return dataclasses.replace(settings, axes={**settings.axes, "seed": tuple(seeds)})

@@ -10,6 +10,7 @@ from diffgeo.grid import member_key, stream
 from diffgeo.settings import Settings
 
 SAMPLES_AT_ONCE = 256  # labels per network call; bounds the memory of activations
+PROXY_STEP = 1  # t of `make_encoder`, that of the last denoising step
 
 
 def make_sampler(settings: Settings, record: bool = False) -> Callable:
@@ -28,9 +29,7 @@ def make_sampler(settings: Settings, record: bool = False) -> Callable:
     """
     network = settings.model.build()
     evaluation, size = settings.evaluation, settings.data.size
-    schedule = diffusion.Schedule(
-        settings.diffusion.timesteps, settings.diffusion.beta_start, settings.diffusion.beta_end
-    )
+    schedule = _schedule(settings)
 
     def sampler(params, seed, step, labels):
         step_key = jax.random.fold_in(stream(member_key(seed), "sample"), step)
@@ -52,14 +51,51 @@ def make_sampler(settings: Settings, record: bool = False) -> Callable:
                 record=record,
             )
 
-        count = len(labels)
-        chunks = -(-count // SAMPLES_AT_ONCE)
-        if chunks <= 1:
-            return some(keys, labels)
-        at_once = -(-count // chunks)
-        # the last chunk is filled up with the first labels again; their samples are dropped
-        places = jnp.arange(chunks * at_once).reshape(chunks, at_once) % count
-        drawn = jax.lax.map(lambda chosen: some(keys[chosen], labels[chosen]), places)
-        return jax.tree.map(lambda x: x.reshape(chunks * at_once, *x.shape[2:])[:count], drawn)
+        return _in_chunks(some, keys, labels)
 
     return sampler
+
+
+def make_encoder(settings: Settings) -> Callable:
+    """What one member's network makes of true images at one small diffusion step: a cheap proxy of `make_sampler`'s.
+
+    Args:
+      settings: of any member of the program.
+
+    Returns:
+      A pure function of params, seed (uint32), step (int32), images float32[S, N, N, 1] and their labels
+      float32[S, 2] to a dict of float32[S, N/2, N/2, b]: the recorded tensors of one forward pass on the images
+      noised to t = `PROXY_STEP`.
+    """
+    network = settings.model.build()
+    schedule = _schedule(settings)
+
+    def encoder(params, seed, step, images, labels):
+        step_key = jax.random.fold_in(stream(member_key(seed), "proxy"), step)
+        keys = jax.vmap(lambda place: jax.random.fold_in(step_key, place))(jnp.arange(len(labels)))
+
+        def some(keys, images, labels):
+            noise = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:]))(keys)
+            t = jnp.full(len(labels), PROXY_STEP)
+            return network.apply({"params": params}, diffusion.q_sample(schedule, images, t, noise), t, labels)[1]
+
+        return _in_chunks(some, keys, images, labels)
+
+    return encoder
+
+
+def _schedule(settings: Settings) -> diffusion.Schedule:
+    return diffusion.Schedule(settings.diffusion.timesteps, settings.diffusion.beta_start, settings.diffusion.beta_end)
+
+
+def _in_chunks(function, *arrays):
+    """`function` of arrays [S, ...], for at most `SAMPLES_AT_ONCE` rows at a time."""
+    count = len(arrays[0])
+    chunks = -(-count // SAMPLES_AT_ONCE)
+    if chunks <= 1:
+        return function(*arrays)
+    at_once = -(-count // chunks)
+    # the last chunk is filled up with the first rows again; what comes of them is dropped
+    places = jnp.arange(chunks * at_once).reshape(chunks, at_once) % count
+    drawn = jax.lax.map(lambda chosen: function(*(x[chosen] for x in arrays)), places)
+    return jax.tree.map(lambda x: x.reshape(chunks * at_once, *x.shape[2:])[:count], drawn)

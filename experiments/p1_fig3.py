@@ -37,6 +37,7 @@ EXPERIMENT = Experiment(
         ),
         "paper": Settings(data=Data(increment=0.1), axes={"seed": (0, 1, 2)}),
     },
+    analyses=("spectrum", "manifold"),
     plots=(
         Plot("sample_phases", partial(plots.sample_phases, seed=0)),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis=None)),

@@ -42,6 +42,7 @@ EXPERIMENT = Experiment(
             axes={"seed": (0, 1, 2)},
         ),
     },
+    analyses=("spectrum", "manifold", "topology", "rings"),
     plots=(
         Plot("sample_phases", partial(plots.sample_phases, seed=0)),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis=None)),

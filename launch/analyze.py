@@ -25,7 +25,8 @@ def main() -> None:
         raise UserError(f"no run in {WORKDIR.value!r}: start one there with launch.train first")
     program.start_jax()
     declared = experiments.find(config["experiment"])
-    planned = run.Run(config["experiment"], config["preset"], Settings.from_json(config["settings"]))
+    settings = Settings.from_json(config["settings"])
+    planned = run.Run(declared.name, config["preset"], settings, analyses=declared.analyses)
     if declared.compute is not None:
         computed.compute(planned, WORKDIR.value, declared.compute, declared.plots)
         return

@@ -17,7 +17,7 @@ def main() -> None:
 
     program.start_jax()
     declared = experiments.find("p1_fig4")
-    planned = run.Run(declared.name, "quickstart", declared.settings("quickstart"))
+    planned = run.Run(declared.name, "quickstart", declared.settings("quickstart"), analyses=declared.analyses)
     print("Training 4 small diffusion models (2 increments x 2 seeds) to draw one Gaussian bump at a given (x, y).")
     run.train(planned, WORKDIR.value, declared.plots, program.provenance())
 

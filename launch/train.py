@@ -36,7 +36,7 @@ def start(experiment: str, preset: str, workdir: str) -> None:
     chosen = settings.override(declared.settings(preset), *seeds, *SET.value)
     program.start_jax()
     layout = Layout(MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value)
-    planned = run.Run(experiment, preset, chosen, layout)
+    planned = run.Run(experiment, preset, chosen, layout, declared.analyses)
     if declared.compute is not None:
         print(f"{experiment}, preset {preset}: computed without training, in {workdir}")
         computed.compute(planned, workdir, declared.compute, declared.plots, program.provenance())

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from diffgeo import datasets, images, regions, results
+from diffgeo.evaluation import evaluate, waves
 from diffgeo.grid import Grid
-from diffgeo.run import Run, evaluate, waves
+from diffgeo.run import Run
 from diffgeo.settings import HOLES, Data, Evaluation, Settings
 
 few = hypothesis.settings(max_examples=30, deadline=None)
@@ -122,7 +123,7 @@ def scored_run():
         axes={"hole": ("none", "cross", "square"), "seed": (0,)},
     )
     run = Run("test", "tiny", settings)
-    (wave,) = waves(run, None)
+    (wave,) = waves(run.grid, None)
 
     class Mapped:
         def sample(self, params, step, labels):
