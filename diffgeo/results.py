@@ -17,7 +17,7 @@ import zarr
 from diffgeo import regions
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid, Member
-from diffgeo.train import NEVER
+from diffgeo.limits import NEVER
 
 SCORES = ("accuracy", "accuracy_x", "accuracy_y")
 FRACTIONS = ("correct", "no_bump", "wrong_place", "several_bumps")
