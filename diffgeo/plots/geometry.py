@@ -243,7 +243,8 @@ def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | No
             words = "angles (degrees)" if row == 0 else "residuals"
             ax.set_ylabel(f"distance of {words}")
     handles = [
-        Line2D([], [], color=COLOURS[words], linewidth=2.2, label=f"to {words}") for words in IDEAL_WORDS.values()
+        Line2D([], [], color=COLOURS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal], label=f"to {words}")
+        for ideal, words in IDEAL_WORDS.items()
     ]
     handles += _width_handles(table)
     handles += [_control_handle(place, name) for place, name in enumerate(controls)]

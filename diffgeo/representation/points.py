@@ -24,7 +24,7 @@ def check_points(points: Real[np.ndarray, "n k"], least: int = 3) -> Float64[np.
         raise UserError(f"{number} points are too few for this analysis: give at least {least}")
     if features == 0:
         raise UserError(f"the {number} points have no features: give at least 1")
-    points = np.asarray(points, np.float64)
+    points = np.ascontiguousarray(points, np.float64)  # products of strided arrays bypass BLAS
     bad = int((~np.isfinite(points)).any(axis=1).sum())
     if bad:
         raise UserError(f"{bad} of {number} points are not finite: analyse a checkpoint whose activations are finite")
