@@ -12,7 +12,7 @@ more than `MAX_TRIANGLES` triangles, which bounds memory.
 **Betti numbers.** At a scale s the numbers are those of the classes with birth <= s < death. They are constant between
 neighbouring births and deaths; the rule takes the vector of *all* of them that stays the same over the longest
 unbroken interval of s in [`low`, `high`]. `stability` is that interval's upper end over its lower: near 1 the numbers
-mean little, ideal tori of 32 x 32 points have over 3. If `high` <= `low` (distances all alike, as in noise of
+mean little, ideal tori of 32 x 32 points have over 2. If `high` <= `low` (distances all alike, as in noise of
 high dimension) there is no such interval: the numbers are those at T, with `stability` 1.
 """
 
