@@ -18,7 +18,7 @@ SLOW_ENOUGH = ["--set=train.steps=160", "--set=evaluation.every=10", "--set=eval
 
 
 def train_flags(folder: Path, *more: str) -> list[str]:
-    return ["--experiment=p1_fig4", "--preset=tiny", f"--workdir={folder}", *more]
+    return ["--experiment=quickstart", "--preset=tiny", f"--workdir={folder}", *more]
 
 
 def newest_state(folder: Path) -> int:
@@ -152,7 +152,7 @@ def test_results_are_labelled_and_complete(whole):
 
 def test_configuration_and_axes_stand_beside_the_checkpoints(whole):
     config = json.loads((whole / "config.json").read_text())
-    assert config["experiment"] == "p1_fig4"
+    assert config["experiment"] == "quickstart"
     assert config["settings"]["axes"] == {"increment": [0.5, 1.0], "seed": [0, 1]}
     assert config["settings"]["train"]["steps"] == 160
 
