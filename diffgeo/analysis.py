@@ -104,12 +104,15 @@ def snapshot(clouds: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 class Task(NamedTuple):
-    """One cloud to be measured."""
+    """One cloud to be measured in one way."""
 
     member: Member
     step: int
     tensor: str
-    groups: tuple[str, ...]
+    group: str
+
+    def __str__(self):
+        return f"{self.group} of member {self.member}, step {self.step}, {self.tensor}"
 
 
 def pending(found: xarray.Dataset, members: Sequence[Member], groups: Sequence[str]) -> list[Task]:
@@ -125,9 +128,8 @@ def pending(found: xarray.Dataset, members: Sequence[Member], groups: Sequence[s
                 continue
             for tensor in TENSORS:
                 asked = [group for group in groups if group in GROUPS[tensor]]
-                lacking = tuple(group for group in asked if _missing(at.sel(tensor=tensor), group))
-                if lacking:
-                    tasks.append(Task(member, int(step), tensor, lacking))
+                lacking = [group for group in asked if _missing(at.sel(tensor=tensor), group)]
+                tasks += [Task(member, int(step), tensor, group) for group in lacking]
     return tasks
 
 
@@ -137,10 +139,10 @@ def _missing(at: xarray.Dataset, group: str) -> bool:
 
 
 def measure(task: Task, found: xarray.Dataset) -> dict[str, np.ndarray]:
-    """The measures of one cloud: field name -> values.
+    """One group of measures of one cloud: field name -> values.
 
     Raises:
-      UserError: for a cloud that cannot be analysed; names the member, the step and the tensor.
+      UserError: for a cloud that cannot be analysed so; names the group, the member, the step and the tensor.
     """
     at = found.sel(dict(task.member.coordinates)).sel(step=task.step, tensor=task.tensor)
     labels = at["label"].values
@@ -149,10 +151,10 @@ def measure(task: Task, found: xarray.Dataset) -> dict[str, np.ndarray]:
     period = float(data.size) if data.periodic else None
     try:
         return representation.analyse(
-            at["scores"].values[:count, :count], labels[:count], period, task.groups, task.member.seed
+            at["scores"].values[:count, :count], labels[:count], period, (task.group,), task.member.seed
         )
     except UserError as error:
-        raise UserError(f"member {task.member}, step {task.step}, {task.tensor}: {error}") from error
+        raise UserError(f"{task}: {error}") from error
 
 
 def behaviour(member: Member, step: int, found: xarray.Dataset) -> dict[str, np.ndarray]:
@@ -207,7 +209,7 @@ def complete(
     tasks = pending(found, members, groups)
     pixels: dict[tuple, dict] = {}  # the true images of a member are the same at every step
     for task in watched(tasks):
-        known = (task.member.index, task.groups)
+        known = (task.member.index, task.group)
         try:
             values = pixels.get(known) if task.tensor == PIXELS else None
             values = measure(task, found) if values is None else values

@@ -106,11 +106,10 @@ class Results:
     @staticmethod
     def extend(path: Path, dataset: xarray.Dataset) -> None:
         """Adds those variables of an empty Dataset that a stored one lacks: a run of before they were thought of."""
-        lacking = dataset.drop_vars(
-            [name for name in zarr.open_group(str(path), mode="r") if name in dataset.data_vars]
-        )
+        stored = zarr.open_group(str(path), mode="r")
+        lacking = dataset.drop_vars([name for name in dataset.data_vars if name in stored])
         if lacking.data_vars:
-            lacking.attrs = {}
+            lacking.attrs = dict(stored.attrs)  # they would be replaced
             lacking.to_zarr(str(path), mode="a", zarr_format=2, consolidated=True, encoding=_chunks(lacking))
 
     def write(

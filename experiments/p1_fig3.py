@@ -13,6 +13,7 @@ from functools import partial
 
 from diffgeo import plots
 from diffgeo.experiment import Experiment, Plot
+from diffgeo.plots import learned
 from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
 
 EXPERIMENT = Experiment(
@@ -39,8 +40,9 @@ EXPERIMENT = Experiment(
     },
     analyses=("spectrum", "manifold"),
     plots=(
-        Plot("sample_phases", partial(plots.sample_phases, seed=0)),
-        Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis=None)),
+        Plot("phases", partial(learned.phases, seed=0)),
+        Plot("umaps", partial(learned.umaps, seed=0)),
+        Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "probe_r2"), axis=None)),
         Plot("failure_modes", partial(plots.failure_modes, axis=None)),
     ),
 )

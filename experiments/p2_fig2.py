@@ -13,6 +13,7 @@ from functools import partial
 
 from diffgeo import plots
 from diffgeo.experiment import Experiment, Plot
+from diffgeo.plots import learned
 from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
 
 # Samples are taken on the N x N unit grid [2408.13256, A.3], so that rings of fixed x and of fixed y exist.
@@ -44,8 +45,15 @@ EXPERIMENT = Experiment(
     },
     analyses=("spectrum", "manifold", "topology", "rings"),
     plots=(
-        Plot("sample_phases", partial(plots.sample_phases, seed=0)),
-        Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis=None)),
+        Plot("fig2a", lambda _: plots.ideal_tori()),
+        Plot("fig2b", partial(learned.persistence, seed=0)),
+        Plot("fig2c", learned.dimension),
+        Plot("fig2d", partial(learned.spectra, seed=0)),
+        Plot("fig2efg", partial(learned.components_in_training, seed=0)),
+        Plot("fig2_controls", partial(learned.components, seed=0)),
+        Plot("fig3", partial(learned.rings, seed=0)),
+        Plot("fig8", learned.distances),
+        Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "loss"), axis=None)),
         Plot("failure_modes", partial(plots.failure_modes, axis=None)),
     ),
 )

@@ -31,7 +31,7 @@ def assert_refused(done, *parts: str) -> None:
         assert part in lines[0], lines[0]
 
 
-def train(launch, workdir, *flags, experiment="p1_fig4", preset="tiny", **variables):
+def train(launch, workdir, *flags, experiment="quickstart", preset="tiny", **variables):
     named = [f"--experiment={experiment}", f"--preset={preset}", f"--workdir={workdir}"]
     return launch("train", *named, *flags, **variables)
 
@@ -42,7 +42,7 @@ def finished(tmp_path_factory):
     from tests.conftest import command
 
     folder = tmp_path_factory.mktemp("finished") / "run"
-    flags = ["--experiment=p1_fig4", "--preset=tiny", f"--workdir={folder}"]
+    flags = ["--experiment=quickstart", "--preset=tiny", f"--workdir={folder}"]
     done = subprocess.run(command("train", *flags), env=environment(), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
@@ -122,7 +122,7 @@ def test_checkpoint_cut_short(launch, finished, tmp_path):
 def test_missing_package(tmp_path):
     code = (
         "import sys, runpy; sys.modules['cv2'] = None; "
-        f"sys.argv = ['train', '--experiment=p1_fig4', '--preset=tiny', '--workdir={tmp_path / 'run'}']; "
+        f"sys.argv = ['train', '--experiment=quickstart', '--preset=tiny', '--workdir={tmp_path / 'run'}']; "
         "runpy.run_module('launch.train', run_name='__main__')"
     )
     done = subprocess.run(

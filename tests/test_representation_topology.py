@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
+from diffgeo.errors import UserError
 from diffgeo.representation import clifford_torus, persistence, torus_3d
 from diffgeo.representation.points import landmarks
 from diffgeo.representation.topology import longest_bars
@@ -177,6 +178,26 @@ def test_the_threshold_bounds_the_triangles(monkeypatch):
     assert 500 < np.trace(near @ near @ near) / 6 <= 2_000
     assert result.stability == 1.0
     assert result.betti == tuple(np.isinf(bars[:, 1]).sum() for bars in result.diagrams)
+
+
+def test_equal_points_count_once():
+    once = persistence(circle(12))
+    often = persistence(np.repeat(circle(12), 5, axis=0))
+    assert often.betti == once.betti == (1, 1, 0)
+    assert len(often.diagrams[0]) == 12
+    with pytest.raises(UserError, match="3 points are too few"):
+        persistence(np.repeat(circle(3), 5, axis=0))
+
+
+def test_most_points_in_one_spot_take_no_more_memory(monkeypatch):
+    """Differences that single precision does not see: every threshold joins all of them."""
+    monkeypatch.setattr("diffgeo.representation.topology.MAX_TRIANGLES", 2_000)
+    monkeypatch.setattr("diffgeo.representation.topology.FEW", 22)
+    rng = np.random.default_rng(3)
+    spot = 1e-12 * rng.normal(size=(80, 2)) + np.array([1.0, 0.0])
+    result = persistence(np.concatenate([spot, circle(12)]), maxdim=1)
+    assert len(result.diagrams[0]) <= 22
+    assert result.betti == (1, 1)
 
 
 def test_longest_bars_are_padded_and_infinite_first():

@@ -1,10 +1,18 @@
-"""One function per kind of picture: each takes a results Dataset and returns a matplotlib Figure.
+"""One function per kind of picture: each takes a results Dataset, or plain arrays by name, and returns a Figure.
 
 Nothing here touches pyplot or any global state, so pictures can be made in threads, in launchers and in
 notebooks alike. `save` writes one to a PNG file.
 """
 
+from diffgeo.plots.clouds import ideal_tori, manifold_phases, pca_views, umap_views
 from diffgeo.plots.curves import failure_modes, learning_curves
+from diffgeo.plots.geometry import (
+    effective_dimension,
+    persistence_diagrams,
+    ring_histograms,
+    spectra,
+    wasserstein_curves,
+)
 from diffgeo.plots.maps import error_map
 from diffgeo.plots.phases import phase_diagram
 from diffgeo.plots.samples import overview, sample_grid, sample_phases
@@ -12,12 +20,21 @@ from diffgeo.plots.style import AXIS_LABELS, save
 
 __all__ = [
     "AXIS_LABELS",
+    "effective_dimension",
     "error_map",
     "failure_modes",
+    "ideal_tori",
     "learning_curves",
+    "manifold_phases",
     "overview",
+    "pca_views",
+    "persistence_diagrams",
     "phase_diagram",
+    "ring_histograms",
     "sample_grid",
     "sample_phases",
     "save",
+    "spectra",
+    "umap_views",
+    "wasserstein_curves",
 ]

@@ -12,9 +12,16 @@ from jaxtyping import Bool, Float, Int
 
 from diffgeo.errors import UserError
 from diffgeo.plots.style import setting_text, value_text
+from diffgeo.representation import LENGTHS
 
-OTHER_DIMS = ("step", "sample", "coordinate", "kept", "row", "column", "region")
+OTHER_DIMS = (
+    *("step", "sample", "coordinate", "kept", "row", "column", "region", "tensor", "component"),
+    *LENGTHS,
+)
 """Dims of results that are not axes of the grid."""
+
+READ = {"region": "all", "tensor": "layer4"}
+"""Of these dims one value is drawn unless another is selected: all samples, and the papers' representation."""
 
 SMALLER_IS_BETTER = ("loss", "no_bump", "wrong_place", "several_bumps")
 
@@ -30,7 +37,7 @@ class Table(NamedTuple):
 
 def metrics_of(results: xr.Dataset) -> list[str]:
     """Names of the variables that hold one number per member and step."""
-    not_a_metric = set(OTHER_DIMS) - {"step", "region"}
+    not_a_metric = set(OTHER_DIMS) - {"step", *READ}
     return [
         str(name)
         for name, variable in results.data_vars.items()
@@ -41,7 +48,7 @@ def metrics_of(results: xr.Dataset) -> list[str]:
 def read_table(results: xr.Dataset, metric: str, axis: str | None) -> Table:
     """One metric as an array over `axis`, seeds and steps.
 
-    Dims of length 1 are dropped; of a `region` dim, the region "all" is read.
+    Dims of length 1 are dropped; of a `region` or a `tensor` dim, the value of `READ` is read.
 
     Raises:
       UserError: the metric or the axis does not exist, other dims are left, or nothing is evaluated yet.
@@ -152,13 +159,14 @@ def _metric(results: xr.Dataset, metric: str) -> xr.DataArray:
             f"there is no metric {metric!r} in these results: choose one of {', '.join(available) or 'none'}"
         )
     array = results[metric]
-    if "region" in array.dims:
-        names = _values(array, "region")
-        if "all" not in names:
-            raise UserError(
-                f'{metric!r} has no region "all", only {", ".join(map(str, names))}: use results.sel(region=...)'
-            )
-        array = array.isel(region=names.index("all"))
+    for dim, value in READ.items():
+        if dim in array.dims:
+            names = _values(array, dim)
+            if value not in names:
+                raise UserError(
+                    f'{metric!r} has no {dim} "{value}", only {", ".join(map(str, names))}: use results.sel({dim}=...)'
+                )
+            array = array.isel({dim: names.index(value)})
     return array
 
 

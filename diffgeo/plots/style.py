@@ -61,6 +61,18 @@ AXIS_LABELS = {
     "no_bump": "fraction without a bump",
     "wrong_place": "fraction at a wrong place",
     "several_bumps": "fraction with several bumps",
+    "r2": "averaged R² on the 3-D UMAP",
+    "r2_x": "R² of x on the 3-D UMAP",
+    "r2_y": "R² of y on the 3-D UMAP",
+    "probe_r2": "cross-validated R² of a linear probe",
+    "probe_r2_x": "cross-validated R² of a linear probe of x",
+    "probe_r2_y": "cross-validated R² of a linear probe of y",
+    "neighbour_r2": "R² of nearest neighbours",
+    "neighbour_r2_x": "R² of x by nearest neighbours",
+    "neighbour_r2_y": "R² of y by nearest neighbours",
+    "participation_ratio": "effective dimension",
+    "total_variance": "variance of the representation",
+    "betti_stability": "stability of the Betti numbers",
 }
 """Wording, with units, of axes and metrics; any other name is shown as it is."""
 

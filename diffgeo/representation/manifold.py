@@ -180,8 +180,8 @@ def _ridge(gram, wanted, train, test) -> list[Float64[np.ndarray, "m c"]]:
     inner = gram[np.ix_(train, train)]
     means = inner.mean(axis=0)
     kernel = inner - means - means[:, None] + inner.mean()
-    across = gram[np.ix_(test, train)]
-    across = across - means - across.mean(axis=1, keepdims=True) + inner.mean()
+    # no centring along rows: the dual coefficients sum to 0
+    across = gram[np.ix_(test, train)] - means
     eigenvalues, vectors = np.linalg.eigh(kernel)
     eigenvalues = np.maximum(eigenvalues, 0.0)
     penalties = PENALTIES * eigenvalues.sum() / len(train)

@@ -24,7 +24,7 @@ def check_points(points: Real[np.ndarray, "n k"], least: int = 3) -> Float64[np.
         raise UserError(f"{number} points are too few for this analysis: give at least {least}")
     if features == 0:
         raise UserError(f"the {number} points have no features: give at least 1")
-    points = np.asarray(points, np.float64)
+    points = np.ascontiguousarray(points, np.float64)  # products of strided arrays bypass BLAS
     bad = int((~np.isfinite(points)).any(axis=1).sum())
     if bad:
         raise UserError(f"{bad} of {number} points are not finite: analyse a checkpoint whose activations are finite")
@@ -73,8 +73,9 @@ def landmarks(points: Real[np.ndarray, "n k"], count: int) -> tuple[Int[np.ndarr
       count: landmarks wanted; all points if there are no more.
 
     Returns:
-      Their indices int[min(n, count)], and the covering radius: the largest distance from a point to its nearest
-      landmark. The first is the point farthest from the mean, so the choice does not depend on the order.
+      Their indices, `count` of them or fewer if points are equal, and the covering radius: the largest distance from
+      a point to its nearest landmark. The first landmark is the point farthest from the mean, so the choice does not
+      depend on the order.
     """
     points = np.asarray(points, np.float64)
     if len(points) <= count:
@@ -83,6 +84,6 @@ def landmarks(points: Real[np.ndarray, "n k"], count: int) -> tuple[Int[np.ndarr
     chosen = [int(np.argmax(np.linalg.norm(points - points.mean(axis=0), axis=1)))]
     while True:
         nearest = np.minimum(nearest, np.linalg.norm(points - points[chosen[-1]], axis=1))
-        if len(chosen) == count:
+        if len(chosen) == count or nearest.max() == 0:
             return np.array(chosen), float(nearest.max())
         chosen.append(int(np.argmax(nearest)))

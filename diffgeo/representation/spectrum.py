@@ -42,7 +42,7 @@ def pca(points: Real[np.ndarray, "n k"]) -> PCA:
     eigenvalues, vectors = eigenvalues[:rank], vectors[:, :rank]
     largest = np.abs(vectors).argmax(axis=0)
     signs = np.sign(vectors[largest, np.arange(rank)])  # else they would depend on the linear algebra library
-    projections = vectors * (signs * np.sqrt(eigenvalues))
+    projections = np.ascontiguousarray(vectors * (signs * np.sqrt(eigenvalues)))
     return PCA(eigenvalues / len(points), eigenvalues / eigenvalues.sum(), projections)
 
 

@@ -1,0 +1,211 @@
+"""Pictures of representations as clouds of points: UMAP and PCA views, ideal tori, the phases of learning.
+
+Every function takes a mapping from a cloud's name ("model", and the controls "untrained" and "pixels", in the order
+to be shown) to its array, so that a trained model is never shown without what it is to be compared with.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from jaxtyping import Real
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Colormap, ListedColormap, Normalize
+from matplotlib.figure import Figure
+from mpl_toolkits.mplot3d import Axes3D
+
+from diffgeo.errors import UserError
+from diffgeo.plots import style
+from diffgeo.plots.samples import draw_samples
+from diffgeo.representation.tori import clifford_torus, torus_3d
+
+DOT = 7.0  # area of a point at 256 points or fewer, in square points
+VIEW = {"elev": 22.0, "azim": -58.0}  # degrees
+PANE_COLOUR = "#F4F4F4"
+
+
+@style.styled
+def umap_views(
+    clouds: Mapping[str, Real[np.ndarray, "_ 3"]], labels: Real[np.ndarray, "n 2"], period: float | None = None
+) -> Figure:
+    """3-D UMAP embeddings, one column per cloud, coloured by the true x (top) and the true y (bottom).
+
+    [2402.03305, Fig. 3]. UMAP's axes have no meaning and no unit.
+
+    Args:
+      clouds: name -> [n, 3], field "umap" of `analyse`.
+      labels: [n, 2], (x, y) in pixels, the same for all clouds.
+      period: circumference in pixels; colours are then cyclic.
+
+    Raises:
+      UserError: for no cloud, or one of another number of points.
+    """
+    _check(clouds, labels)
+    figure = style.new_figure(min(style.WIDTH, 1.2 + 3.0 * len(clouds)), 6.0)
+    axes = figure.subplots(2, len(clouds), squeeze=False, subplot_kw={"projection": "3d"})
+    for row, coordinate in zip(axes, "xy", strict=True):
+        for ax, (name, points) in zip(row, clouds.items(), strict=True):
+            _draw_3d(ax, points, labels[:, "xy".index(coordinate)], period)
+            ax.set_title(f"{name}, by {coordinate}")
+        _colour_bar(figure, row, labels, coordinate, period)
+    figure.suptitle("3-D UMAP of the representation")
+    return figure
+
+
+@style.styled
+def pca_views(
+    clouds: Mapping[str, Real[np.ndarray, "_ _"]],
+    labels: Real[np.ndarray, "n 2"],
+    period: float | None = None,
+    components: Sequence[tuple[int, int]] = ((1, 2), (3, 4)),
+    title: str = "Principal components of the representation",
+) -> Figure:
+    """Projections on pairs of principal components, a row per cloud, coloured by the true x and by the true y.
+
+    [2408.13256, Fig. 2e-g]. Both axes of a panel have one scale. Units are those of the activations.
+
+    Args:
+      clouds: name -> [n, r], field "pca" of `analyse`.
+      labels: [n, 2], (x, y) in pixels, the same for all clouds.
+      period: circumference in pixels; colours are then cyclic.
+      components: the pairs to draw, counted from 1.
+      title: of the whole picture.
+
+    Raises:
+      UserError: for no cloud, one of another number of points, or one with too few components.
+    """
+    _check(clouds, labels)
+    last = max(max(pair) for pair in components)
+    for name, points in clouds.items():
+        if points.shape[1] < last:
+            raise UserError(f"{name!r} has {points.shape[1]} components, not {last}: draw fewer")
+    panels = [(pair, coordinate) for coordinate in "xy" for pair in components]
+    return _pca_figure({name: (points, panels) for name, points in clouds.items()}, labels, period, title)
+
+
+@style.styled
+def ideal_tori(nx: int = 32, ny: int = 32) -> Figure:
+    """Projections of an ideal 3-D torus and an ideal Clifford torus [2408.13256, Fig. 2a].
+
+    Their coordinates are their principal components: 3 of the one, 4 equal ones of the other.
+    """
+    labels = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), axis=-1).reshape(-1, 2)
+    space = [((1, 2), "x"), ((1, 3), "x"), ((1, 2), "y"), ((1, 3), "y")]
+    planes = [((1, 2), "x"), ((1, 3), "x"), ((3, 4), "y"), ((1, 3), "y")]  # the circle of x hides all y
+    clouds = {"3-D torus": (torus_3d(nx, ny), space), "Clifford torus": (clifford_torus(nx, ny), planes)}
+    return _pca_figure(clouds, labels, float(nx) if nx == ny else None, "Ideal tori")
+
+
+@style.styled
+def manifold_phases(
+    images: Real[np.ndarray, "T kept N N"],
+    centers: Real[np.ndarray, "kept 2"],
+    embeddings: Real[np.ndarray, "T n 3"],
+    labels: Real[np.ndarray, "n 2"],
+    titles: Sequence[str],
+    period: float | None = None,
+) -> Figure:
+    """Samples with their true centres in red, above the 3-D UMAP of the representation coloured by the true x.
+
+    [2402.03305, Fig. 3], one column per chosen step.
+
+    Args:
+      images: generated images, 0 dark to 255 white; up to 25 of each step are drawn.
+      centers: (x, y) asked for, in pixels of the image.
+      embeddings: field "umap" of `analyse`, at each step.
+      labels: (x, y) in pixels of all n samples.
+      titles: T of them, as in "step 1,000 (phase A)".
+      period: circumference in pixels; colours are then cyclic.
+
+    Raises:
+      UserError: if the numbers of steps differ.
+    """
+    if not len(images) == len(embeddings) == len(titles) > 0:
+        raise UserError(
+            f"images of {len(images)} steps, embeddings of {len(embeddings)} and {len(titles)} titles do not fit "
+            "together: give one of each per step"
+        )
+    figure = style.new_figure(min(style.WIDTH, 1.2 + 2.9 * len(titles)), 6.7)
+    top, bottom = figure.subfigures(2, 1, height_ratios=(1.0, 1.1))
+    for ax, picture, title in zip(top.subplots(1, len(titles), squeeze=False)[0], images, titles, strict=True):
+        draw_samples(ax, picture, np.asarray(centers, np.float64))
+        ax.set_title(title)
+    axes = bottom.subplots(1, len(titles), squeeze=False, subplot_kw={"projection": "3d"})[0]
+    for ax, embedding in zip(axes, embeddings, strict=True):
+        _draw_3d(ax, embedding, labels[:, 0], period)
+    _colour_bar(bottom, axes, labels, "x", period, location="bottom")  # beside, it would shift the columns
+    top.suptitle("Samples (red: the centre asked for)")
+    bottom.suptitle("3-D UMAP of the representation")
+    return figure
+
+
+def colour_map(period: float | None) -> Colormap:
+    """viridis; for circular labels a cyclic map, darkened so that no point vanishes on white."""
+    if period is None:
+        return mpl.colormaps[style.SEQUENTIAL]
+    colours = mpl.colormaps["twilight"](np.linspace(0.0, 1.0, 256))
+    return ListedColormap(np.concatenate([0.82 * colours[:, :3], colours[:, 3:]], axis=1))
+
+
+def _colours(values, period) -> dict:
+    low, high = (0.0, float(period)) if period is not None else (float(values.min()), float(values.max()))
+    return {"cmap": colour_map(period), "vmin": low, "vmax": high, "linewidths": 0}
+
+
+def _dot(points) -> float:
+    """Area of a point: smaller where there are many."""
+    return DOT * min(1.0, np.sqrt(256 / len(points))) + 1.5
+
+
+def _pca_figure(clouds: Mapping, labels, period, title: str) -> Figure:
+    """A row per cloud: name -> (points, panels as ((first, second), coordinate)), those by x before those by y."""
+    columns = len(next(iter(clouds.values()))[1])
+    figure = style.new_figure(style.WIDTH, 1.1 + 2.35 * len(clouds))
+    axes = figure.subplots(len(clouds), columns, squeeze=False)
+    for row, (name, (points, panels)) in zip(axes, clouds.items(), strict=True):
+        for ax, (pair, coordinate) in zip(row, panels, strict=True):
+            values = labels[:, "xy".index(coordinate)]
+            first, second = (place - 1 for place in pair)
+            ax.scatter(points[:, first], points[:, second], c=values, s=_dot(points), **_colours(values, period))
+            ax.set_aspect("equal", adjustable="datalim")
+            ax.margins(0.08)
+            style.set_ticks(ax)
+            ax.locator_params(nbins=4)
+            ax.spines[["top", "right"]].set_visible(False)
+            ax.set_xlabel(f"component {pair[0]}", fontsize=9)
+            ax.set_ylabel(f"component {pair[1]}", fontsize=9)
+            ax.set_title(f"{name}, by {coordinate}", fontsize=9)
+    for coordinate, own in (("x", axes[:, : columns // 2]), ("y", axes[:, columns // 2 :])):
+        _colour_bar(figure, own.ravel(), labels, coordinate, period, location="bottom")
+    figure.suptitle(title)
+    return figure
+
+
+def _draw_3d(ax: Axes3D, points, values, period) -> None:
+    ax.scatter(*np.asarray(points).T, c=values, s=_dot(points) + 2.0, depthshade=False, **_colours(values, period))
+    ax.view_init(**VIEW)
+    ax.set_box_aspect(None, zoom=1.1)
+    for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
+        axis.set_ticks([])
+        axis.pane.set_facecolor(PANE_COLOUR)
+        axis.pane.set_edgecolor("#D0D0D0")
+        axis.line.set_color("#D0D0D0")
+    ax.grid(False)
+
+
+def _colour_bar(figure, axes, labels, coordinate: str, period, location: str = "right") -> None:
+    values = labels[:, "xy".index(coordinate)]
+    colours = _colours(values, period)
+    mappable = ScalarMappable(Normalize(colours["vmin"], colours["vmax"]), colours["cmap"])
+    shape = {"fraction": 0.05, "aspect": 26, "pad": 0.02} if location == "right" else {"aspect": 40, "fraction": 0.05}
+    bar = figure.colorbar(mappable, ax=list(axes), label=f"true {coordinate} (pixels)", location=location, **shape)
+    style.set_ticks(bar.ax)
+    bar.outline.set_visible(False)
+
+
+def _check(clouds, labels) -> None:
+    if not clouds:
+        raise UserError("there is no cloud to draw: give at least one name with its points")
+    for name, points in clouds.items():
+        if len(points) != len(labels):
+            raise UserError(f"{name!r} has {len(points)} points for {len(labels)} labels: give one point per label")

@@ -1,0 +1,327 @@
+"""Pictures of what is measured of representations: spectra, dimension, persistence diagrams, rings.
+
+`clouds` is a mapping from a name (a step, "model", and the controls "untrained" and "pixels") to what
+`diffgeo.representation.analyse` returned for it, or to any mapping with the fields that a function names; a Dataset of
+one cloud serves. `results` is a results Dataset whose variables are fields of `analyse` over the grid's axes, `seed`
+and `step`.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from diffgeo.errors import UserError
+from diffgeo.plots import style
+from diffgeo.plots.curves import draw_curves
+from diffgeo.plots.reading import read_table, seed_mean, settings_text
+from diffgeo.representation.rings import ANGLE_EDGES, PAIRS, RESIDUAL_EDGES, STATISTICS
+
+COLOURS = {
+    "model": style.OKABE_ITO["blue"],
+    "untrained": style.OKABE_ITO["orange"],
+    "pixels": style.OKABE_ITO["green"],
+    "Clifford torus": style.OKABE_ITO["purple"],
+    "3-D torus": style.OKABE_ITO["vermillion"],
+}
+"""Of the clouds that are often shown; any other is drawn in the model's colour."""
+
+CONTROL_LINES = ((0, (6, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
+HOMOLOGY = (("H0", "o", "blue"), ("H1", "^", "orange"), ("H2", "s", "green"))
+PAIR_WORDS = {"x_on_y": "x on y", "x_on_x": "x on x", "y_on_y": "y on y"}
+STATISTIC_WORDS = {"angles": "angle (degrees)", "residual": "residual"}
+IDEAL_WORDS = {"clifford": "Clifford torus", "torus3d": "3-D torus"}
+IDEAL_LINES = {"clifford": "-", "torus3d": (0, (3, 1.1))}  # y on y is the same for both: dashes show what they cover
+
+
+@style.styled
+def spectra(clouds: Mapping[str, Mapping], count: int = 15) -> Figure:
+    """Share of the variance in each of the first principal components, one panel per cloud.
+
+    [2408.13256, Fig. 2d]. The first four, which a Clifford torus would need, are dark; each panel says their share and,
+    where given, the effective dimension and the accuracy. Clouds are checkpoints and the controls.
+
+    Args:
+      clouds: name -> fields "spectrum" [modes] and "total_variance", and if known "participation_ratio" and "accuracy".
+      count: components shown.
+
+    Raises:
+      UserError: for no cloud or a missing field.
+    """
+    _check(clouds, ("spectrum", "total_variance"))
+    rows, columns = _layout(len(clouds))
+    figure = style.new_figure(min(style.WIDTH, 1.2 + 2.5 * columns), 0.6 + 2.2 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
+    for place, ax in enumerate(axes.ravel()):
+        if place >= len(clouds):
+            ax.remove()
+            continue
+        name, fields = list(clouds.items())[place]
+        share = np.asarray(fields["spectrum"], np.float64)[:count] / float(fields["total_variance"])
+        numbers = np.arange(1, len(share) + 1)
+        ax.bar(numbers[:4], share[:4], color=COLOURS.get(name, COLOURS["model"]))
+        ax.bar(numbers[4:], share[4:], color="#B5B5B5")
+        notes = [f"first 4: {100 * share[:4].sum():.0f} %"]
+        if "participation_ratio" in fields:
+            notes.append(f"dimension {float(fields['participation_ratio']):.1f}")
+        if "accuracy" in fields:
+            notes.append(f"accuracy {float(fields['accuracy']):.2f}")
+        ax.text(0.97, 0.95, "\n".join(notes), transform=ax.transAxes, ha="right", va="top", fontsize=9)
+        ax.set_title(name)
+        _plain(ax)
+        if place + columns >= len(clouds):
+            ax.set_xlabel("principal component")
+            ax.tick_params(labelbottom=True)
+        if place % columns == 0:
+            ax.set_ylabel("share of variance")
+    return figure
+
+
+@style.styled
+def effective_dimension(
+    results: xr.Dataset, axis: str | None = None, controls: Mapping[str, Mapping] | None = None
+) -> Figure:
+    """Accuracy (top) and participation ratio (bottom) over training, every seed thin and their mean thick.
+
+    [2408.13256, Fig. 2c]. Horizontal lines: the controls, and 4, the dimension of a Clifford torus.
+
+    Args:
+      results: a results Dataset with "accuracy" and "participation_ratio".
+      axis: the axis told by colour; None for a single setting.
+      controls: name -> field "participation_ratio".
+
+    Raises:
+      UserError: for a missing variable or field, an unknown axis or dims left over.
+    """
+    controls = controls or {}
+    tables = [read_table(results, metric, axis) for metric in ("accuracy", "participation_ratio")]
+    figure = style.new_figure(6.4, 5.6)
+    axes = figure.subplots(2, 1, sharex=True)
+    for ax, table, metric in zip(axes, tables, ("accuracy", "participation_ratio"), strict=True):
+        draw_curves(ax, table, metric)
+    axes[0].set_xlabel("")
+    values = _lines(axes[1], controls, lambda fields: float(fields["participation_ratio"]))
+    axes[1].axhline(4.0, color=COLOURS["Clifford torus"], linewidth=1.2, linestyle=(0, (1.2, 1.2)))
+    handles = _seed_legend(tables[1], axis)
+    handles += [_control_handle(place, name) for place, name in enumerate(controls)]
+    handles.append(Line2D([], [], color=COLOURS["Clifford torus"], linestyle=(0, (1.2, 1.2)), label="Clifford torus"))
+    top = max([4.0, np.nanmax(tables[1].values), *values])
+    axes[1].set_ylim(0.0, 1.08 * top)
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    settings = settings_text(results, without=(axis, "seed"))
+    if settings:
+        figure.suptitle(settings)
+    return figure
+
+
+@style.styled
+def persistence_diagrams(clouds: Mapping[str, Mapping]) -> Figure:
+    """Persistence diagrams H0, H1, H2 side by side [2408.13256, Fig. 2b].
+
+    Classes still alive at the threshold have no death: they are drawn in the grey band above, one beside the other, and
+    each panel counts them. Lengths are shown relative to the threshold, so that clouds can be compared.
+
+    Args:
+      clouds: name -> fields "bars" ([homology, bars, 2], or a list of [bars, 2]; NaN rows are left out) and
+        "bar_threshold", and if known "betti".
+
+    Raises:
+      UserError: for no cloud or a missing field.
+    """
+    _check(clouds, ("bars", "bar_threshold"))
+    rows, columns = _layout(len(clouds))
+    figure = style.new_figure(min(style.WIDTH, 0.8 + 2.8 * columns), 0.7 + 3.1 * rows)
+    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    for ax in axes[len(clouds) :]:
+        ax.remove()
+    for place, (ax, (name, fields)) in enumerate(zip(axes, clouds.items(), strict=False)):
+        _draw_bars(ax, fields["bars"], float(fields["bar_threshold"]))
+        betti = ""
+        if "betti" in fields:
+            betti = f"\nBetti numbers {', '.join(str(int(number)) for number in np.asarray(fields['betti']))}"
+        ax.set_title(f"{name}{betti}")
+        ax.tick_params(labelbottom=True)
+        ax.set_xlabel("birth / threshold")
+        if place % columns == 0:
+            ax.set_ylabel("death / threshold")
+    handles = [
+        Line2D([], [], marker=marker, color=style.OKABE_ITO[colour], linestyle="", label=name)
+        for name, marker, colour in HOMOLOGY
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return figure
+
+
+@style.styled
+def ring_histograms(clouds: Mapping[str, Mapping]) -> Figure:
+    """Histograms of angles and residuals between rings: rows x on y, x on x, y on y; one column per cloud.
+
+    [2408.13256, Fig. 3]: the model between ideal tori and controls. Angles above, residuals below; the dotted line is
+    the mean.
+
+    Args:
+      clouds: name -> fields "ring_angles" [3, bins], "ring_residual" [3, bins] and "ring_mean" [3, 2].
+
+    Raises:
+      UserError: for no cloud or a missing field.
+    """
+    _check(clouds, ("ring_angles", "ring_residual", "ring_mean"))
+    figure = style.new_figure(min(style.WIDTH, 1.4 + 1.75 * len(clouds)), 8.4)
+    blocks = figure.subfigures(2, 1)
+    for block, field, edges, statistic in zip(
+        blocks, ("ring_angles", "ring_residual"), (ANGLE_EDGES, RESIDUAL_EDGES), STATISTICS, strict=True
+    ):
+        axes = block.subplots(3, len(clouds), squeeze=False, sharex=True, sharey=True)
+        for column, (name, fields) in enumerate(clouds.items()):
+            for row, pair in enumerate(PAIRS):
+                ax = axes[row, column]
+                shares = np.asarray(fields[field], np.float64)[row]
+                ax.stairs(shares, edges, fill=True, color=COLOURS.get(name, COLOURS["model"]))
+                mean = float(np.asarray(fields["ring_mean"])[row, STATISTICS.index(statistic)])
+                ax.axvline(mean, color=style.TEXT_COLOUR, linestyle=(0, (1.2, 1.6)), linewidth=1.1)
+                _plain(ax)
+                ax.set_xlim(edges[0], edges[-1])
+                ax.set_ylim(0.0, 1.05)
+                ax.set_xticks((0, 45, 90) if statistic == "angles" else (0.0, 0.5, 1.0))
+                if column == 0:
+                    ax.set_ylabel(f"{PAIR_WORDS[pair]}\nshare of pairs")
+                if row == 0:
+                    ax.set_title(name)
+            axes[-1, column].set_xlabel(STATISTIC_WORDS[statistic])
+    blocks[0].suptitle("Angles between the planes of two rings (dotted: mean)")
+    blocks[1].suptitle("Share of a ring's variance outside another's plane (dotted: mean)")
+    return figure
+
+
+@style.styled
+def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | None = None) -> Figure:
+    """Wasserstein distances of the rings' statistics to an ideal Clifford torus and 3-D torus, over training.
+
+    [2408.13256, Fig. 8]. Every seed thin, their mean thick; controls as horizontal lines of the same colours.
+
+    Args:
+      results: a results Dataset with "wasserstein_clifford" and "wasserstein_torus3d" over (seed,) step, ring_pair and
+        ring_statistic; other dims must be selected or have length 1.
+      controls: name -> the same two fields, [3, 2].
+
+    Raises:
+      UserError: for a missing variable or field, dims left over, and if nothing is evaluated yet.
+    """
+    controls = controls or {}
+    figure = style.new_figure(style.WIDTH, 6.2)
+    axes = figure.subplots(len(STATISTICS), len(PAIRS), sharex=True)
+    for ideal, words in IDEAL_WORDS.items():
+        name = f"wasserstein_{ideal}"
+        if name not in results:
+            raise UserError(f"there is no {name!r} in these results: ask for the analysis 'rings'")
+        if controls:
+            _check(controls, (name,))
+        for row, column in np.ndindex(*axes.shape):
+            one = results[[name]].isel(ring_pair=column, ring_statistic=row, drop=True)
+            table = read_table(one, name, None)
+            for members in table.values[0]:
+                axes[row, column].plot(table.steps, members, color=COLOURS[words], linewidth=0.8, alpha=0.55)
+            mean = seed_mean(table.values[0])
+            axes[row, column].plot(table.steps, mean, color=COLOURS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal])
+            _lines(
+                axes[row, column],
+                controls,
+                lambda fields, name=name, row=row, column=column: float(np.asarray(fields[name])[column, row]),
+                COLOURS[words],
+            )
+    for row, column in np.ndindex(*axes.shape):
+        ax = axes[row, column]
+        style.set_step_axis(ax, 3)
+        ax.set_ylim(0.0, None)
+        if row == 0:
+            ax.set_title(PAIR_WORDS[PAIRS[column]])
+            ax.set_xlabel("")
+        if column == 0:
+            words = "angles (degrees)" if row == 0 else "residuals"
+            ax.set_ylabel(f"distance of {words}")
+    handles = [
+        Line2D([], [], color=COLOURS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal], label=f"to {words}")
+        for ideal, words in IDEAL_WORDS.items()
+    ]
+    handles += _width_handles(table)
+    handles += [_control_handle(place, name) for place, name in enumerate(controls)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=6)
+    settings = settings_text(results, without=("seed", "ring_pair", "ring_statistic"))
+    opening = "Wasserstein distance of the rings' statistics to those of ideal tori"
+    figure.suptitle(f"{opening}{', ' + settings if settings else ''}")
+    return figure
+
+
+def _draw_bars(ax: Axes, bars, threshold: float) -> None:
+    ax.plot([0, 1], [0, 1], color="#B8B8B8", linewidth=0.8)
+    ax.axhspan(1.05, 1.19, color="#EDEDED", linewidth=0)
+    counts = []
+    for place, ((name, marker, colour), one) in enumerate(zip(HOMOLOGY, bars, strict=False)):
+        one = np.asarray(one, np.float64)
+        one = one[~np.isnan(one[:, 0])] / threshold
+        alive = np.isinf(one[:, 1])
+        look = {"marker": marker, "color": style.OKABE_ITO[colour], "edgecolors": "white", "linewidths": 0.4}
+        ax.scatter(one[~alive, 0], one[~alive, 1], s=20, alpha=0.75, zorder=3, **look)
+        # slightly apart, else the classes born together would hide each other
+        heights = 1.12 + 0.045 * np.linspace(-1, 1, max(2, alive.sum()))[: alive.sum()] * (alive.sum() > 1)
+        ax.scatter(one[alive, 0], heights, s=36, zorder=4 + place, clip_on=False, **look)
+        counts.append(f"{name}: {alive.sum()}")
+    style.set_ticks(ax)
+    ax.set_xlim(-0.04, 1.04)
+    ax.set_ylim(-0.04, 1.22)
+    ax.set_yticks((0.0, 0.5, 1.0, 1.12), ("0", "0.5", "1", "alive"))
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.text(0.98, 0.03, "alive at the threshold\n" + ", ".join(counts), transform=ax.transAxes, ha="right", fontsize=8)
+
+
+def _layout(number: int) -> tuple[int, int]:
+    """(rows, columns) of panels; five in one row, as a model between two ideals and two controls is."""
+    columns = number if number <= 5 else 4
+    return -(-number // columns), columns
+
+
+def _plain(ax: Axes) -> None:
+    style.set_ticks(ax)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _lines(ax: Axes, controls, value, colour="#555555") -> list[float]:
+    """A horizontal line per control; their heights."""
+    heights = [value(fields) for fields in controls.values()]
+    for place, height in enumerate(heights):
+        ax.axhline(height, color=colour, linewidth=1.2, linestyle=CONTROL_LINES[place % len(CONTROL_LINES)])
+    return heights
+
+
+def _control_handle(place: int, name: str) -> Line2D:
+    return Line2D(
+        [], [], color="#555555", linewidth=1.2, linestyle=CONTROL_LINES[place % len(CONTROL_LINES)], label=name
+    )
+
+
+def _width_handles(table, colour="#555555") -> list[Line2D]:
+    number = len(table.seeds)
+    thick = Line2D([], [], color=colour, linewidth=2.2, label="one seed" if number == 1 else f"mean of {number} seeds")
+    return [thick, Line2D([], [], color=colour, linewidth=0.8, alpha=0.6, label="each seed")][: 1 + (number > 1)]
+
+
+def _seed_legend(table, axis) -> list[Line2D]:
+    """A line per axis value (none without an axis), then what thin and thick mean."""
+    colours = style.value_colours(table.axis_values)
+    if axis is None:
+        return _width_handles(table, colours[0])
+    values = zip(table.axis_values, colours, strict=True)
+    named = [Line2D([], [], color=colour, linewidth=2.2, label=style.setting_text(axis, one)) for one, colour in values]
+    return named + _width_handles(table)
+
+
+def _check(clouds, fields) -> None:
+    if not clouds:
+        raise UserError("there is no cloud to draw: give at least one name with its fields")
+    for name, found in clouds.items():
+        for field in fields:
+            if field not in found:
+                raise UserError(f"{name!r} has no field {field!r}: analyse it with the group that holds it")

@@ -1,0 +1,175 @@
+"""What a run's models have learned, from its results: the pictures of `clouds` and `geometry` beside their controls.
+
+Every function takes a results Dataset whose experiment asked for the analyses it shows, and axis values that single out
+one member. Controls are the network before training (step 0 of the same member), the true images' pixels, and the
+tensor just before the label's embedding is added inside the block.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
+
+from diffgeo.errors import UserError
+from diffgeo.plots import clouds, geometry
+from diffgeo.plots.reading import evaluated_steps, read_member
+from diffgeo.plots.samples import phase_steps
+from diffgeo.representation import analyse, clifford_torus, torus_3d
+
+CONTROLS = ("untrained", "pixels", "before the label")
+
+
+def phases(results: xr.Dataset, steps=None, **selection) -> Figure:
+    """Samples above the 3-D UMAP of the representation at steps of the phases A, B, C [2402.03305, Fig. 3].
+
+    Args:
+      results: with the analysis "manifold".
+      steps: those to show; by default the last of phase A, the B with most bumps at wrong places, and the last of C,
+        or, where a phase is missing, an early, a middle and a late step.
+      **selection: axis values that single out one member.
+
+    Raises:
+      UserError: if results or member lack what is drawn.
+    """
+    member = _member(results, selection, "umap")
+    steps = _phase_steps(member) if steps is None else [int(step) for step in steps]
+    chosen = member.sel(step=steps)
+    titles = [
+        f"step {step:,}{_phase_words(member, step)}\naccuracy {_one(member, 'accuracy', step):.2f}, "
+        f"R\u00b2 {float(member['r2'].sel(step=step, tensor='layer4')):.2f}"
+        for step in steps
+    ]
+    labels = member["label"].values
+    origin = member["origin"].values[None]
+    return clouds.manifold_phases(
+        chosen["samples"].values,
+        labels[: chosen.sizes["kept"]] - origin,
+        chosen["umap"].sel(tensor="layer4").values,
+        labels,
+        titles,
+        _period(results),
+    )
+
+
+def umaps(results: xr.Dataset, **selection) -> Figure:
+    """3-D UMAP of the last checkpoint beside its controls; as `phases`."""
+    member = _member(results, selection, "umap")
+    views = {name: cloud["umap"].values for name, cloud in _clouds(member).items()}
+    return clouds.umap_views(views, member["label"].values, _period(results))
+
+
+def components(results: xr.Dataset, **selection) -> Figure:
+    """Principal components of the last checkpoint beside its controls; as `phases`."""
+    member = _member(results, selection, "pca")
+    views = {name: cloud["pca"].values for name, cloud in _clouds(member).items()}
+    return clouds.pca_views(views, member["label"].values, _period(results))
+
+
+def components_in_training(results: xr.Dataset, **selection) -> Figure:
+    """Principal components at the first, a middle and the last checkpoint [2408.13256, Fig. 2e-g]."""
+    member = _member(results, selection, "pca")
+    steps = [0, *phase_steps(member)[1:]]
+    views = {f"step {step:,}": member["pca"].sel(step=step, tensor="layer4").values for step in steps}
+    return clouds.pca_views(views, member["label"].values, _period(results))
+
+
+def spectra(results: xr.Dataset, **selection) -> Figure:
+    """Spectra of some checkpoints and of the controls [2408.13256, Fig. 2d]; as `phases`."""
+    member = _member(results, selection, "spectrum")
+    shown = {f"step {step:,}": _cloud(member, step) for step in phase_steps(member)}
+    return geometry.spectra(shown | {name: cloud for name, cloud in _clouds(member).items() if name != "model"})
+
+
+def dimension(results: xr.Dataset, axis: str | None = None) -> Figure:
+    """Accuracy and effective dimension over training, all seeds, beside controls [2408.13256, Fig. 2c]."""
+    _check(results, "participation_ratio")
+    ratio = results["participation_ratio"]
+    values = {
+        "untrained": ratio.sel(step=0, tensor="layer4"),
+        "pixels": ratio.isel(step=-1).sel(tensor="pixels"),
+        "before the label": ratio.isel(step=-1).sel(tensor="layer4_pre_embedding"),
+    }
+    controls = {name: {"participation_ratio": float(value.mean())} for name, value in values.items()}
+    return geometry.effective_dimension(results.sel(tensor="layer4"), axis, controls)
+
+
+def persistence(results: xr.Dataset, **selection) -> Figure:
+    """Persistence diagrams of the last checkpoint, ideal tori and controls [2408.13256, Fig. 2b]; as `phases`."""
+    member = _member(results, selection, "bars")
+    return geometry.persistence_diagrams(_ideals(member, "topology") | _clouds(member))
+
+
+def rings(results: xr.Dataset, **selection) -> Figure:
+    """Rings of the last checkpoint beside those of ideal tori and controls [2408.13256, Fig. 3]; as `phases`."""
+    member = _member(results, selection, "ring_angles")
+    return geometry.ring_histograms(_ideals(member, "rings") | _clouds(member))
+
+
+def distances(results: xr.Dataset) -> Figure:
+    """Wasserstein distances of the rings to ideal tori over training, all seeds [2408.13256, Fig. 8]."""
+    _check(results, "wasserstein_clifford")
+    fields = ("wasserstein_clifford", "wasserstein_torus3d")
+    pixels = results.sel(tensor="pixels").isel(step=-1)
+    other = [dim for dim in pixels[fields[0]].dims if dim not in ("ring_pair", "ring_statistic")]
+    controls = {"pixels": {name: pixels[name].mean(other).values for name in fields}}
+    return geometry.wasserstein_curves(results.sel(tensor="layer4"), controls)
+
+
+def _check(results: xr.Dataset, variable: str) -> None:
+    if variable not in results:
+        raise UserError(f"there is no {variable!r} in these results: the experiment asks for no such analysis")
+
+
+def _member(results: xr.Dataset, selection: Mapping, variable: str) -> xr.Dataset:
+    """One member up to its last evaluated step, without samples that it does not have."""
+    _check(results, variable)
+    member = read_member(results, dict(selection))
+    member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
+    return member.isel(sample=np.flatnonzero(np.isfinite(member["label"].values).all(axis=-1)))
+
+
+def _cloud(member: xr.Dataset, step, tensor: str = "layer4") -> xr.Dataset:
+    return member.sel(step=step, tensor=tensor)
+
+
+def _clouds(member: xr.Dataset) -> dict[str, xr.Dataset]:
+    """The last checkpoint as "model", then the controls."""
+    last = int(member["step"].values[-1])
+    own = (_cloud(member, 0), _cloud(member, last, "pixels"), _cloud(member, last, "layer4_pre_embedding"))
+    return {"model": _cloud(member, last), **dict(zip(CONTROLS, own, strict=True))}
+
+
+def _ideals(member: xr.Dataset, group: str) -> dict[str, dict]:
+    """Ideal tori of the member's own sampling, measured as it is."""
+    labels = member["label"].values
+    nx, ny = (len(np.unique(labels[:, place])) for place in (0, 1))
+    labels = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), axis=-1).reshape(-1, 2)
+    ideal = {"3-D torus": torus_3d(nx, ny), "Clifford torus": clifford_torus(nx, ny)}
+    return {name: analyse(points, labels, which=(group,)) for name, points in ideal.items()}
+
+
+def _period(results: xr.Dataset) -> float | None:
+    from diffgeo.results import settings_tree
+
+    data = settings_tree(results)["data"]
+    return float(data["size"]) if data["periodic"] else None
+
+
+def _one(member: xr.Dataset, name: str, step) -> float:
+    """A score at a step, of all samples."""
+    return float(np.ravel(member[name].sel(step=step).values)[0])
+
+
+def _phase_words(member: xr.Dataset, step) -> str:
+    found = int(member["phase"].sel(step=step)) if "phase" in member else -1
+    return f", phase {'ABC'[found]}" if found >= 0 else ""
+
+
+def _phase_steps(member: xr.Dataset) -> list[int]:
+    found = member["phase"].values
+    if not all((found == one).any() for one in range(3)):
+        return phase_steps(member)
+    steps = member["step"].values
+    wrong = np.where(found == 1, np.ravel(member["wrong_place"].values.reshape(len(steps), -1)[:, 0]), -1.0)
+    return [int(steps[found == 0][-1]), int(steps[wrong.argmax()]), int(steps[found == 2][-1])]
