@@ -219,6 +219,18 @@ def stripes_help(results: xarray.Dataset) -> list[Comparison]:
     return [needed, *gains]
 
 
+def few_suffice(results: xarray.Dataset, enough: float = 0.2, tolerance: float = 0.15) -> list[Comparison]:
+    """(k) With stripes, a fifth of the bumps is as good as all in the held-out cross [2408.13256, 3.2, Fig. 4g]."""
+    inside = scores(results, "ood")["accuracy"].isel(step=-1).sortby("fraction")
+    most = inside.isel(fraction=-1, drop=True)
+    found = [compare("accuracy in the cross with most bumps", most, above=0.3, role=NEEDED)]
+    for value in inside["fraction"].values[:-1]:
+        words = f"accuracy in the cross, most bumps less fraction {value:g}"
+        less = most - inside.sel(fraction=value, drop=True)
+        found.append(compare(words, less, below=tolerance) if value >= enough else compare(words, less, role=CONTROL))
+    return found
+
+
 def rim_mends(results: xarray.Dataset, low: float = 0.3, gain: float = 0.2) -> list[Comparison]:
     """(l) Stripes alone do not compose; a rim of partial crossings mends that [2408.13256, 3.2, C.2, Fig. 10]."""
     alone, rim = (_last(results, regions.ALL, data) for data in (ONE_D, RIM))

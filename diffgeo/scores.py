@@ -68,3 +68,38 @@ def sample_counts(results: xarray.Dataset, region: str) -> xarray.DataArray:
     if (counts == 0).any():
         raise UserError(f"some members have no sample in the region {region!r}")
     return xarray.DataArray(counts, {dim: results[dim].values for dim in axes}, axes)
+
+
+def region_r2(results: xarray.Dataset, region: str, tensor: str = "layer4") -> xarray.DataArray:
+    r"""Averaged R^2 on the 3-D UMAP of the samples of one region, over the grid's axes and steps [2402.03305, Fig. 9].
+
+    One regression on all samples, as the papers' R^2 (B.3); of its residuals those in the region are taken, over the
+    variance of all labels, since a small region has little of its own:
+
+    .. math:: 1 - \langle (\mu - \hat\mu)^2 \rangle_{region} / \operatorname{Var}(\mu)
+
+    averaged over x and y. NaN where the representation has not been analysed. How the papers score the hole is not
+    stated.
+
+    Raises:
+      UserError: if the results have no UMAP, or no sample in the region.
+    """
+    if "umap" not in results:
+        raise UserError("there is no 'umap' in these results: the experiment asks for no such analysis")
+    label = results["label"].transpose(..., "sample", "coordinate")
+    cloud = results["umap"].sel(tensor=tensor).transpose(*label.dims[:-2], "step", "sample", "umap_axis")
+    sample_counts(results, region)  # refuses a region without samples
+    found = np.full(cloud.shape[:-2], np.nan)
+    for place in np.ndindex(*label.shape[:-2]):
+        chosen = {d: results[d].values[i] for d, i in zip(label.dims[:-2], place, strict=True) if d != "seed"}
+        own = label.values[place]
+        real = np.isfinite(own).all(axis=1)
+        mask = regions.masks(data_at(results, **chosen), own[real], [region])[region]
+        for step, points in enumerate(cloud.values[place][:, real]):
+            if np.isfinite(points).all():
+                inputs = np.column_stack([points, np.ones(len(points))]).astype(float)
+                weights = np.linalg.lstsq(inputs, own[real], rcond=None)[0]
+                squared = (own[real] - inputs @ weights)[mask] ** 2
+                found[(*place, step)] = (1 - squared.mean(axis=0) / own[real].var(axis=0)).mean()
+    dims = (*label.dims[:-2], "step")
+    return xarray.DataArray(found, {dim: results[dim].values for dim in dims}, dims)
