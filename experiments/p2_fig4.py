@@ -28,7 +28,7 @@ PARTS = ("vertical", "horizontal", "intersection")
 EXPERIMENT = Experiment(
     name="p2_fig4",
     figure="2408.13256 Fig. 4c-f, 10: accuracy of x and y in the parts of a held-out cross",
-    claim="2D data: right in the coordinate that was seen; with stripes: right everywhere; stripes alone: a rim is needed",
+    claim="2D data: right in the coordinate that was seen; with stripes: right everywhere; stripes alone need a rim",
     presets={
         "tiny": adapt(
             TINY,
@@ -62,7 +62,7 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             "j",
-            "the 2D model is right in the coordinate that was seen, wrong in the other, and in neither where both cross",
+            "the 2D model is right in the coordinate that was seen, wrong in the other, and in neither in the intersection",
             "2408.13256, section 3.2, Fig. 4c-e",
             evidence.factorised,
             "more seeds, longer training of the 2D model",

@@ -84,7 +84,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
                 product,
                 joint,
                 s=np.broadcast_to(late, joint.shape),
-                color=REGION_COLOURS.get(region, "#555555"),
+                color=_colour(region),
                 alpha=0.6,
                 linewidths=0,
             )
@@ -101,7 +101,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
             [],
             linestyle="",
             marker="o",
-            color=REGION_COLOURS.get(region, "#555555"),
+            color=_colour(region),
             label=value_words("region", region),
         )
         for region in regions
@@ -123,7 +123,7 @@ def _curves(tables: dict, axis: str, metric: str) -> Figure:
     for place, name in enumerate(first.axis_values):
         ax = axes[place]
         for region, table in tables.items():
-            colour = REGION_COLOURS.get(region, "#555555")
+            colour = _colour(region)
             for one in table.values[place]:
                 ax.plot(table.steps, one, color=colour, linewidth=0.8, alpha=0.6)
             ax.plot(table.steps, seed_mean(table.values[place]), color=colour, linewidth=2.2)
@@ -136,10 +136,13 @@ def _curves(tables: dict, axis: str, metric: str) -> Figure:
     for spare in axes[len(first.axis_values) :]:
         spare.remove()
     handles = [
-        Line2D([], [], color=REGION_COLOURS.get(region, "#555555"), linewidth=2.2, label=value_words("region", region))
-        for region in tables
+        Line2D([], [], color=_colour(region), linewidth=2.2, label=value_words("region", region)) for region in tables
     ]
     handles.append(Line2D([], [], color="#555555", linewidth=2.2, label=f"mean of {len(first.seeds)} seeds"))
     handles.append(Line2D([], [], color="#555555", linewidth=0.8, label="each seed"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
     return figure
+
+
+def _colour(region: str) -> str:
+    return REGION_COLOURS.get(region, "#555555")

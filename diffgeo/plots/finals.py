@@ -88,9 +88,8 @@ def final_values(
         handles=handles if by is not None else handles[1:], title=title, loc="outside right upper", alignment="left"
     )
     settings = settings_text(chosen, without=(axis, by, panels, "seed", "step"))
-    figure.suptitle(
-        f"At the last step{', ' + settings if settings else ''}{', ' + value_words('region', region) if region else ''}"
-    )
+    parts = ["At the last step", settings, value_words("region", region) if region else ""]
+    figure.suptitle(", ".join(part for part in parts if part))
     return figure
 
 
@@ -116,7 +115,7 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
                 ax.plot(places, members, linestyle="", marker=marker, markersize=5, color=colour)
         names = [value_words(axis, value) for value in table.axis_values]
         ax.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
-        ax.set_title(f"{region} part" if region not in REGION_WORDS else REGION_WORDS[region])
+        ax.set_title(value_words("region", region))
         style.set_ticks(ax)
         ax.set_ylim(-0.02, 1.05)
         ax.grid(True, axis="y", color="#E6E6E6", linewidth=0.7)
@@ -135,7 +134,7 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
 def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     """Labels needed for a threshold accuracy against the image's side, on log axes [2408.13256, Fig. 5c].
 
-    A dot per seed, lines fitted to all of them with their exponents and intervals, and guides linear and quadratic in N.
+    A dot per seed, lines fitted to all of them with their exponents and intervals, guides linear and quadratic in N.
     Sizes at which the threshold is not crossed within the fractions of the run have no dot.
 
     Args:

@@ -1,4 +1,4 @@
-"""Pictures of overlaps between bumps and of the clusters that they form, of Datasets of `diffgeo.computed` or of runs."""
+"""Overlaps between bumps and the clusters that they form, in Datasets of `diffgeo.computed` and in those of runs."""
 
 from collections.abc import Sequence
 
