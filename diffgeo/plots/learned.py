@@ -141,6 +141,15 @@ def distances(results: xr.Dataset) -> Figure:
     return geometry.wasserstein_curves(results.sel(tensor="layer4"), controls)
 
 
+def shown_steps(member: xr.Dataset) -> list[int]:
+    """All steps at which pictures of one member show samples or clouds, by default."""
+    if not np.isfinite(np.ravel(member["accuracy"].values)).any():
+        return []
+    member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
+    steps = phase_steps(member)
+    return sorted({*steps, *(_phase_steps(member) if "phase" in member else ())})
+
+
 def _check(results: xr.Dataset, variable: str) -> None:
     if variable not in results:
         raise UserError(f"there is no {variable!r} in these results: the experiment asks for no such analysis")
