@@ -74,8 +74,8 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
       "evaluations", "evaluation_steps", "samples" (per member and evaluation),
       "parameters" (per member), "label_rows" (largest table), "layer4" (shape of a sample's representation),
       "params_checkpoint_bytes" and "state_checkpoint_bytes" (one save of all members), "checkpoints_bytes" (all that a
-      finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members), "two_core_minutes" (of a small
-      preset on two CPU cores, at the rates above; larger networks reach other rates).
+      finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members), "two_core_minutes" (of a
+      small preset on two CPU cores, at the rates above; larger networks reach other rates).
     """
     grid = Grid(settings)
     programs = grid.programs if trained else []
