@@ -14,7 +14,7 @@ import xarray
 from diffgeo import readout, representation
 from diffgeo.errors import UserError
 from diffgeo.grid import Member
-from diffgeo.unet import RECORDED
+from diffgeo.limits import RECORDED
 
 PROXY, PIXELS = "layer4_proxy", "pixels"
 TENSORS = (*RECORDED, PROXY, PIXELS)

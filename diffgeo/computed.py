@@ -1,58 +1,19 @@
-"""Runs of experiments that train nothing: a Dataset that follows from the settings alone, computed, stored, drawn."""
+"""Datasets that follow from the settings alone: the results of experiments that train nothing.
+
+Images are rendered by JAX, which is imported only where some are made, so that results are read and drawn without.
+"""
 
 import dataclasses
 import json
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray
 
-from diffgeo import datasets, images, percolation, results
+from diffgeo import datasets, percolation
 from diffgeo.errors import UserError
-from diffgeo.experiment import Plot
-from diffgeo.run import Run, draw, settle
+from diffgeo.limits import kind_index
 from diffgeo.settings import Data, Settings
-from diffgeo.workdir import Workdir
-
-
-def compute(
-    run: Run,
-    folder: str | Path,
-    function: Callable[[Settings], xarray.Dataset],
-    plots: Sequence[Plot] = (),
-    provenance: Mapping[str, str] | None = None,
-    say=print,
-) -> xarray.Dataset:
-    """Computes an experiment's Dataset into a work folder, unless it is there, and draws its figures.
-
-    Args:
-      run: what to compute; its layout is not used.
-      folder: the work folder, made if need be.
-      function: from the run's settings to the Dataset stored in DIR/results.zarr.
-      plots: pictures drawn into DIR/figures.
-      provenance: strings stored with the results (command, commit, ...).
-      say: where one-line messages go.
-
-    Returns:
-      The results, loaded.
-
-    Raises:
-      UserError: for a folder of another configuration or in use, or settings that the function refuses.
-    """
-    workdir = Workdir(folder)
-    settle(run, workdir)
-    with workdir:
-        if settle(run, workdir) is not None and workdir.results.exists():
-            say(f"the run in {folder} is complete: nothing left to compute")
-        else:
-            found = function(run.settings)  # before the configuration: a refused setting leaves no run behind
-            workdir.write_config(run.identity)
-            about = {"experiment": run.experiment, "preset": run.preset, "settings": json.dumps(run.settings.to_json())}
-            results.Results.create(workdir.results, found.assign_attrs(about | dict(provenance or {})))
-        found = results.open_results(folder).load()
-        draw(found, plots, workdir, say)
-    return found
 
 
 def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, float]]) -> xarray.Dataset:
@@ -69,11 +30,13 @@ def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, 
     Raises:
       UserError: for a margin that is not a whole number of pixels.
     """
+    from diffgeo import images
+
     data = settings.data
     margin = round(data.margin)
     if margin != data.margin:
         raise UserError(f"margin={data.margin} must be a whole number of pixels for an image of the frame")
-    kinds = np.array([images.kind_index(kind) for kind, _, _ in examples.values()])
+    kinds = np.array([kind_index(kind) for kind, _, _ in examples.values()])
     at = np.array([place for _, *place in examples.values()])
     at = np.where(at < 0, at * margin, at * data.size)
     labels = (at + margin).astype(np.float32)
@@ -104,7 +67,7 @@ def label_tables(settings: Settings, tables: Mapping[str, Mapping[str, object]])
 
     Returns:
       `label`[table, row, coordinate] in pixels of the frame, NaN beyond a table's end; `kind` and `part`[table, row],
-      indices into `images.KINDS` and `datasets.PARTS`, -1 beyond the end; `data`[table], the settings as JSON.
+      indices into `limits.KINDS` and `datasets.PARTS`, -1 beyond the end; `data`[table], the settings as JSON.
     """
     described = [dataclasses.replace(settings.data, **fields) for fields in tables.values()]
     built = [datasets.build(data) for data in described]
@@ -149,6 +112,8 @@ def neighbour_overlap(settings: Settings) -> xarray.Dataset:
     Returns:
       `overlap`[divisor, sigma, increment], divisor "on_pixel" or "off_pixel".
     """
+    from diffgeo import images
+
     sigmas, increments = (_axis(settings, name) for name in ("sigma", "increment"))
     size = settings.data.size
     on = (size // 2, size // 2)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray
 
-from diffgeo import analysis, datasets, images, readout, regions, results
+from diffgeo import analysis, batches, datasets, images, readout, regions, results
 from diffgeo.grid import Grid, Member, member_key, stream
 
 
@@ -51,7 +51,7 @@ def waves(grid: Grid, members_at_once: int | None) -> list[Wave]:
             evaluation, data = member.settings.evaluation, member.settings.data
             key = stream(member_key(member.seed), "labels")
             labels.append(
-                datasets.evaluation_labels(
+                batches.evaluation_labels(
                     built[member.index], key, evaluation.labels, evaluation.count, data.size
                 ).astype(np.float32)
             )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from diffgeo.claims import Claim
 from diffgeo.errors import UserError
 from diffgeo.settings import Settings, suggestion
 
@@ -30,6 +31,7 @@ class Experiment:
       claim: what the papers say it shows, in our words.
       presets: preset name -> settings.
       plots: pictures to draw from the results.
+      claims: what the papers say of it, each tested on the results.
       analyses: groups of `diffgeo.representation.GROUPS` that every checkpoint's representation is measured by.
       compute: for an experiment that trains nothing, the function from its settings to its results (see
         `diffgeo.computed`); None trains the grid.
@@ -42,6 +44,7 @@ class Experiment:
     plots: tuple[Plot, ...]
     analyses: tuple[str, ...] = ()
     compute: Callable | None = None
+    claims: tuple[Claim, ...] = ()
 
     def settings(self, preset: str) -> Settings:
         """The settings of a preset; raises `UserError` for an unknown one."""

@@ -5,8 +5,6 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import jax
-
 from diffgeo.settings import Settings, is_static
 
 ROLES = ("init", "order", "noise", "sample", "labels", "proxy")
@@ -79,11 +77,15 @@ class Grid:
 
 def member_key(seed):
     """A member's key: from its seed alone, wherever it stands in whichever grid. `seed` may be traced."""
+    import jax  # a grid's coordinates are needed where there is no JAX
+
     return jax.random.key(seed, impl="threefry2x32")
 
 
 def stream(key, role: str):
     """The member's key for one role (see `ROLES`); independent of the other roles' keys."""
+    import jax
+
     if role not in ROLES:
         raise ValueError(f"unknown role {role!r}: one of {ROLES}")
     return jax.random.fold_in(key, zlib.crc32(role.encode()) & 0x7FFFFFFF)

@@ -14,19 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from diffgeo.errors import UserError
-
-KINDS = ("bump", "sos")
-"""Names of the image kinds; a label table stores the index into this tuple."""
+from diffgeo.limits import kind_index
 
 MIN_SIGMA = 1e-3  # pixels; far under any image's resolution, keeps 1/sigma^2 and its gradient finite
-
-
-def kind_index(kind: str) -> int:
-    """Index of a kind's name in `KINDS`; raises `UserError` for an unknown name."""
-    if kind not in KINDS:
-        raise UserError(f"unknown image kind {kind!r}: choose one of {', '.join(KINDS)}")
-    return KINDS.index(kind)
 
 
 def render(centers, sigma, kind="bump", size: int = 32, periodic: bool = False) -> Float[Array, "n N N 1"]:
@@ -44,7 +34,7 @@ def render(centers, sigma, kind="bump", size: int = 32, periodic: bool = False) 
     Args:
       centers: float[n, 2], (x, y) in pixels.
       sigma: spread s > 0 in pixels: a scalar, or (s_x, s_y) of shape [2], or one pair per image, [n, 2].
-      kind: "bump", "sos", or int[n] of indices into `KINDS`, one per image.
+      kind: "bump", "sos", or int[n] of indices into `limits.KINDS`, one per image.
       size: N, the side in pixels.
       periodic: wrap both axes.
 

@@ -14,9 +14,6 @@ from jaxtyping import Array, Float
 
 NORM_EPS = 1e-5
 
-CONV_FORMS = ("auto", "lax", "matrix", "dense")
-"""Forms of the 3 x 3 convolution; all give the same numbers and exact gradients."""
-
 SMALL_SIDE = 4  # pixels; up to here XLA:CPU's convolution is 2 to 10 times slower than the matrix form
 
 
@@ -85,7 +82,7 @@ def conv3x3(
     Args:
       images: float[n, H, W, C].
       kernel: float[3, 3, C, O].
-      form: one of `CONV_FORMS`. "auto" takes the matrix form on CPU for sides up to `SMALL_SIDE` pixels,
+      form: one of `limits.CONV_FORMS`. "auto" takes the matrix form on CPU for sides up to `SMALL_SIDE` pixels,
         where XLA's own convolution collapses, and XLA's convolution everywhere else.
 
     Returns:

@@ -17,7 +17,8 @@ import zarr
 from diffgeo import regions
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid, Member
-from diffgeo.train import NEVER
+from diffgeo.limits import NEVER
+from diffgeo.settings import Data, Settings
 
 SCORES = ("accuracy", "accuracy_x", "accuracy_y")
 FRACTIONS = ("correct", "no_bump", "wrong_place", "several_bumps")
@@ -179,3 +180,10 @@ def open_results(workdir: str | Path) -> xarray.Dataset:
 def settings_tree(dataset: xarray.Dataset) -> dict:
     """The run's settings as plain dicts, from the Dataset's attributes."""
     return json.loads(dataset.attrs["settings"])
+
+
+def data_at(dataset: xarray.Dataset, **coordinates) -> Data:
+    """The data settings of the members at these coordinates; axes of length 1 need none."""
+    settings = Settings.from_json(settings_tree(dataset))
+    known = {name: dataset[name].values.reshape(-1)[0] for name in settings.axes if name != "seed"} | coordinates
+    return settings.at(**{name: np.asarray(value).item() for name, value in known.items()}).data

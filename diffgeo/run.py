@@ -15,22 +15,15 @@ from tqdm import tqdm
 
 from diffgeo import analysis, datasets, mapping, readout, results
 from diffgeo.checkpoints import Checkpoints
-from diffgeo.errors import UserError
+from diffgeo.errors import Interrupted, UserError
 from diffgeo.evaluation import Wave, empty_results, evaluate, waves
 from diffgeo.experiment import Plot
 from diffgeo.grid import Grid
+from diffgeo.limits import NEVER
 from diffgeo.mapping import Layout
+from diffgeo.pictures import draw
 from diffgeo.settings import Settings, with_defaults
-from diffgeo.train import NEVER
 from diffgeo.workdir import Workdir, first_difference
-
-
-class Interrupted(Exception):
-    """The run was asked to stop by a signal; its state is saved."""
-
-    def __init__(self, signum: int, message: str):
-        super().__init__(message)
-        self.signum = signum
 
 
 @dataclass(frozen=True)
@@ -147,7 +140,7 @@ def train(
         if before == len(planned):
             say(f"the run in {folder} is complete: nothing left to train")
         found = results.open_results(folder).load()
-        draw(found, plots, workdir, say)
+        draw(found, plots, workdir.figures, say)
     return found
 
 
@@ -184,23 +177,8 @@ def analyze(run: Run, folder: str | Path, plots: Sequence[Plot] = (), say=print)
         if not todo and not measured:
             say(f"every checkpoint in {folder} is analysed already")
         found = results.open_results(folder).load()
-        draw(found, plots, workdir, say)
+        draw(found, plots, workdir.figures, say)
     return found
-
-
-def draw(found: xarray.Dataset, plots: Sequence[Plot], workdir: Workdir, say=print) -> None:
-    """Draws every plot of an experiment into DIR/figures."""
-    from diffgeo.plots import style  # matplotlib takes a second to import
-
-    for plot in plots:
-        path = workdir.figures / f"{plot.name}.png"
-        try:
-            with style.context():
-                style.save(plot.draw(found), path)
-        except UserError as error:  # what one picture needs may not be there; the others are still drawn
-            say(f"{plot.name} is not drawn: {error}")
-        else:
-            say(f"wrote {path}")
 
 
 def _verify(planned: Sequence[Wave], workdir: Workdir, store: results.Results) -> None:

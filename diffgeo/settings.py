@@ -15,9 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 
 from diffgeo.errors import UserError
-from diffgeo.images import kind_index
+from diffgeo.limits import check_network, check_size, kind_index
 from diffgeo.readout import METHODS
-from diffgeo.unet import UNet, check_size
 
 LABEL_SOURCES = ("train", "grid")
 SAMPLERS = ("ddim", "ancestral")
@@ -54,10 +53,12 @@ class Model:
     conv: str = "auto"
 
     def __post_init__(self):
-        self.build()
+        check_network(self.base_channels, self.embedding, self.heads, self.conv)
 
-    def build(self) -> UNet:
-        """The flax module of these settings."""
+    def build(self):
+        """The flax module of these settings, a `diffgeo.unet.UNet`."""
+        from diffgeo.unet import UNet  # settings are read where there is no JAX
+
         return UNet(self.base_channels, self.embedding, self.heads, self.conv)
 
 
@@ -148,7 +149,7 @@ class Train:
         require_positive(self, "batch", "learning_rate")
         require(self.steps >= 0, f"steps={self.steps} must not be negative")
         require(
-            self.steps * self.batch < 2**32,  # `datasets.batch_rows` counts the images drawn in 32 bits
+            self.steps * self.batch < 2**32,  # `batches.batch_rows` counts the images drawn in 32 bits
             f"steps={self.steps} of batch={self.batch} are 2**32 images or more: take fewer",
         )
         require(0 < self.warmup < 1, f"warmup={self.warmup} must lie between 0 and 1")

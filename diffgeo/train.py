@@ -10,12 +10,11 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from diffgeo import datasets, diffusion
+from diffgeo import batches, datasets, diffusion
 from diffgeo.grid import member_key, stream
+from diffgeo.limits import NEVER
 from diffgeo.settings import Settings, Train
 from diffgeo.unet import initial_parameters
-
-NEVER = -1  # frozen_step of a member that was not frozen
 
 
 class MemberState(NamedTuple):
@@ -82,12 +81,12 @@ def make_step(settings: Settings, data_parts: int = 1, data_axis: str = "data") 
 
     def draw(key, step, table):
         """Images, labels, diffusion steps and noise of this device's part of the batch."""
-        rows = datasets.batch_rows(stream(key, "order"), step, batch, table.count)
+        rows = batches.batch_rows(stream(key, "order"), step, batch, table.count)
         places = jnp.arange(batch)
         if data_parts > 1:
             first = jax.lax.axis_index(data_axis) * part
             rows, places = (jax.lax.dynamic_slice_in_dim(x, first, part) for x in (rows, places))
-        x0, centers = datasets.render_rows(table, rows, size, periodic)
+        x0, centers = batches.render_rows(table, rows, size, periodic)
         step_key = jax.random.fold_in(stream(key, "noise"), step)
         # one key a row: a row's noise does not depend on how the batch is split
         keys = jax.vmap(lambda place: jax.random.split(jax.random.fold_in(step_key, place)))(places)

@@ -5,12 +5,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from diffgeo.errors import UserError
-from diffgeo.kernels import CONV_FORMS
 from diffgeo.layers import DoubleConv, Down, Linear, SelfAttention, Up, positional_encoding
-
-POOLINGS = 3
-RECORDED = ("layer4", "layer4_pre_embedding", "layer4_attention")
+from diffgeo.limits import RECORDED, check_network, check_size
 
 
 class UNet(nn.Module):
@@ -35,13 +31,7 @@ class UNet(nn.Module):
     conv: str = "auto"
 
     def __post_init__(self):
-        b, heads = self.base_channels, self.heads
-        if b < 1 or heads < 1 or b % heads:
-            raise UserError(f"base_channels={b} must be a positive multiple of heads={heads}, itself positive")
-        if self.embedding < 6:
-            raise UserError(f"embedding={self.embedding} must be at least 6: three pairs of sine and cosine")
-        if self.conv not in CONV_FORMS:
-            raise UserError(f"unknown convolution form {self.conv!r}: choose one of {', '.join(CONV_FORMS)}")
+        check_network(self.base_channels, self.embedding, self.heads, self.conv)
         super().__post_init__()
 
     @nn.compact
@@ -86,14 +76,6 @@ class UNet(nn.Module):
         noise = Linear(1, name="outc")(x)
         recorded = (layer4, layer4_pre_embedding, layer4_attention)
         return noise, dict(zip(RECORDED, recorded, strict=True))
-
-
-def check_size(size: int) -> None:
-    """Raises `UserError` unless an image of this side can be halved three times."""
-    multiple = 2**POOLINGS
-    if size < multiple or size % multiple:
-        nearest = max(1, round(size / multiple)) * multiple
-        raise UserError(f"image size {size} is not a multiple of {multiple}: try {nearest}")
 
 
 def initial_parameters(module: UNet, key, size: int):

@@ -11,24 +11,19 @@ Cost: `laptop` about 20 minutes on two CPU cores; `paper` 57 PFLOP of training a
 
 from functools import partial
 
-from diffgeo import plots
+from diffgeo import evidence, plots
+from diffgeo.claims import Claim
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import learned
-from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
+from diffgeo.presets import TINY
+from diffgeo.settings import Data, Evaluation, Model, Settings, Train
 
 EXPERIMENT = Experiment(
     name="p1_fig3",
     figure="2402.03305 Fig. 3: phases A, B, C in samples and in the representation",
     claim="the representation has no structure, then a disordered, then an ordered 2D manifold, as samples get right",
     presets={
-        "tiny": Settings(
-            model=Model(base_channels=4, embedding=24),
-            data=Data(size=8),
-            diffusion=Diffusion(timesteps=20),
-            train=Train(steps=4, batch=4, learning_rate=2e-3),
-            evaluation=Evaluation(every=2, count=24, sampler_steps=4),
-            axes={"seed": (0, 1)},
-        ),
+        "tiny": TINY,
         "laptop": Settings(
             model=Model(base_channels=8, embedding=192, heads=1),
             data=Data(size=16, increment=0.25),
@@ -44,5 +39,28 @@ EXPERIMENT = Experiment(
         Plot("umaps", partial(learned.umaps, seed=0)),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "probe_r2"), axis=None)),
         Plot("failure_modes", partial(plots.failure_modes, axis=None)),
+    ),
+    claims=(
+        Claim(
+            "a",
+            "models pass through the phases A, B and C, in that order",
+            "2402.03305, section 3, Fig. 3",
+            evidence.phases_in_order,
+            "more seeds, and evaluations close enough to see each phase",
+        ),
+        Claim(
+            "b",
+            "accuracy and averaged R^2 rise together",
+            "2402.03305, section 3, Fig. 3, 4",
+            evidence.rise_together,
+            "more seeds",
+        ),
+        Claim(
+            "b, before the label",
+            "accuracy and averaged R^2 rise together, also in the tensor to which the label has not yet been added",
+            "a control of this project, beyond 2402.03305",
+            partial(evidence.rise_together, tensor="layer4_pre_embedding"),
+            "more seeds",
+        ),
     ),
 )

@@ -11,9 +11,11 @@ of sampling.
 
 from functools import partial
 
-from diffgeo import plots
+from diffgeo import evidence, plots
+from diffgeo.claims import Claim
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
+from diffgeo.presets import TINY, adapt
+from diffgeo.settings import Data, Evaluation, Model, Settings, Train
 
 # With 8 channels, four heads would be 2 wide and cost twice the time: the small presets have one.
 # `laptop` reads the darkest pixel [2408.13256, A.3]: at N = 16 a large share of the labels lies within 2 sigma of the
@@ -23,14 +25,7 @@ EXPERIMENT = Experiment(
     figure="2402.03305 Fig. 4: accuracy and averaged R^2 over increment x steps",
     claim="smaller increments are learned faster at equal batches, through the phases A, B, C",
     presets={
-        "tiny": Settings(
-            model=Model(base_channels=4, embedding=24),
-            data=Data(size=8),
-            diffusion=Diffusion(timesteps=20),
-            train=Train(steps=6, batch=4, learning_rate=2e-3),
-            evaluation=Evaluation(every=2, count=8, sampler_steps=4),
-            axes={"increment": (0.5, 1.0), "seed": (0, 1)},
-        ),
+        "tiny": adapt(TINY, {"increment": (0.5, 1.0)}),
         "laptop": Settings(
             model=Model(base_channels=8, embedding=192, heads=1),
             data=Data(size=16),
@@ -49,5 +44,21 @@ EXPERIMENT = Experiment(
         Plot("phase_diagram_r2", partial(plots.phase_diagram, metric="r2", axis="increment")),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "loss"), axis="increment")),
         Plot("failure_modes", partial(plots.failure_modes, axis="increment")),
+    ),
+    claims=(
+        Claim(
+            "b",
+            "accuracy and averaged R^2 rise together",
+            "2402.03305, section 3, Fig. 4",
+            evidence.rise_together,
+            "more seeds",
+        ),
+        Claim(
+            "c",
+            "a smaller increment is learned faster at equal batches",
+            "2402.03305, section 3, Fig. 4",
+            evidence.faster_along,
+            "more seeds, and increments further apart",
+        ),
     ),
 )

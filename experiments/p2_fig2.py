@@ -11,10 +11,12 @@ Cost: `laptop` about 30 minutes on two CPU cores; `paper` 57 PFLOP of training a
 
 from functools import partial
 
-from diffgeo import plots
+from diffgeo import evidence, plots
+from diffgeo.claims import Claim
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import learned
-from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
+from diffgeo.presets import TINY, adapt
+from diffgeo.settings import Data, Evaluation, Model, Settings, Train
 
 # Samples are taken on the N x N unit grid [2408.13256, A.3], so that rings of fixed x and of fixed y exist.
 EXPERIMENT = Experiment(
@@ -22,14 +24,7 @@ EXPERIMENT = Experiment(
     figure="2408.13256 Fig. 2, 3 and 8: topology and geometry of the representation of periodic bumps",
     claim="a torus of effective dimension over 4: x orthogonal to y, different values of x not parallel",
     presets={
-        "tiny": Settings(
-            model=Model(base_channels=4, embedding=24),
-            data=Data(size=8, periodic=True),
-            diffusion=Diffusion(timesteps=20),
-            train=Train(steps=4, batch=4, learning_rate=2e-3),
-            evaluation=Evaluation(every=2, labels="grid", sampler_steps=4, readout="darkest"),
-            axes={"seed": (0, 1)},
-        ),
+        "tiny": adapt(TINY, data={"periodic": True}, evaluation={"labels": "grid"}),
         "laptop": Settings(
             model=Model(base_channels=8, embedding=192, heads=1),
             data=Data(size=16, periodic=True, increment=0.25),
@@ -55,5 +50,28 @@ EXPERIMENT = Experiment(
         Plot("fig8", learned.distances),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "loss"), axis=None)),
         Plot("failure_modes", partial(plots.failure_modes, axis=None)),
+    ),
+    claims=(
+        Claim(
+            "g",
+            "the representation of periodic bumps has a torus's Betti numbers 1, 2, 1 (as the images themselves may)",
+            "2408.13256, section 3.1, Fig. 2b",
+            evidence.torus,
+            "more seeds, longer training",
+        ),
+        Claim(
+            "h",
+            "its effective dimension rises, then falls, to more than 4",
+            "2408.13256, section 3.1, Fig. 2c",
+            evidence.dimension_rises_then_falls,
+            "more seeds, longer training",
+        ),
+        Claim(
+            "i",
+            "rings of x are orthogonal to rings of y as on a Clifford torus, but not parallel to each other",
+            "2408.13256, section 3.1, B.2, Fig. 3, 8",
+            evidence.orthogonal_not_parallel,
+            "more seeds",
+        ),
     ),
 )

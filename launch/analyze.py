@@ -15,7 +15,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=Tr
 def main() -> None:
     """Reads the folder's configuration and analyses it."""
     import experiments
-    from diffgeo import computed, run
+    from diffgeo import run, untrained
     from diffgeo.errors import UserError
     from diffgeo.settings import Settings
     from diffgeo.workdir import Workdir
@@ -28,7 +28,7 @@ def main() -> None:
     settings = Settings.from_json(config["settings"])
     planned = run.Run(declared.name, config["preset"], settings, analyses=declared.analyses)
     if declared.compute is not None:
-        computed.compute(planned, WORKDIR.value, declared.compute, declared.plots)
+        untrained.compute(planned, WORKDIR.value, declared.compute, declared.plots)
         return
     run.analyze(planned, WORKDIR.value, declared.plots)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from absl import app, flags
 from absl import logging as absl_logging
 
-from diffgeo.errors import UserError
+from diffgeo.errors import Interrupted, UserError
 
 BAD_INPUT = 2  # exit status
 
@@ -31,8 +31,6 @@ def run(main: Callable[[], None]) -> None:
     def guarded(arguments):
         if len(arguments) > 1:
             fail(f"unexpected argument {arguments[1]!r}: flags are written --name=value")
-        from diffgeo.run import Interrupted
-
         try:
             main()
         except UserError as error:

@@ -8,7 +8,7 @@ import pytest
 import xarray
 
 import experiments
-from diffgeo import computed, cost, datasets, images, percolation, results
+from diffgeo import computed, cost, datasets, images, percolation, results, untrained
 from diffgeo.errors import UserError
 from diffgeo.experiment import Plot
 from diffgeo.run import Run
@@ -101,7 +101,7 @@ def test_every_figure_without_training_is_drawn(name, tmp_path, monkeypatch):
     declared = experiments.find(name)
     planned = Run(name, "tiny", declared.settings("tiny"))
     said = []
-    found = computed.compute(
+    found = untrained.compute(
         planned, tmp_path / "run", declared.compute, declared.plots, {"commit": "abc"}, said.append
     )
     assert found.attrs["experiment"] == name
@@ -128,7 +128,7 @@ def test_started_again_it_is_complete_and_draws_anew(tmp_path):
 
     planned, folder = Run("examples", "tiny", PLAIN), tmp_path / "run"
     for _ in range(2):
-        found = computed.compute(planned, folder, function, [Plot("p", figure)], say=said.append)
+        found = untrained.compute(planned, folder, function, [Plot("p", figure)], say=said.append)
         assert found["a"].values.tolist() == [0, 1, 2]
         assert (folder / "figures/p.png").exists()
         (folder / "figures/p.png").unlink()
@@ -137,11 +137,11 @@ def test_started_again_it_is_complete_and_draws_anew(tmp_path):
     config = Workdir(folder).read_config()
     del config["settings"]["data"]["hole"]  # as a version wrote it that had no holes
     Workdir(folder).write_config(config)
-    computed.compute(planned, folder, function, say=said.append)
+    untrained.compute(planned, folder, function, say=said.append)
     assert calls == [PLAIN]
     other = dataclasses.replace(PLAIN, data=Data(size=16))
     with pytest.raises(UserError, match="belongs to another configuration"):
-        computed.compute(Run("examples", "tiny", other), folder, function, say=said.append)
+        untrained.compute(Run("examples", "tiny", other), folder, function, say=said.append)
     results.open_results(folder)
 
 
@@ -150,7 +150,7 @@ def test_what_is_refused_leaves_no_run(tmp_path):
         raise UserError("no")
 
     with pytest.raises(UserError, match="no"):
-        computed.compute(Run("examples", "tiny", PLAIN), tmp_path / "run", function)
+        untrained.compute(Run("examples", "tiny", PLAIN), tmp_path / "run", function)
     assert Workdir(tmp_path / "run").read_config() is None
 
 

@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from diffgeo import datasets, images, percolation
+from diffgeo import batches, datasets, images, limits, percolation
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid
+from diffgeo.limits import KINDS
 from diffgeo.settings import Data, Settings
 
 DRAWN = 1024  # positions per call: one shape, so one program, for all counts
@@ -22,13 +23,13 @@ SIZES = (102_400, 25_600, 11_449, 6_400, 4_096, 2_916, 2_116, 1_600, 1_296, 1_02
 
 few = hypothesis.settings(max_examples=20, deadline=None)
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # compiles faster
-permute = jit(datasets.permutation)
+permute = jit(batches.permutation)
 
 
 @jit
 def rows_drawn(key, first, count):
     """Rows of 64 successive batches of 16."""
-    return jax.vmap(lambda step: datasets.batch_rows(key, step, 16, count))(first + jnp.arange(64)).ravel()
+    return jax.vmap(lambda step: batches.batch_rows(key, step, 16, count))(first + jnp.arange(64)).ravel()
 
 
 def order(seed, epoch, count):
@@ -89,7 +90,7 @@ def test_spacings_may_differ_by_axis():
 
 def test_a_table_holds_what_the_settings_say():
     table = datasets.build(Data(size=8, kind="sos", sigma=0.7))
-    assert set(table.kinds.tolist()) == {images.KINDS.index("sos")}
+    assert set(table.kinds.tolist()) == {KINDS.index("sos")}
     np.testing.assert_allclose(table.sigma, [0.7, 0.7])
     assert table.origin.tolist() == [0, 0]
     types = (np.float32, np.int8, np.int32, np.float32, np.float32)
@@ -154,7 +155,7 @@ def test_all_orders_of_three_rows_are_about_as_frequent():
 
 
 def test_a_row_needs_only_its_own_position():
-    alone = jit(lambda p: datasets.permutation(jax.random.key(5), jnp.full_like(p, 2), p, jnp.uint32(100)))
+    alone = jit(lambda p: batches.permutation(jax.random.key(5), jnp.full_like(p, 2), p, jnp.uint32(100)))
     whole = order(5, 2, 100)
     for position in (0, 1, 57, 99):
         assert alone(jnp.array([position], jnp.uint32)).tolist() == [whole[position]]
@@ -166,7 +167,7 @@ def test_one_program_serves_all_counts():
     @jit
     def program(position, count):
         traced.append(1)
-        return datasets.permutation(jax.random.key(0), jnp.zeros_like(position), position, count)
+        return batches.permutation(jax.random.key(0), jnp.zeros_like(position), position, count)
 
     for count in (2, 3, 50, 102_400, 2**31):
         one, other = program(jnp.array([0, 1], jnp.uint32), jnp.uint32(count)).tolist()
@@ -228,11 +229,11 @@ def test_rows_are_rendered_in_their_window():
     kinds = np.array([0, 1, 0])
     table = datasets.stack([datasets.make_table(centers, kinds, 1.5, 3.0)], rows=5)
     table = jax.tree.map(lambda leaf: leaf[0], table)
-    drawn, labels = datasets.render_rows(table, jnp.array([2, 1, 1]), 8, False)
+    drawn, labels = batches.render_rows(table, jnp.array([2, 1, 1]), 8, False)
     np.testing.assert_array_equal(labels, centers[[2, 1, 1]])
     expected = images.render(centers[[2, 1, 1]] - 3.0, 1.5, kinds[[2, 1, 1]], 8)
     np.testing.assert_allclose(drawn, expected, atol=1e-6)
-    wrapped, _ = datasets.render_rows(table, jnp.array([2, 1, 1]), 8, True)
+    wrapped, _ = batches.render_rows(table, jnp.array([2, 1, 1]), 8, True)
     np.testing.assert_allclose(
         wrapped, images.render(centers[[2, 1, 1]] - 3.0, 1.5, kinds[[2, 1, 1]], 8, True), atol=1e-6
     )
@@ -242,7 +243,7 @@ def test_training_labels_are_drawn_without_replacement():
     table = datasets.build(Data(size=8, increment=0.5))  # 256 rows
     known = {tuple(row) for row in table.centers.tolist()}
     some, again, others = (
-        datasets.evaluation_labels(table, jax.random.key(seed), "train", 100, 8) for seed in (0, 0, 1)
+        batches.evaluation_labels(table, jax.random.key(seed), "train", 100, 8) for seed in (0, 0, 1)
     )
     assert some.shape == (100, 2)
     assert len({tuple(row) for row in some.tolist()} & known) == 100
@@ -255,14 +256,14 @@ def test_a_short_table_gives_all_its_labels_and_no_padding():
     table = datasets.build(Data(size=8, increment=0.8))  # 100 rows
     padded = jax.tree.map(lambda leaf: leaf[0], datasets.stack([table], rows=300))
     for one in (table, padded):
-        labels = datasets.evaluation_labels(one, jax.random.key(0), "train", 500, 8)
+        labels = batches.evaluation_labels(one, jax.random.key(0), "train", 500, 8)
         assert sorted(labels.tolist()) == sorted(table.centers.tolist())
         assert labels.tolist() != table.centers.tolist()
 
 
 def test_grid_labels_are_the_window_pixel_by_pixel():
     table = datasets.make_table(np.array([(20.0, 20.0)]), "bump", 1.0, 16.0)
-    labels = datasets.evaluation_labels(table, jax.random.key(0), "grid", 3, 8)
+    labels = batches.evaluation_labels(table, jax.random.key(0), "grid", 3, 8)
     assert labels.tolist() == [[16 + x, 16 + y] for x in range(8) for y in range(8)]
 
 
@@ -378,9 +379,9 @@ def test_kinds_belong_to_parts():
     table = datasets.build(FRAME)
     at = table.centers - 6
     two_d = np.all((at >= 0) & (at < 32), axis=1)
-    assert set(table.kinds[two_d].tolist()) == {images.kind_index("bump")}
-    assert set(table.kinds[~two_d].tolist()) == {images.kind_index("sos")}
-    assert set(datasets.build(change(FRAME, kind="sos")).kinds.tolist()) == {images.kind_index("sos")}
+    assert set(table.kinds[two_d].tolist()) == {limits.kind_index("bump")}
+    assert set(table.kinds[~two_d].tolist()) == {limits.kind_index("sos")}
+    assert set(datasets.build(change(FRAME, kind="sos")).kinds.tolist()) == {limits.kind_index("sos")}
 
 
 def stripes_in(image):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from diffgeo import images
+from diffgeo import images, limits
 from diffgeo.errors import UserError
 
 SIZE, COUNT = 16, 3  # one shape for all, so that two programs serve the whole file
@@ -176,8 +176,8 @@ def test_errors_quote_what_is_wrong():
     with pytest.raises(UserError, match=r"'blob'.*bump, sos"):
         images.render(np.zeros((1, 2)), 1.0, "blob")
     with pytest.raises(UserError, match=r"'blob'.*bump, sos"):
-        images.kind_index("blob")
-    assert [images.kind_index(kind) for kind in images.KINDS] == [0, 1]
+        limits.kind_index("blob")
+    assert [limits.kind_index(kind) for kind in limits.KINDS] == [0, 1]
     for shape in ((2,), (3, 3), (1, 2, 2), ()):
         with pytest.raises(ValueError, match=str(shape).replace("(", r"\(").replace(")", r"\)")):
             images.render(np.zeros(shape), 1.0)

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from diffgeo import datasets, mapping
+from diffgeo import batches, datasets, mapping
 from diffgeo.errors import UserError
 from diffgeo.mapping import Layout
 from tests.helpers import EMA_DECAY, mapped, members_of, parameters, tiny, trained
@@ -73,8 +73,8 @@ def _first_loss(settings):
     from diffgeo.grid import member_key, stream
 
     key, table = member_key(0), datasets.build(settings.data)
-    rows = datasets.batch_rows(stream(key, "order"), jax.numpy.int32(0), settings.train.batch, table.count)
-    x0, centers = datasets.render_rows(table, rows, settings.data.size, False)
+    rows = batches.batch_rows(stream(key, "order"), jax.numpy.int32(0), settings.train.batch, table.count)
+    x0, centers = batches.render_rows(table, rows, settings.data.size, False)
     step_key = jax.random.fold_in(stream(key, "noise"), 0)
     pairs = [jax.random.split(jax.random.fold_in(step_key, place)) for place in range(settings.train.batch)]
     t = jax.numpy.stack([jax.random.randint(pair[0], (), 1, 21) for pair in pairs])

@@ -9,7 +9,8 @@ import scipy.ndimage
 
 from diffgeo import readout
 from diffgeo.errors import UserError
-from diffgeo.images import KINDS, render, to_uint8
+from diffgeo.images import render, to_uint8
+from diffgeo.limits import KINDS
 from diffgeo.readout import METHODS, OUTCOMES, accuracy, count_bumps, hits, outcomes, predict_centers, score
 
 BATCH = 128  # every rendering has this many images, so that each size is compiled once

@@ -68,9 +68,9 @@ def test_a_reader_of_the_old_file_is_not_disturbed(tmp_path):
         assert reader.read() == b"old"
 
 
-def test_only_png(tmp_path):
-    with pytest.raises(UserError, match=r"picture\.pdf"):
-        plots.save(Figure(), tmp_path / "picture.pdf")
+def test_only_png_and_pdf(tmp_path):
+    with pytest.raises(UserError, match=r"picture\.svg"):
+        plots.save(Figure(), tmp_path / "picture.svg")
 
 
 def test_notebooks_show_a_figure():

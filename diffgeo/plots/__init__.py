@@ -4,8 +4,10 @@ Nothing here touches pyplot or any global state, so pictures can be made in thre
 notebooks alike. `save` writes one to a PNG file.
 """
 
+from diffgeo.plots.behaviour import joint_against_product, region_curves, region_r2
 from diffgeo.plots.clouds import ideal_tori, manifold_phases, pca_views, umap_views
 from diffgeo.plots.curves import failure_modes, learning_curves
+from diffgeo.plots.finals import data_needed, final_values, part_scores
 from diffgeo.plots.geometry import (
     effective_dimension,
     persistence_diagrams,
@@ -14,22 +16,30 @@ from diffgeo.plots.geometry import (
     wasserstein_curves,
 )
 from diffgeo.plots.maps import error_map
-from diffgeo.plots.phases import phase_diagram
-from diffgeo.plots.samples import overview, sample_grid, sample_phases
+from diffgeo.plots.phases import phase_diagram, phase_diagrams
+from diffgeo.plots.samples import overview, region_samples, sample_grid, sample_phases
 from diffgeo.plots.style import AXIS_LABELS, save
 
 __all__ = [
     "AXIS_LABELS",
+    "data_needed",
     "effective_dimension",
     "error_map",
     "failure_modes",
+    "final_values",
     "ideal_tori",
+    "joint_against_product",
     "learning_curves",
     "manifold_phases",
     "overview",
+    "part_scores",
     "pca_views",
     "persistence_diagrams",
     "phase_diagram",
+    "phase_diagrams",
+    "region_curves",
+    "region_r2",
+    "region_samples",
     "ring_histograms",
     "sample_grid",
     "sample_phases",

@@ -53,6 +53,39 @@ def umap_views(
 
 
 @style.styled
+def umap_table(
+    clouds: Mapping[str, Mapping[str, Real[np.ndarray, "_ 3"]]],
+    labels: Real[np.ndarray, "n 2"],
+    period: float | None = None,
+    coordinate: str = "x",
+) -> Figure:
+    """3-D UMAP embeddings in rows and columns, coloured by one true coordinate [2408.13256, Fig. 11c, 15].
+
+    Args:
+      clouds: name of a row -> name of a column -> [n, 3].
+      labels: [n, 2], (x, y) in pixels, the same for all clouds.
+      period: circumference in pixels; colours are then cyclic.
+      coordinate: "x" or "y".
+
+    Raises:
+      UserError: as `umap_views`.
+    """
+    for row in clouds.values():
+        _check(row, labels)
+    columns = max(map(len, clouds.values()))
+    side = min(2.6, 9.0 / columns)
+    figure = style.new_figure(1.2 + side * columns, 0.7 + (side + 0.25) * len(clouds))
+    axes = figure.subplots(len(clouds), columns, squeeze=False, subplot_kw={"projection": "3d"})
+    for row, (above, views) in zip(axes, clouds.items(), strict=True):
+        for ax, (name, points) in zip(row, views.items(), strict=True):
+            _draw_3d(ax, points, labels[:, "xy".index(coordinate)], period)
+            ax.set_title("\n".join(part for part in (above, name) if part), fontsize=9)
+    _colour_bar(figure, axes.ravel(), labels, coordinate, period)
+    figure.suptitle("3-D UMAP of the representation at the last step")
+    return figure
+
+
+@style.styled
 def pca_views(
     clouds: Mapping[str, Real[np.ndarray, "_ _"]],
     labels: Real[np.ndarray, "n 2"],

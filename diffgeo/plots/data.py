@@ -12,8 +12,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from diffgeo import datasets, images, regions
+from diffgeo import datasets, regions
 from diffgeo.computed import data_of
+from diffgeo.limits import kind_index
 from diffgeo.plots import style
 
 HELD_OUT = {"facecolor": style.OKABE_ITO["vermillion"], "alpha": 0.28, "linewidth": 0}
@@ -210,7 +211,7 @@ def draw_held_out(ax: Axes, data, **changed) -> bool:
 
 def _rows_of(one: xr.Dataset, part: str, kind: str) -> np.ndarray:
     """Which rows of one table are of a part and a kind."""
-    return (one["part"].values == list(datasets.PARTS).index(part)) & (one["kind"].values == images.kind_index(kind))
+    return (one["part"].values == list(datasets.PARTS).index(part)) & (one["kind"].values == kind_index(kind))
 
 
 def _box(low: float, high: float) -> regions.Box:

@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from diffgeo.errors import UserError
-from diffgeo.plots import clouds, geometry
+from diffgeo.plots import clouds, geometry, style
 from diffgeo.plots.reading import evaluated_steps, read_member
 from diffgeo.plots.samples import phase_steps
 from diffgeo.representation import analyse, clifford_torus, torus_3d
@@ -57,6 +57,31 @@ def umaps(results: xr.Dataset, **selection) -> Figure:
     member = _member(results, selection, "umap")
     views = {name: cloud["umap"].values for name, cloud in _clouds(member).items()}
     return clouds.umap_views(views, member["label"].values, _period(results))
+
+
+def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **selection) -> Figure:
+    """3-D UMAPs of the last checkpoints over one or two axes of the grid [2408.13256, Fig. 11c, 15].
+
+    Args:
+      results: with the analysis "manifold"; all members sampled at the same labels.
+      columns: the axis drawn across.
+      rows: the axis drawn downwards; None for one row.
+      **selection: a value of each other axis.
+
+    Raises:
+      UserError: if results or members lack what is drawn.
+    """
+    _check(results, "umap")
+    views: dict[str, dict] = {}
+    for above in [None] if rows is None else results[rows].values:
+        for value in results[columns].values:
+            own = {columns: value} | ({} if rows is None else {rows: above})
+            member = _member(results, own | selection, "umap")
+            row = "" if rows is None else style.setting_text(rows, above)
+            views.setdefault(row, {})[style.setting_text(columns, value)] = _cloud(member, member["step"].values[-1])[
+                "umap"
+            ].values
+    return clouds.umap_table(views, member["label"].values, _period(results))
 
 
 def components(results: xr.Dataset, **selection) -> Figure:

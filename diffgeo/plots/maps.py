@@ -12,8 +12,8 @@ from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.phases import EMPTY
 from diffgeo.plots.reading import read_table, settings_text
-from diffgeo.results import settings_tree
-from diffgeo.settings import Data, Settings
+from diffgeo.results import data_at
+from diffgeo.settings import Data
 
 OUTLINE = {"fill": False, "edgecolor": style.OKABE_ITO["vermillion"], "linewidth": 1.6}
 
@@ -39,7 +39,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
     if step not in evaluated:
         raise UserError(f"step {step} is not evaluated: choose one of {' '.join(map(style.thousands, evaluated))}")
     at_step = results.isel(step=int(np.flatnonzero(table.steps == step)[0]))
-    members = [_data_of(results, {} if axis is None else {axis: value}) for value in table.axis_values]
+    members = [data_at(results, **({} if axis is None else {axis: value})) for value in table.axis_values]
     shape = (len(table.axis_values), len(table.seeds))
     label, predicted = (_by_member(at_step[name], axis, shape) for name in ("label", "prediction"))
     low = np.floor(np.nanmin(label, axis=(0, 1, 2)) + 0.5).astype(int)
@@ -125,10 +125,3 @@ def _by_member(array: xr.DataArray, axis: str | None, shape: tuple[int, int]) ->
     array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and dim not in (*order, *own)])
     values = np.asarray(array.transpose(*order, *own).values, np.float64)
     return values.reshape(*shape, *values.shape[-2:])
-
-
-def _data_of(results: xr.Dataset, chosen: dict) -> Data:
-    """The data settings of the members at one value of an axis."""
-    settings = Settings.from_json(settings_tree(results))
-    known = {name: results[name].values.reshape(-1)[0] for name in settings.axes if name != "seed"} | chosen
-    return settings.at(**{name: np.asarray(value).item() for name, value in known.items()}).data

@@ -1,4 +1,4 @@
-"""Pictures of overlaps between bumps and of the clusters that they form; they show Datasets of `diffgeo.computed`."""
+"""Overlaps between bumps and the clusters that they form, in Datasets of `diffgeo.computed` and in those of runs."""
 
 from collections.abc import Sequence
 
@@ -8,8 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from diffgeo import datasets, percolation
 from diffgeo.errors import UserError
 from diffgeo.plots import style
+from diffgeo.plots.reading import read_table
+from diffgeo.results import data_at
 
 DIVISORS = {
     "on_pixel": "divided by the norm of the bump on a pixel",
@@ -91,6 +94,54 @@ def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: s
     figure.legend(handles=handles, title=style.axis_label("sigma"), loc="outside right upper", alignment="left")
     if variable == "mass_nested":
         figure.suptitle("Nested subsets: each larger one contains the smaller")
+    return figure
+
+
+@style.styled
+def simulated_and_trained(results: xr.Dataset, threshold: float = 0.005) -> Figure:
+    """Largest cluster of the very data that models were trained on, and their last accuracy, per sigma.
+
+    [2408.13256, Fig. 6c, e]. Left: the cluster of the members' own labels (Fig. 14b). Right: a dot per seed, lines
+    through the means.
+
+    Args:
+      results: of a trained grid with the axes "sigma" and "fraction".
+      threshold: overlap over which two bumps are connected.
+
+    Raises:
+      UserError: if an axis lacks, or nothing is evaluated yet.
+    """
+    for name in ("sigma", "fraction"):
+        if name not in results.dims:
+            raise UserError(f"there is no axis {name!r} in these results")
+    sigmas, fractions = results["sigma"].values, results["fraction"].values
+    colours = style.value_colours(list(sigmas))
+    figure = style.new_figure(style.WIDTH, 4.4)
+    left, right = figure.subplots(1, 2, sharex=True, sharey=True)
+    for sigma, colour in zip(sigmas, colours, strict=True):
+        masses = []
+        for fraction in fractions:
+            data = data_at(results, sigma=sigma, fraction=fraction)
+            centers = datasets.build(data).centers - data.margin
+            masses.append(percolation.largest_cluster(centers, data.sigma, data.size, threshold))
+        left.plot(fractions, masses, color=colour, linewidth=2.2, marker="o", markersize=4)
+        table = read_table(results.sel(sigma=sigma), "accuracy", "fraction")
+        last = table.values[:, :, np.flatnonzero(np.isfinite(table.values).any(axis=(0, 1)))[-1]]
+        for members in last.T:
+            right.plot(fractions, members, color=colour, linestyle="", marker="o", markersize=4, alpha=0.6)
+        right.plot(fractions, last.mean(axis=1), color=colour, linewidth=2.2)
+    left.set_title(f"simulated: threshold overlap {threshold:g}")
+    left.set_ylabel("largest cluster / points kept")
+    right.set_title("trained: last accuracy")
+    right.set_ylabel("accuracy")
+    right.tick_params(labelleft=True)
+    for ax in (left, right):
+        ax.set(xlim=(0, 1.03), ylim=(-0.02, 1.04))
+        ax.set_xlabel(style.axis_label("fraction"))
+        _light(ax)
+    handles = _sigma_legend(sigmas, colours)
+    handles.append(Line2D([], [], color="#555555", linestyle="", marker="o", markersize=4, label="each seed"))
+    figure.legend(handles=handles, title=style.axis_label("sigma"), loc="outside right upper", alignment="left")
     return figure
 
 

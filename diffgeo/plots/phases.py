@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 
+from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.reading import best_seeds, read_table, settings_text
 
@@ -38,10 +39,7 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
     """
     table = read_table(results, metric, axis)
     choice = best_seeds(metric, table.values)
-    best = np.stack(
-        [np.full(len(table.steps), np.nan) if c is None else v[c] for v, c in zip(table.values, choice, strict=True)]
-    )
-    panels = [*np.moveaxis(table.values, 1, 0), best]
+    panels = [*np.moveaxis(table.values, 1, 0), _best(table.values, choice)]
     columns = min(MAX_COLUMNS, len(panels))
     rows = -(-len(panels) // columns)
     height = 1.5 + rows * (0.85 + 0.2 * max(6, min(len(table.axis_values), 20)))
@@ -74,6 +72,45 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
     return figure
 
 
+@style.styled
+def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> Figure:
+    """`phase_diagram` for each value of another axis: rows of panels with one panel per seed and one of the best.
+
+    [2402.03305, Fig. 8]. All panels share one colour scale.
+
+    Args:
+      results: a results Dataset; dims beside `axis`, `panels`, `seed` and `step` must have length 1.
+      metric: a variable with one number per member and step.
+      axis: the axis drawn upwards.
+      panels: the axis with a row of panels for each value.
+
+    Raises:
+      UserError: as `phase_diagram`.
+    """
+    if panels not in results.dims:
+        raise UserError(f"there is no axis {panels!r} in these results")
+    tables = {value: read_table(results.sel({panels: value}), metric, axis) for value in results[panels].values}
+    limits = _limits(metric, np.stack([table.values for table in tables.values()]))
+    columns = len(next(iter(tables.values())).seeds) + 1
+    figure = style.new_figure(min(style.WIDTH, 2.4 + 2.3 * columns), 1.1 + len(tables) * 2.2)
+    axes = figure.subplots(len(tables), columns, squeeze=False)
+    for row, (value, table) in zip(axes, tables.items(), strict=True):
+        choice = best_seeds(metric, table.values)
+        for ax, panel in zip(row, [*np.moveaxis(table.values, 1, 0), _best(table.values, choice)], strict=True):
+            picture = draw_cells(ax, panel, table.axis_values, table.steps, limits)
+            ax.set_xlabel(style.axis_label("step") if row is axes[-1] else "")
+            ax.tick_params(labelleft=ax is row[0])
+        row[0].set_ylabel(style.axis_label(axis))
+        for ax, seed in zip(row, table.seeds, strict=False):
+            name = "one model" if seed is None else f"seed {style.value_text(seed)}"
+            ax.set_title(f"{style.setting_text(panels, value)}\n{name}" if ax is row[0] else name)
+        _mark_best(row[-1], table.seeds, choice)
+    figure.colorbar(picture, ax=axes, label=style.axis_label(metric), fraction=0.05, pad=0.02, aspect=40)
+    style.set_ticks(figure.axes[-1])
+    figure.axes[-1].spines["outline"].set_visible(False)
+    return figure
+
+
 def draw_cells(
     ax: Axes, values: Float[np.ndarray, "A T"], axis_values: list, steps: Int[np.ndarray, " T"], limits: tuple
 ) -> AxesImage:
@@ -97,6 +134,12 @@ def draw_cells(
     style.set_ticks(ax)
     ax.spines[:].set_visible(False)
     return picture
+
+
+def _best(values: Float[np.ndarray, "A S T"], choice: list) -> Float[np.ndarray, "A T"]:
+    """The chosen seed's values per axis value; NaN where there is none."""
+    empty = np.full(values.shape[-1], np.nan)
+    return np.stack([empty if c is None else v[c] for v, c in zip(values, choice, strict=True)])
 
 
 def _mark_best(ax: Axes, seeds: list, choice: list) -> None:

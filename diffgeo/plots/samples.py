@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from diffgeo import regions
 from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.curves import MODES, curve_legend, draw_curves, draw_failure_modes, mode_legend
@@ -17,6 +18,7 @@ from diffgeo.plots.reading import (
     select,
     settings_text,
 )
+from diffgeo.results import data_at
 
 SIDE = 5  # images in a row and in a column of a block
 RED = "#E8112D"
@@ -110,6 +112,51 @@ def overview(results: xr.Dataset, axis: str | None = "increment") -> Figure:
     words = settings_text(one_setting, without=("seed",))
     right.set_title(f"samples at {words}" if words else "samples")
     _legend_beside(right, mode_legend(modes["correct"]), None)
+    return figure
+
+
+@style.styled
+def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: int | None = None) -> Figure:
+    """Blocks of up to 5 x 5 samples with labels in a region, at the last step, side by side for each axis value.
+
+    [2402.03305, Fig. 9; 2408.13256, Fig. 10c, f]. Labels are spread evenly over those of the region whose samples are
+    stored; a label outside the image has no dot.
+
+    Args:
+      results: a results Dataset.
+      axis: a block per value.
+      region: in whose labels ("all", "ood", ...).
+      seed: of the models; None for the first.
+
+    Raises:
+      UserError: for an unknown axis or region, or if no stored sample lies in it.
+    """
+    if axis not in results.dims:
+        raise UserError(f"there is no axis {axis!r} in these results")
+    chosen = results.isel(seed=0) if seed is None and "seed" in results.dims else results
+    chosen = chosen if seed is None else select(results, {"seed": seed})
+    values = list(results[axis].values)
+    columns = min(4, len(values))
+    rows = -(-len(values) // columns)
+    figure = style.new_figure(0.3 + min(3.2, 9.7 / columns) * columns, 0.7 + rows * (0.5 + min(3.2, 9.7 / columns)))
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for ax, value in zip(axes, values, strict=False):
+        member = read_member(chosen, {axis: value})
+        place = int(np.flatnonzero(evaluated_steps(member))[-1])
+        images = member["samples"].isel(step=place).transpose("kept", "row", "column").values
+        labels = member["label"].transpose("sample", "coordinate").values[: len(images)]
+        data = data_at(results, **{axis: value})
+        inside = np.flatnonzero(np.isfinite(labels).all(axis=1) & regions.masks(data, labels, [region])[region])
+        if not inside.size:
+            raise UserError(f"no stored sample lies in the region {region!r}: store more by --set=evaluation.keep=...")
+        shown = inside[np.unique(np.linspace(0, len(inside) - 1, min(SIDE**2, len(inside))).round().astype(int))]
+        draw_samples(ax, images[shown], labels[shown] - member["origin"].values)
+        step = int(np.asarray(member["step"].values).reshape(-1)[place])
+        ax.set_title(f"{style.setting_text(axis, value)}\nstep {style.thousands(step)}")
+    for spare in axes[len(values) :]:
+        spare.remove()
+    words = {"all": "all labels", "ood": "held-out labels"}.get(region, f"labels of the {region} part")
+    _set_title(figure, chosen.drop_vars(axis), f"Samples of {words}")
     return figure
 
 

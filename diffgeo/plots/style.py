@@ -193,11 +193,11 @@ def set_log_axis(ax: Axes) -> None:
 
 
 def save(figure: Figure, path: str | os.PathLike) -> Path:
-    """Write a figure as PNG, atomically: a reader sees the old file or the whole new one, never a part.
+    """Write a figure as PNG or PDF, atomically: a reader sees the old file or the whole new one, never a part.
 
     Args:
       figure: any Figure.
-      path: file name ending in .png; missing folders are made.
+      path: file name ending in .png or .pdf; missing folders are made.
 
     Returns:
       The path written.
@@ -206,18 +206,21 @@ def save(figure: Figure, path: str | os.PathLike) -> Path:
       UserError: for another ending.
     """
     path = Path(path)
-    if path.suffix != ".png":
-        raise UserError(f"a picture is saved as PNG, so {str(path)!r} must end in .png")
+    if path.suffix not in (".png", ".pdf"):
+        raise UserError(f"a picture is saved as PNG or PDF, so {str(path)!r} must end in .png or .pdf")
     path.parent.mkdir(parents=True, exist_ok=True)
     # In the same folder, since os.replace is atomic within one file system only.
     part = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
     raw = io.BytesIO()
     try:
         with context():
-            figure.savefig(raw, format="png", dpi=DPI)
-        with Image.open(raw) as picture:
-            flat = _with_palette(picture.convert("RGB"))
-        flat.save(part, format="PNG", optimize=True, dpi=(DPI, DPI))
+            figure.savefig(raw, format=path.suffix[1:], dpi=DPI)
+        if path.suffix == ".pdf":
+            part.write_bytes(raw.getvalue())
+        else:
+            with Image.open(raw) as picture:
+                flat = _with_palette(picture.convert("RGB"))
+            flat.save(part, format="PNG", optimize=True, dpi=(DPI, DPI))
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

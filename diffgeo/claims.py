@@ -1,0 +1,209 @@
+"""Claims of the papers as tests on results, and their verdicts. Host code: needs no JAX and no checkpoint.
+
+A claim's test makes comparisons: numbers with an interval, each to lie in a range that the claim names. The interval
+is a percentile bootstrap of 95 % over seeds and samples together: seeds are drawn with replacement, and the outcomes
+of each seed's samples at each evaluation anew. A bootstrap over S seeds is too narrow by sqrt((S - 1) / S), so
+deviations from the measured value are widened by the inverse. With 2 or 3 seeds it is still narrower than Student's
+interval, which at 2 seeds would be 13 standard errors; a single seed decides nothing. Verdicts use all seeds, never
+the best.
+"""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import xarray
+
+from diffgeo.errors import UserError
+
+HOLDS, FAILS, UNDECIDED = "holds", "fails", "not decided at this scale"
+DECIDES, NEEDED, CONTROL = "decides", "needed", "control"
+"""Roles of a comparison: the claim hangs on it; without it the claim is empty (nothing has been learned, say); it is
+told beside the others, for the reader."""
+
+LEVEL = 0.95  # of the intervals
+RESAMPLE = "resample"
+"""Dim of bootstrap resamplings of the samples; the first entry is what was measured."""
+
+
+class Comparison(NamedTuple):
+    """A number, its interval, and the open range (above, below) that it is to lie in."""
+
+    words: str
+    value: float
+    low: float
+    high: float
+    seeds: int
+    above: float = -math.inf
+    below: float = math.inf
+    role: str = DECIDES
+
+    @property
+    def verdict(self) -> str:
+        """Holds if the interval lies within the range, fails if it lies outside, else undecided."""
+        if self.above < self.low and self.high < self.below:
+            return HOLDS
+        return FAILS if self.high <= self.above or self.low >= self.below else UNDECIDED
+
+    @property
+    def wanted(self) -> str:
+        """The range in words."""
+        limits = [(">", self.above), ("<", self.below)]
+        return " and ".join(f"{sign} {limit:g}" for sign, limit in limits if math.isfinite(limit)) or "any"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A statement of a paper that results can confirm or refute.
+
+    Attributes:
+      name: short, as "c"; SCIENCE's letters where it is one of those.
+      statement: what the paper says, in our words.
+      source: where it stands.
+      test: from the results to comparisons; raises `UserError` if the results lack what it needs.
+      decides: what would decide it where a run does not.
+    """
+
+    name: str
+    statement: str
+    source: str
+    test: Callable[[xarray.Dataset], Sequence[Comparison]]
+    decides: str
+
+
+class Verdict(NamedTuple):
+    """A claim's outcome: one of `HOLDS`, `FAILS`, `UNDECIDED`, on what, and why if it is not decided."""
+
+    claim: Claim
+    verdict: str
+    comparisons: tuple[Comparison, ...]
+    reason: str
+
+    def to_json(self) -> dict:
+        """Plain dicts, lists, numbers and strings; None for what is not finite."""
+        return {
+            "name": self.claim.name,
+            "statement": self.claim.statement,
+            "source": self.claim.source,
+            "verdict": self.verdict,
+            "reason": self.reason,
+            "decides": self.claim.decides,
+            "comparisons": [
+                {
+                    name: None if isinstance(value, float) and not math.isfinite(value) else value
+                    for name, value in (one._asdict() | {"verdict": one.verdict}).items()
+                }
+                for one in self.comparisons
+            ],
+        }
+
+
+def judge(claim: Claim, results: xarray.Dataset) -> Verdict:
+    """Tests a claim on results.
+
+    It fails if any deciding comparison does, and holds if all do. It is undecided between the two, without what it
+    needs, or if the results do not hold what the test reads: the reason says which.
+    """
+    try:
+        comparisons = tuple(claim.test(results))
+    except UserError as error:
+        return Verdict(claim, UNDECIDED, (), str(error))
+    missing = [one for one in comparisons if one.role == NEEDED and one.verdict != HOLDS]
+    if missing:
+        return Verdict(claim, UNDECIDED, comparisons, f"needed first: {missing[0].words} {missing[0].wanted}")
+    deciding = [one for one in comparisons if one.role == DECIDES]
+    verdicts = [one.verdict for one in deciding]
+    if FAILS in verdicts:
+        return Verdict(claim, FAILS, comparisons, "")
+    if set(verdicts) == {HOLDS}:
+        return Verdict(claim, HOLDS, comparisons, "")
+    if all(one.seeds < 2 for one in deciding):
+        return Verdict(claim, UNDECIDED, comparisons, "one seed has no interval")
+    return Verdict(claim, UNDECIDED, comparisons, "an interval reaches over its limit")
+
+
+def compare(
+    words: str,
+    statistic: xarray.DataArray,
+    above: float = -math.inf,
+    below: float = math.inf,
+    role: str = DECIDES,
+) -> Comparison:
+    """The mean over seeds of a statistic against a range, with its bootstrap interval.
+
+    Args:
+      words: what the number is.
+      statistic: one value per seed; dims "seed", `RESAMPLE` or both. Without `RESAMPLE`, samples are not resampled.
+      above, below: the range wanted, exclusive.
+      role: `DECIDES`, `NEEDED` or `CONTROL`.
+
+    Raises:
+      UserError: if a measured value is missing, or other dims are left.
+    """
+    if "seed" not in statistic.dims:
+        statistic = statistic.expand_dims("seed")
+    if RESAMPLE not in statistic.dims:
+        statistic = statistic.expand_dims(RESAMPLE)
+    left = set(statistic.dims) - {"seed", RESAMPLE}
+    if left:
+        raise UserError(f"one value of {' and of '.join(sorted(map(str, left)))} must be selected first")
+    values = statistic.transpose(RESAMPLE, "seed").values.astype(float)
+    if not np.isfinite(values[0]).all():
+        raise UserError(f"no value of {words!r} for {np.count_nonzero(~np.isfinite(values[0]))} of the seeds")
+    value, seeds = float(values[0].mean()), values.shape[1]
+    if seeds < 2:
+        return Comparison(words, value, -math.inf, math.inf, seeds, above, below, role)
+    low, high = interval(values)
+    return Comparison(words, value, low, high, seeds, above, below, role)
+
+
+def interval(values: np.ndarray, draws: int = 4_000) -> tuple[float, float]:
+    """Ends of the bootstrap interval of the mean over seeds.
+
+    Args:
+      values: float[R + 1, S], the statistic of each of S >= 2 seeds: as measured, then on R resamplings of the
+        samples (R may be 0); NaN where a resampling has none.
+      draws: resamplings of the seeds.
+    """
+    generator = np.random.default_rng(0)
+    seeds = values.shape[1]
+    rows = 1 + np.arange(draws) % (len(values) - 1) if len(values) > 1 else np.zeros(draws, int)
+    chosen = generator.integers(seeds, size=(draws, seeds))
+    means = values[rows[:, None], chosen].mean(axis=1)
+    deviations = (means[np.isfinite(means)] - values[0].mean()) * math.sqrt(seeds / (seeds - 1))
+    if not deviations.size:
+        return -math.inf, math.inf
+    low, high = np.quantile(deviations, [0.5 - 0.5 * LEVEL, 0.5 + 0.5 * LEVEL])
+    return float(values[0].mean() + low), float(values[0].mean() + high)
+
+
+def table(verdicts: Sequence[Verdict]) -> str:
+    """The verdicts as lines of text: a claim, its verdict, and under it what was compared."""
+    lines = []
+    for one in verdicts:
+        lines.append(f"({one.claim.name}) {one.verdict.upper()}: {one.claim.statement} [{one.claim.source}]")
+        for part in one.comparisons:
+            role = "" if part.role == DECIDES else f" ({part.role})"
+            lines.append(f"    {numbers(part):<34} wanted {part.wanted:<18} {part.words}{role}")
+        if one.verdict != HOLDS:
+            reason = f"{one.reason}; " if one.reason else ""
+            lines.append(f"    {reason}would decide it: {one.claim.decides}")
+    return "\n".join(lines)
+
+
+def numbers(part: Comparison) -> str:
+    """A comparison's value, interval and seeds, as "0.31 [0.12, 0.40], 3 seeds"."""
+    ends = f"[{part.low:.3g}, {part.high:.3g}]" if math.isfinite(part.low) else "[no interval]"
+    return f"{part.value:.3g} {ends}, {part.seeds} seed{'s' if part.seeds > 1 else ''}"
+
+
+def write(verdicts: Sequence[Verdict], path: str | Path) -> None:
+    """Stores verdicts as JSON, by one rename."""
+    path = Path(path)
+    unfinished = path.with_name(f"{path.name}.tmp")
+    unfinished.write_text(json.dumps([one.to_json() for one in verdicts], indent=2) + "\n")
+    unfinished.replace(path)

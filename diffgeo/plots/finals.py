@@ -1,0 +1,258 @@
+"""What is reached at the last step: a metric over an axis of the grid, in parts of the labels, data that it needs."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from diffgeo import scaling
+from diffgeo.errors import UserError
+from diffgeo.plots import style
+from diffgeo.plots.reading import read_table, select, settings_text
+
+REGION_COLOURS = {
+    "all": style.OKABE_ITO["black"],
+    "id": style.OKABE_ITO["blue"],
+    "ood": style.OKABE_ITO["vermillion"],
+    "vertical": style.OKABE_ITO["orange"],
+    "horizontal": style.OKABE_ITO["green"],
+    "intersection": style.OKABE_ITO["purple"],
+}
+REGION_WORDS = {"all": "all labels", "id": "outside the hole (ID)", "ood": "held out (OOD)"}
+COORDINATES = {"x": (style.OKABE_ITO["blue"], "o"), "y": (style.OKABE_ITO["orange"], "s")}
+MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+DATASETS = {"2d": "2D", "1d": "1D", "2d+1d": "2D + 1D", "1d+rim": "1D with rim"}
+
+
+@style.styled
+def final_values(
+    results: xr.Dataset,
+    axis: str,
+    by: str | None = None,
+    metrics: Sequence[str] = ("accuracy",),
+    values: Sequence | None = None,
+    panels: str | None = None,
+    **selection,
+) -> Figure:
+    """Metrics at the last evaluated step over an axis: a dot per seed, a line through the means.
+
+    [2408.13256, Fig. 4g, 5a-b, 6e, 11b, 12].
+
+    Args:
+      results: a results Dataset.
+      axis: a numeric axis of the grid, drawn across.
+      by: told by colour and marker: another axis, or "region"; None for one line.
+      metrics: a row of panels each.
+      values: those of `by` to draw; None for all.
+      panels: an axis with a panel for each value; None for one.
+      **selection: a value of each other axis, or of "region" (by default "all").
+
+    Raises:
+      UserError: for an unknown axis, region or metric, dims left over, and if nothing is evaluated yet.
+    """
+    region = selection.pop("region", None)
+    chosen = select(results, selection) if selection else results
+    chosen = at_region(chosen, region) if region else chosen
+    tables = {}
+    for panel in [None] if panels is None else list(chosen[_axis(chosen, panels)].values):
+        shown = chosen if panels is None else chosen.sel({panels: panel})
+        for metric in metrics:
+            tables[metric, panel] = _lines(shown, metric, axis, by, values)
+    columns = len(tables) // len(metrics)
+    figure = style.new_figure(min(style.WIDTH, 2.4 + 3.8 * columns), 0.6 + 3.2 * len(metrics))
+    axes = figure.subplots(len(metrics), columns, squeeze=False, sharex=True, sharey="row")
+    kinds = list(next(iter(tables.values())))
+    colours = _colours(by, kinds)
+    for ax, ((metric, panel), lines) in zip(axes.ravel(), tables.items(), strict=True):
+        for (kind, (across, members)), colour, marker in zip(lines.items(), colours, MARKERS * 3, strict=False):
+            del kind
+            for one in members:
+                ax.plot(across, one, linestyle="", marker=marker, markersize=4, color=colour, alpha=0.55)
+            ax.plot(across, members.mean(axis=0), color=colour, linewidth=2.0)
+        ax.set_xlabel(style.axis_label(axis))
+        ax.set_ylabel(style.axis_label(metric) if panel is None or ax in axes[:, 0] else "")
+        if panel is not None:
+            ax.set_title(value_words(panels, panel))
+        _light(ax, metric, lines)
+    handles = [
+        Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=2.0, label=value_words(by, kind))
+        for kind, colour, marker in zip(kinds, colours, MARKERS * 3, strict=False)
+    ]
+    handles.append(Line2D([], [], color="#555555", linewidth=2.0, label="mean of the seeds"))
+    handles.append(Line2D([], [], color="#555555", linestyle="", marker="o", markersize=4, label="each seed"))
+    title = None if by in (None, "region", "kind", "dataset") else style.axis_label(by)
+    figure.legend(
+        handles=handles if by is not None else handles[1:], title=title, loc="outside right upper", alignment="left"
+    )
+    settings = settings_text(chosen, without=(axis, by, panels, "seed", "step"))
+    parts = ["At the last step", settings, value_words("region", region) if region else ""]
+    figure.suptitle(", ".join(part for part in parts if part))
+    return figure
+
+
+@style.styled
+def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figure:
+    """Accuracy of x and of y at the last step in parts of the labels, per model [2408.13256, Fig. 4c-e].
+
+    Args:
+      results: a results Dataset with regions.
+      axis: whose values are the models, in columns.
+      regions: a panel each.
+    """
+    figure = style.new_figure(style.WIDTH, 3.9)
+    axes = figure.subplots(1, len(regions), squeeze=False, sharey=True)[0]
+    for ax, region in zip(axes, regions, strict=True):
+        shown = at_region(results, region)
+        for shift, (coordinate, (colour, marker)) in zip((-0.17, 0.17), COORDINATES.items(), strict=True):
+            table = read_table(shown, f"accuracy_{coordinate}", axis)
+            last = _last(table)
+            places = np.arange(len(last)) + shift
+            ax.bar(places, last.mean(axis=1), 0.3, color=colour, alpha=0.4)
+            for members in last.T:
+                ax.plot(places, members, linestyle="", marker=marker, markersize=5, color=colour)
+        names = [value_words(axis, value) for value in table.axis_values]
+        ax.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
+        ax.set_title(value_words("region", region))
+        style.set_ticks(ax)
+        ax.set_ylim(-0.02, 1.05)
+        ax.grid(True, axis="y", color="#E6E6E6", linewidth=0.7)
+        ax.set_axisbelow(True)
+        ax.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("accuracy at the last step")
+    handles = [
+        Line2D([], [], color=colour, linestyle="", marker=marker, label=f"{coordinate}, each seed (bar: mean)")
+        for coordinate, (colour, marker) in COORDINATES.items()
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+@style.styled
+def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
+    """Labels needed for a threshold accuracy against the image's side, on log axes [2408.13256, Fig. 5c].
+
+    A dot per seed, lines fitted to all of them with their exponents and intervals, guides linear and quadratic in N.
+    Sizes at which the threshold is not crossed within the fractions of the run have no dot.
+
+    Args:
+      results: with the axes "size", "dataset" and "fraction".
+      threshold: of the last accuracy, in (0, 1).
+
+    Raises:
+      UserError: if an axis lacks, the run is not finished, or the threshold is crossed nowhere.
+    """
+    from diffgeo.claims import RESAMPLE, compare, numbers
+
+    for name in ("size", "dataset", "fraction"):
+        _axis(results, name)
+    figure = style.new_figure(7.6, 4.6)
+    ax = figure.subplots()
+    sizes = results["size"].values.astype(float)
+    handles, first = [], []
+    for name, colour, marker in zip(results["dataset"].values, ("#0072B2", "#E69F00"), MARKERS, strict=False):
+        needed = scaling.labels_needed(results, str(name), threshold).isel({RESAMPLE: 0})
+        points = needed.transpose("size", "seed").values
+        for members in points.T:
+            ax.plot(sizes, members, linestyle="", marker=marker, markersize=6, color=colour, alpha=0.7)
+        label = value_words("dataset", name)
+        try:
+            exponent = compare("exponent", scaling.scaling_exponent(results, str(name), threshold))
+            ax.plot(sizes, np.exp(_fit(sizes, points)), color=colour, linewidth=2.0)
+            label += f": N^{numbers(exponent)}"
+        except UserError:
+            label += ": not crossed at every size"
+        handles.append(Line2D([], [], color=colour, marker=marker, linewidth=2.0, label=label))
+        first.append(np.nanmin(points) if np.isfinite(points).any() else np.nan)
+    if not np.isfinite(first).any():
+        raise UserError(f"accuracy {threshold:g} is crossed at no size within the fractions of this run")
+    base = 0.7 * np.nanmin(first)
+    for power, line, words in ((1, ":", "linear in N"), (2, "--", "quadratic in N")):
+        ax.plot(sizes, base * (sizes / sizes[0]) ** power, color="#777777", linestyle=line, linewidth=1.2)
+        handles.append(Line2D([], [], color="#777777", linestyle=line, linewidth=1.2, label=words))
+    ax.set(xscale="log", yscale="log")
+    ax.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
+    ax.minorticks_off()
+    ax.set_xlabel(style.axis_label("size"))
+    ax.set_ylabel(f"labels needed for accuracy {threshold:g}")
+    style.set_ticks(ax)
+    ax.spines[["top", "right"]].set_visible(False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    return figure
+
+
+def at_region(results: xr.Dataset, region: str) -> xr.Dataset:
+    """The results with the scores of one region; raises `UserError` for an unknown one."""
+    known = list(results["region"].values) if "region" in results.dims else ["all"]
+    if region not in known:
+        raise UserError(f"there is no region {region!r} in these results: choose one of {', '.join(map(str, known))}")
+    return results.sel(region=region) if "region" in results.dims else results
+
+
+def _lines(results: xr.Dataset, metric: str, axis: str, by: str | None, values) -> dict:
+    """Value of `by` -> (axis values, float[S, A] of the last step)."""
+    if by is None:
+        table = read_table(results, metric, axis)
+        return {None: (table.axis_values, _last(table).T)}
+    if by == "region":
+        kinds = values or [name for name in ("all", "id", "ood") if name in results["region"].values]
+        shown = {kind: at_region(results, kind) for kind in kinds}
+    else:
+        known = list(results[_axis(results, by)].values)
+        shown = {kind: results.sel({by: kind}) for kind in (values or known)}
+    found = {}
+    for kind, one in shown.items():
+        table = read_table(one, metric, axis)
+        found[kind] = (table.axis_values, _last(table).T)
+    return found
+
+
+def _last(table) -> np.ndarray:
+    """float[A, S] of the last step that any member has; NaN for those that lack it."""
+    evaluated = np.flatnonzero(np.isfinite(table.values).any(axis=(0, 1)))
+    return table.values[:, :, evaluated[-1]]
+
+
+def _fit(sizes: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """Log of the fitted labels at each size, by least squares over all seeds."""
+    slope, offset = np.polyfit(np.log(sizes), np.log(points).mean(axis=1), 1)
+    return offset + slope * np.log(sizes)
+
+
+def _axis(results: xr.Dataset, name: str) -> str:
+    if name not in results.dims:
+        raise UserError(f"there is no axis {name!r} in these results: the dims are {', '.join(map(str, results.dims))}")
+    return name
+
+
+def _colours(by: str | None, kinds: list) -> list:
+    if by == "region":
+        return [REGION_COLOURS.get(kind, "#555555") for kind in kinds]
+    return style.value_colours(kinds)
+
+
+def value_words(name: str | None, value) -> str:
+    if name == "region":
+        return REGION_WORDS.get(str(value), f"{value} part")
+    if name == "dataset":
+        return DATASETS.get(str(value), str(value))
+    if name == "hole":
+        return {"square": "interior square", "corner": "exterior square"}.get(str(value), str(value))
+    if name == "kind":
+        return {"sos": "sum of stripes"}.get(str(value), str(value))
+    if name in (None, "sigma", "fraction", "size"):
+        return "" if value is None else (style.value_text(value) if name != "size" else f"N = {value}")
+    return style.setting_text(name, value)
+
+
+def _light(ax: Axes, metric: str, lines: dict) -> None:
+    style.set_ticks(ax)
+    ax.grid(True, color="#E6E6E6", linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.spines[["top", "right"]].set_visible(False)
+    if metric.startswith("accuracy"):
+        ax.set_ylim(-0.02, 1.03)
+    elif metric == "loss" and all(np.nanmin(members) > 0 for _, members in lines.values()):
+        style.set_log_axis(ax)

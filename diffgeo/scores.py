@@ -1,0 +1,105 @@
+"""Accuracies of a run with resamplings of their samples: what intervals are made of."""
+
+import numpy as np
+import xarray
+
+from diffgeo import regions
+from diffgeo.claims import RESAMPLE
+from diffgeo.errors import UserError
+from diffgeo.results import SCORES, data_at
+
+DRAWS = 500  # resamplings of the samples
+
+
+def scores(results: xarray.Dataset, region: str = regions.ALL) -> xarray.Dataset:
+    """Accuracies (of both, x, y) with dims `RESAMPLE` (measured first), the grid's axes and step.
+
+    Samples are resampled by their four outcomes (both right, x only, y only, neither) at every evaluation.
+
+    Raises:
+      UserError: for a region that is not scored, or a run that is not finished.
+    """
+    measured = {name: results[name] for name in SCORES}
+    if "region" in measured["accuracy"].dims:
+        if region not in results["region"].values:
+            raise UserError(f"there is no region {region!r} in these results")
+        measured = {name: array.sel(region=region, drop=True) for name, array in measured.items()}
+    elif region != regions.ALL:
+        raise UserError(f"there is no region {region!r} in these results: no member has a hole")
+    both, x, y = (array.astype(float) for array in measured.values())
+    missing = int((~np.isfinite(both)).sum())
+    if missing:
+        raise UserError(f"{missing} of {both.size} evaluations are missing: finish the run first")
+    count = sample_counts(results, region).broadcast_like(both).transpose(*both.dims).values
+    shares = np.stack([both, x - both, y - both, 1 - x - y + both], axis=-1).clip(0, 1)
+    shares /= shares.sum(axis=-1, keepdims=True)
+    drawn = np.random.default_rng(0).multinomial(count, shares, size=(DRAWS, *count.shape)) / count[..., None]
+    resampled = dict(
+        zip(SCORES, (drawn[..., 0], drawn[..., 0] + drawn[..., 1], drawn[..., 0] + drawn[..., 2]), strict=True)
+    )
+    return xarray.Dataset(
+        {
+            name: (
+                (RESAMPLE, *both.dims),
+                np.concatenate([array.values[None].astype(float), resampled[name]]),
+            )
+            for name, array in measured.items()
+        },
+        both.coords,
+    )
+
+
+def mean_over_training(values: xarray.DataArray) -> xarray.DataArray:
+    """Mean over steps by the trapezoidal rule, since the last interval may be shorter."""
+    steps = values["step"].values
+    return values.integrate("step") / float(steps[-1] - steps[0])
+
+
+def sample_counts(results: xarray.Dataset, region: str) -> xarray.DataArray:
+    """int: samples of each member in a region; dims are the grid's axes. Raises `UserError` where there is none."""
+    label = results["label"].transpose(..., "sample", "coordinate")
+    axes = label.dims[:-2]
+    counts = np.empty([results.sizes[dim] for dim in axes], int)
+    for place in np.ndindex(*counts.shape):
+        chosen = {dim: results[dim].values[i] for dim, i in zip(axes, place, strict=True) if dim != "seed"}
+        own = label.values[place]
+        own = own[np.isfinite(own).all(axis=1)]
+        counts[place] = regions.masks(data_at(results, **chosen), own, [region])[region].sum()
+    if (counts == 0).any():
+        raise UserError(f"some members have no sample in the region {region!r}")
+    return xarray.DataArray(counts, {dim: results[dim].values for dim in axes}, axes)
+
+
+def region_r2(results: xarray.Dataset, region: str, tensor: str = "layer4") -> xarray.DataArray:
+    r"""Averaged R^2 on the 3-D UMAP of the samples of one region, over the grid's axes and steps [2402.03305, Fig. 9].
+
+    One regression on all samples, as the papers' R^2 (B.3); of its residuals those in the region are taken, over the
+    variance of all labels, since a small region has little of its own:
+
+    .. math:: 1 - \langle (\mu - \hat\mu)^2 \rangle_{region} / \operatorname{Var}(\mu)
+
+    averaged over x and y. NaN where the representation has not been analysed. How the papers score the hole is not
+    stated.
+
+    Raises:
+      UserError: if the results have no UMAP, or no sample in the region.
+    """
+    if "umap" not in results:
+        raise UserError("there is no 'umap' in these results: the experiment asks for no such analysis")
+    label = results["label"].transpose(..., "sample", "coordinate")
+    cloud = results["umap"].sel(tensor=tensor).transpose(*label.dims[:-2], "step", "sample", "umap_axis")
+    sample_counts(results, region)  # refuses a region without samples
+    found = np.full(cloud.shape[:-2], np.nan)
+    for place in np.ndindex(*label.shape[:-2]):
+        chosen = {d: results[d].values[i] for d, i in zip(label.dims[:-2], place, strict=True) if d != "seed"}
+        own = label.values[place]
+        real = np.isfinite(own).all(axis=1)
+        mask = regions.masks(data_at(results, **chosen), own[real], [region])[region]
+        for step, points in enumerate(cloud.values[place][:, real]):
+            if np.isfinite(points).all():
+                inputs = np.column_stack([points, np.ones(len(points))]).astype(float)
+                weights = np.linalg.lstsq(inputs, own[real], rcond=None)[0]
+                squared = (own[real] - inputs @ weights)[mask] ** 2
+                found[(*place, step)] = (1 - squared.mean(axis=0) / own[real].var(axis=0)).mean()
+    dims = (*label.dims[:-2], "step")
+    return xarray.DataArray(found, {dim: results[dim].values for dim in dims}, dims)

@@ -1,0 +1,47 @@
+"""2402.03305 Fig. 8: accuracy and R^2 over sigma and training steps, for three increments.
+
+Claim: the spread of the bumps has no strong effect on how fast they are learned; the increment has.
+
+Scaling: the papers have N = 32, sigma = 0.1 ... 1.0 and d = 0.1, 0.5, 1.0. `laptop` halves the image and takes 3 sigmas
+and d = 0.5, 1, 2, the increments of p1_fig4.
+
+Cost: `laptop` about 45 minutes on two CPU cores (predicted, 18 models); `paper` 90 models of about 1.3 hours each on
+one TPU v5e chip (predicted by its memory traffic, 14 ms a step).
+
+    python -m launch.train --experiment=p1_fig8 --preset=laptop --workdir=runs/p1_fig8
+"""
+
+from functools import partial
+
+from diffgeo import evidence, plots
+from diffgeo.claims import Claim
+from diffgeo.experiment import Experiment, Plot
+from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+
+TENTHS = tuple(i / 10 for i in range(1, 11))
+
+EXPERIMENT = Experiment(
+    name="p1_fig8",
+    figure="2402.03305 Fig. 8: accuracy and R^2 over sigma x steps, for three increments",
+    claim="no strong effect of sigma, unlike that of the increment",
+    presets={
+        "tiny": adapt(TINY, {"increment": (0.5, 1.0), "sigma": (0.5, 1.0)}),
+        "laptop": adapt(LAPTOP, {"increment": (0.5, 1.0, 2.0), "sigma": (0.5, 0.7, 1.0)}, evaluation={"every": 400}),
+        "paper": adapt(PAPER, {"increment": (0.1, 0.5, 1.0), "sigma": TENTHS}),
+    },
+    analyses=("spectrum", "manifold"),
+    plots=(
+        Plot("accuracy", partial(plots.phase_diagrams, metric="accuracy", axis="sigma", panels="increment")),
+        Plot("r2", partial(plots.phase_diagrams, metric="r2", axis="sigma", panels="increment")),
+        Plot("last_accuracy", partial(plots.final_values, axis="sigma", by="increment")),
+    ),
+    claims=(
+        Claim(
+            "e",
+            "sigma has no strong effect on how fast models learn",
+            "2402.03305, C.1, Fig. 8",
+            evidence.little_effect,
+            "more seeds, and training until most models of every sigma are right",
+        ),
+    ),
+)

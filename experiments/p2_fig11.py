@@ -1,0 +1,62 @@
+"""2408.13256 Fig. 11: accuracy overall, in and out of distribution over the width of a vertical lesion; UMAPs.
+
+Claim: accuracy in the lesion falls gradually with its width.
+
+Scaling: the papers have N = 32 and widths 1.0 ... 8.0. `laptop` has N = 16 and widths 0.5 ... 5.5 about x = 7.75, which
+hold 1, 2, 4 and 6 columns of the unit grid; sigma = 0.7 and d = 0.5 as in p2_fig4.
+
+Cost: `laptop` about 35 minutes on two CPU cores (predicted, 8 models); `paper` 45 models of about 1.3 hours each on one
+TPU v5e chip (predicted by its memory traffic, 14 ms a step).
+
+    python -m launch.train --experiment=p2_fig11 --preset=laptop --workdir=runs/p2_fig11
+"""
+
+from functools import partial
+
+from diffgeo import evidence, plots
+from diffgeo.claims import Claim
+from diffgeo.experiment import Experiment, Plot
+from diffgeo.plots import learned
+from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+
+LESION = {"kind": "sos", "hole": "lesion"}
+
+EXPERIMENT = Experiment(
+    name="p2_fig11",
+    figure="2408.13256 Fig. 11: accuracy over the width of a lesion",
+    claim="accuracy in the lesion falls gradually with its width",
+    presets={
+        "tiny": adapt(
+            TINY, {"width": (1.0, 3.0)}, data=LESION | {"sigma": 0.5}, evaluation={"labels": "grid", "keep": 64}
+        ),
+        "laptop": adapt(
+            LAPTOP,
+            {"width": (0.5, 1.5, 3.5, 5.5)},
+            data=LESION | {"sigma": 0.7, "increment": 0.5, "hole_center": 7.75},
+            train={"steps": 5_000},
+            evaluation={"labels": "grid", "every": 1_250, "keep": 256},
+        ),
+        "paper": adapt(
+            PAPER,
+            {"width": tuple(i / 2 for i in range(2, 17))},
+            data=LESION | {"increment": 0.1},
+            evaluation={"labels": "grid", "readout": "darkest", "keep": 1_024},
+        ),
+    },
+    analyses=("spectrum", "manifold"),
+    plots=(
+        Plot("fig11b", partial(plots.final_values, axis="width", by="region", values=("all", "id", "ood"))),
+        Plot("fig11c", partial(learned.last_umaps, columns="width", seed=0)),
+        Plot("held_out_samples", partial(plots.region_samples, axis="width", region="ood")),
+        Plot("error_map", partial(plots.error_map, axis="width")),
+    ),
+    claims=(
+        Claim(
+            "m",
+            "accuracy in the lesion falls gradually with its width",
+            "2408.13256, C.3, Fig. 11b",
+            evidence.falls_gradually,
+            "more seeds, more widths",
+        ),
+    ),
+)

@@ -1,0 +1,59 @@
+"""2408.13256 Fig. 12: accuracy in a held-out square, in the middle or in a corner, of bumps and of sums of stripes.
+
+Claim: sums of stripes are composed over larger squares than bumps, and the middle is easier than the corner.
+
+Scaling: the papers have N = 32; their widths are not stated. `laptop` has N = 16 and widths 3.5, 5.5, 7.5, which hold
+16, 36 and 64 labels of the unit grid both in the middle (about 7.75) and in the corner; sigma = 0.7 and d = 0.5.
+
+Cost: `laptop` about 55 minutes on two CPU cores (predicted, 24 models); `paper` 60 models of about 1.3 hours each on
+one TPU v5e chip (predicted by its memory traffic, 14 ms a step).
+
+    python -m launch.train --experiment=p2_fig12 --preset=laptop --workdir=runs/p2_fig12
+"""
+
+from functools import partial
+
+from diffgeo import evidence, plots
+from diffgeo.claims import Claim
+from diffgeo.experiment import Experiment, Plot
+from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+
+KINDS = {"hole": ("square", "corner"), "kind": ("bump", "sos")}
+
+EXPERIMENT = Experiment(
+    name="p2_fig12",
+    figure="2408.13256 Fig. 12: accuracy in an interior or exterior held-out square",
+    claim="sums of stripes are composed over larger squares than bumps, interior better than exterior",
+    presets={
+        "tiny": adapt(
+            TINY, {**KINDS, "width": (2.0, 3.0)}, data={"sigma": 0.5}, evaluation={"labels": "grid", "keep": 16}
+        ),
+        "laptop": adapt(
+            LAPTOP,
+            {**KINDS, "width": (3.5, 5.5, 7.5)},
+            data={"sigma": 0.7, "increment": 0.5, "hole_center": 7.75},
+            train={"steps": 3_000},
+            evaluation={"labels": "grid", "every": 1_500},
+        ),
+        "paper": adapt(
+            PAPER,
+            {**KINDS, "width": (4.0, 8.0, 12.0, 16.0, 20.0)},
+            data={"increment": 0.1},
+            evaluation={"labels": "grid", "readout": "darkest"},
+        ),
+    },
+    plots=(
+        Plot("fig12cd", partial(plots.final_values, axis="width", by="region", panels="kind", hole="square")),
+        Plot("fig12ef", partial(plots.final_values, axis="width", by="region", panels="kind", hole="corner")),
+        Plot("in_the_square", partial(plots.final_values, axis="width", by="kind", panels="hole", region="ood")),
+    ),
+    claims=(
+        Claim(
+            "o",
+            "sums of stripes are composed over larger held-out squares than bumps, interior better than exterior",
+            "2408.13256, C.4, Fig. 12",
+            evidence.squares,
+            "more seeds, longer training of the bumps",
+        ),
+    ),
+)
