@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -10,6 +11,15 @@ from diffgeo import datasets, train
 from diffgeo.grid import Grid
 from diffgeo.settings import Model, Settings, Train
 from diffgeo.unet import parameter_count
+
+TRAIN_RATE = 38e9
+SAMPLE_RATE = 27e9
+"""Operations a second of two cores at the laptop presets' sizes: 40 ms a step of 32 images and 3 s for 256 samples by
+20 calls at N = 16 and b = 8, members side by side."""
+
+CLOUD_SECONDS = {"spectrum": 0.1, "manifold": 0.7, "topology": 3.5, "rings": 0.2}
+"""CPU seconds to measure one cloud of 256 points; they grow with the square of the points."""
+CLOUDS = 4  # measured at an evaluation of a member, of those that an experiment asks everything of
 
 TRAIN_PASSES = 3  # a step is one forward pass and a backward pass of twice its operations
 
@@ -51,19 +61,21 @@ def network_calls(settings: Settings) -> int:
     return settings.diffusion.timesteps if evaluation.sampler == "ancestral" else evaluation.sampler_steps
 
 
-def describe(settings: Settings, trained: bool = True) -> dict:
+def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] = ()) -> dict:
     """Sizes and cost of a whole grid, without allocating any of it.
 
     Args:
       settings: of the grid.
       trained: whether it is trained; an experiment that is computed without training has no members and no cost.
+      analyses: groups of `representation.GROUPS` that every checkpoint is measured by.
 
     Returns:
       "members", "axes" (name -> number of values), "programs" (compiled one after another), "steps", "batch",
       "evaluations", "evaluation_steps", "samples" (per member and evaluation),
       "parameters" (per member), "label_rows" (largest table), "layer4" (shape of a sample's representation),
       "params_checkpoint_bytes" and "state_checkpoint_bytes" (one save of all members), "checkpoints_bytes" (all that a
-      finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members).
+      finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members), "two_core_minutes" (of a
+      small preset on two CPU cores, at the rates above; larger networks reach other rates).
     """
     grid = Grid(settings)
     programs = grid.programs if trained else []
@@ -71,7 +83,8 @@ def describe(settings: Settings, trained: bool = True) -> dict:
     one["programs"] = len(programs)
     params_bytes = state_bytes = 0
     training = sampling = 0.0
-    samples, rows, parameters = 0, 0, 0
+    samples, rows, parameters, minutes = 0, 0, 0, 0.0
+    cloud = CLOUDS * sum(CLOUD_SECONDS[group] for group in analyses)
     for group in programs:
         own = group[0].settings
         state = _state(own.model, bool(own.train.ema_decay))
@@ -79,13 +92,17 @@ def describe(settings: Settings, trained: bool = True) -> dict:
         state_bytes += len(group) * _bytes(state)
         parameters = max(parameters, parameter_count(state.params))
         flop = 2 * forward_macs(own)
-        tables = [datasets.build(member.settings.data) for member in group]
-        rows = max(rows, *(int(table.count) for table in tables))
-        for table in tables:
-            drawn = own.data.size**2 if own.evaluation.labels == "grid" else min(own.evaluation.count, int(table.count))
+        counts = {data: int(datasets.build(data).count) for data in {member.settings.data for member in group}}
+        rows = max(rows, *counts.values())
+        for member in group:
+            count = counts[member.settings.data]
+            drawn = own.data.size**2 if own.evaluation.labels == "grid" else min(own.evaluation.count, count)
             samples = max(samples, drawn)
-            training += TRAIN_PASSES * flop * own.train.steps * own.train.batch
-            sampling += flop * len(own.evaluation_steps) * drawn * network_calls(own)
+            own_training = TRAIN_PASSES * flop * own.train.steps * own.train.batch
+            own_sampling = flop * len(own.evaluation_steps) * drawn * network_calls(own)
+            analysis = len(own.evaluation_steps) * cloud * (drawn / 256) ** 2
+            training, sampling = training + own_training, sampling + own_sampling
+            minutes += (own_training / TRAIN_RATE + own_sampling / SAMPLE_RATE + analysis) / 60
     evaluations = settings.evaluation_steps if trained else ()
     return one | {
         "steps": settings.train.steps,
@@ -101,6 +118,7 @@ def describe(settings: Settings, trained: bool = True) -> dict:
         "checkpoints_bytes": len(evaluations) * params_bytes + min(2, len(evaluations)) * state_bytes,
         "training_pflop": training / 1e15,
         "sampling_pflop": sampling / 1e15,
+        "two_core_minutes": minutes,
     }
 
 

@@ -20,6 +20,7 @@ from diffgeo.limits import kind_index
 from diffgeo.settings import Data, suggestion
 
 MAX_ROWS = 2**31  # positions are uint32 and the permutation's domain is up to twice the count
+ROWS_MULTIPLE = 1_024  # a table's length is part of the compiled step, which runs of many data sets can so share
 ROUNDING = 1e-4  # pixels; labels are float32, the limits of the image are not
 
 
@@ -180,6 +181,11 @@ def build(data: Data) -> Table:
         )
     kinds = np.where(parts == "2d", kind_index(data.kind), kind_index("sos"))
     return make_table(labels[mask], kinds[mask], data.sigma, data.margin)
+
+
+def padded(rows: int) -> int:
+    """Rows up to the next multiple of `ROWS_MULTIPLE`."""
+    return -(-rows // ROWS_MULTIPLE) * ROWS_MULTIPLE
 
 
 def stack(tables: Sequence[Table], rows: int | None = None) -> Table:

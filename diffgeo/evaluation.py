@@ -42,7 +42,7 @@ def _filled(rows: np.ndarray, length: int) -> np.ndarray:
 def waves(grid: Grid, members_at_once: int | None) -> list[Wave]:
     """The grid's waves; builds every member's table on host."""
     built = {member.index: datasets.build(member.settings.data) for member in grid.members}
-    rows = max(int(table.count) for table in built.values())
+    rows = datasets.padded(max(int(table.count) for table in built.values()))
     scored = regions.names([member.settings.data for member in grid.members])
     found = []
     for index, members in enumerate(grid.waves(members_at_once)):

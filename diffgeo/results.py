@@ -182,8 +182,8 @@ def settings_tree(dataset: xarray.Dataset) -> dict:
     return json.loads(dataset.attrs["settings"])
 
 
-def data_at(dataset: xarray.Dataset, **coordinates) -> Data:
+def data_at(found: xarray.Dataset, /, **coordinates) -> Data:
     """The data settings of the members at these coordinates; axes of length 1 need none."""
-    settings = Settings.from_json(settings_tree(dataset))
-    known = {name: dataset[name].values.reshape(-1)[0] for name in settings.axes if name != "seed"} | coordinates
+    settings = Settings.from_json(settings_tree(found))
+    known = {name: found[name].values.reshape(-1)[0] for name in settings.axes if name != "seed"} | coordinates
     return settings.at(**{name: np.asarray(value).item() for name, value in known.items()}).data

@@ -83,7 +83,7 @@ def members_at_once(run: Run, waves_wanted: int | None) -> int:
         if not 1 <= waves_wanted <= len(largest):
             raise UserError(f"--waves={waves_wanted} must be from 1 to the {len(largest)} members of a program")
         return -(-len(largest) // waves_wanted)
-    rows = max(int(datasets.build(m.settings.data).count) for m in largest)
+    rows = datasets.padded(max(int(datasets.build(m.settings.data).count) for m in largest))
     return min(mapping.members_at_once(run.layout, largest, rows), len(largest))
 
 

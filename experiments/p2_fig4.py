@@ -62,7 +62,7 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             "j",
-            "the 2D model is right in the coordinate that was seen, wrong in the other, and in neither in the intersection",
+            "the 2D model is right in the coordinate seen, wrong in the other, and in neither in the intersection",
             "2408.13256, section 3.2, Fig. 4c-e",
             evidence.factorised,
             "more seeds, longer training of the 2D model",

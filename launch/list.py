@@ -1,4 +1,4 @@
-"""Lists every experiment: its figure, and per preset the members, steps, evaluations and cost. Runs nothing.
+"""Lists every experiment: its figure, and per preset the members, steps, evaluations and predicted cost. Runs nothing.
 
 python -m launch.list [--json]
 """
@@ -22,7 +22,9 @@ def main() -> None:
     for name in experiments.names():
         declared = experiments.find(name)
         trained = declared.compute is None
-        presets = {preset: cost.describe(settings, trained) for preset, settings in declared.presets.items()}
+        presets = {
+            preset: cost.describe(settings, trained, declared.analyses) for preset, settings in declared.presets.items()
+        }
         listed[name] = {"figure": declared.figure, "claim": declared.claim, "presets": presets}
     if JSON.value:
         print(json.dumps(listed, indent=2))
@@ -39,6 +41,7 @@ def main() -> None:
                 f"  {preset:<11} {facts['members']:>4} models ({axes}), {facts['steps']:,} steps of {facts['batch']}, "
                 f"{facts['evaluations']} evaluations, {pflop:.3g} PFLOP, "
                 f"{facts['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints"
+                + (f", about {facts['two_core_minutes']:.0f} minutes on two cores" if preset == "laptop" else "")
             )
 
 

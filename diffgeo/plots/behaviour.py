@@ -89,7 +89,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
                 linewidths=0,
             )
         ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
-        ax.set_title(value_words(axis, name))
+        ax.set_title(style.setting_text(axis, name))
         ax.set_xlabel("accuracy of x times that of y" if place >= len(names) - columns else "")
         ax.set_ylabel("" if place % columns else "accuracy of both")
         style.set_ticks(ax)
@@ -129,7 +129,7 @@ def _curves(tables: dict, axis: str, metric: str) -> Figure:
             ax.plot(table.steps, seed_mean(table.values[place]), color=colour, linewidth=2.2)
         style.set_step_axis(ax, 3)
         ax.set_ylim(min(-0.02, 1.05 * lowest), 1.03)
-        ax.set_title(value_words(axis, name))
+        ax.set_title(style.setting_text(axis, name))
         ax.set_ylabel("" if place % columns else style.axis_label(metric))
         if place < len(first.axis_values) - columns:
             ax.set_xlabel("")

@@ -7,6 +7,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator
 
 from diffgeo import scaling
 from diffgeo.errors import UserError
@@ -21,10 +22,8 @@ REGION_COLOURS = {
     "horizontal": style.OKABE_ITO["green"],
     "intersection": style.OKABE_ITO["purple"],
 }
-REGION_WORDS = {"all": "all labels", "id": "outside the hole (ID)", "ood": "held out (OOD)"}
 COORDINATES = {"x": (style.OKABE_ITO["blue"], "o"), "y": (style.OKABE_ITO["orange"], "s")}
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-DATASETS = {"2d": "2D", "1d": "1D", "2d+1d": "2D + 1D", "1d+rim": "1D with rim"}
 
 
 @style.styled
@@ -75,7 +74,7 @@ def final_values(
         ax.set_xlabel(style.axis_label(axis))
         ax.set_ylabel(style.axis_label(metric) if panel is None or ax in axes[:, 0] else "")
         if panel is not None:
-            ax.set_title(value_words(panels, panel))
+            ax.set_title(style.setting_text(panels, panel))
         _light(ax, metric, lines)
     handles = [
         Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=2.0, label=value_words(by, kind))
@@ -83,7 +82,7 @@ def final_values(
     ]
     handles.append(Line2D([], [], color="#555555", linewidth=2.0, label="mean of the seeds"))
     handles.append(Line2D([], [], color="#555555", linestyle="", marker="o", markersize=4, label="each seed"))
-    title = None if by in (None, "region", "kind", "dataset") else style.axis_label(by)
+    title = style.axis_label(by) if by in ("sigma", "fraction") else None
     figure.legend(
         handles=handles if by is not None else handles[1:], title=title, loc="outside right upper", alignment="left"
     )
@@ -175,6 +174,8 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
     ax.minorticks_off()
+    ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    ax.yaxis.set_major_formatter(FuncFormatter(style.thousands))
     ax.set_xlabel(style.axis_label("size"))
     ax.set_ylabel(f"labels needed for accuracy {threshold:g}")
     style.set_ticks(ax)
@@ -234,17 +235,10 @@ def _colours(by: str | None, kinds: list) -> list:
 
 
 def value_words(name: str | None, value) -> str:
-    if name == "region":
-        return REGION_WORDS.get(str(value), f"{value} part")
-    if name == "dataset":
-        return DATASETS.get(str(value), str(value))
-    if name == "hole":
-        return {"square": "interior square", "corner": "exterior square"}.get(str(value), str(value))
-    if name == "kind":
-        return {"sos": "sum of stripes"}.get(str(value), str(value))
-    if name in (None, "sigma", "fraction", "size"):
-        return "" if value is None else (style.value_text(value) if name != "size" else f"N = {value}")
-    return style.setting_text(name, value)
+    """A value in a legend or title; the bare number where the legend's title names the axis."""
+    if value is None:
+        return ""
+    return style.value_text(value) if name in ("sigma", "fraction") else style.setting_text(str(name), value)
 
 
 def _light(ax: Axes, metric: str, lines: dict) -> None:

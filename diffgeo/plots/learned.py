@@ -77,10 +77,9 @@ def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **sel
         for value in results[columns].values:
             own = {columns: value} | ({} if rows is None else {rows: above})
             member = _member(results, own | selection, "umap")
-            row = "" if rows is None else style.setting_text(rows, above)
-            views.setdefault(row, {})[style.setting_text(columns, value)] = _cloud(member, member["step"].values[-1])[
-                "umap"
-            ].values
+            row = "" if rows is None else f"{rows} = {style.value_text(above)}"
+            name = f"{columns} = {style.value_text(value)}"
+            views.setdefault(row, {})[name] = _cloud(member, member["step"].values[-1])["umap"].values
     return clouds.umap_table(views, member["label"].values, _period(results))
 
 
@@ -139,6 +138,15 @@ def distances(results: xr.Dataset) -> Figure:
     other = [dim for dim in pixels[fields[0]].dims if dim not in ("ring_pair", "ring_statistic")]
     controls = {"pixels": {name: pixels[name].mean(other).values for name in fields}}
     return geometry.wasserstein_curves(results.sel(tensor="layer4"), controls)
+
+
+def shown_steps(member: xr.Dataset) -> list[int]:
+    """All steps at which pictures of one member show samples or clouds, by default."""
+    if not np.isfinite(np.ravel(member["accuracy"].values)).any():
+        return []
+    member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
+    steps = phase_steps(member)
+    return sorted({*steps, *(_phase_steps(member) if "phase" in member else ())})
 
 
 def _check(results: xr.Dataset, variable: str) -> None:

@@ -94,11 +94,11 @@ def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> 
     columns = len(next(iter(tables.values())).seeds) + 1
     figure = style.new_figure(min(style.WIDTH, 2.4 + 2.3 * columns), 1.1 + len(tables) * 2.2)
     axes = figure.subplots(len(tables), columns, squeeze=False)
-    for row, (value, table) in zip(axes, tables.items(), strict=True):
+    for place, (row, (value, table)) in enumerate(zip(axes, tables.items(), strict=True)):
         choice = best_seeds(metric, table.values)
         for ax, panel in zip(row, [*np.moveaxis(table.values, 1, 0), _best(table.values, choice)], strict=True):
             picture = draw_cells(ax, panel, table.axis_values, table.steps, limits)
-            ax.set_xlabel(style.axis_label("step") if row is axes[-1] else "")
+            ax.set_xlabel(style.axis_label("step") if place == len(axes) - 1 else "")
             ax.tick_params(labelleft=ax is row[0])
         row[0].set_ylabel(style.axis_label(axis))
         for ax, seed in zip(row, table.seeds, strict=False):

@@ -138,7 +138,7 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
     values = list(results[axis].values)
     columns = min(4, len(values))
     rows = -(-len(values) // columns)
-    figure = style.new_figure(0.3 + min(3.2, 9.7 / columns) * columns, 0.7 + rows * (0.5 + min(3.2, 9.7 / columns)))
+    figure = style.new_figure(0.3 + min(3.2, 9.7 / columns) * columns, 0.5 + rows * (0.45 + min(3.2, 9.7 / columns)))
     axes = figure.subplots(rows, columns, squeeze=False).ravel()
     for ax, value in zip(axes, values, strict=False):
         member = read_member(chosen, {axis: value})

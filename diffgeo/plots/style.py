@@ -47,9 +47,9 @@ AXIS_LABELS = {
     "step": "training step",
     "seed": "seed",
     "size": "image side N (pixels)",
-    "width": "width of the held-out region (pixels)",
-    "share": "held-out share of the data",
-    "fraction": "kept fraction of the data",
+    "width": "hole width (pixels)",
+    "share": "held-out share",
+    "fraction": "kept fraction",
     "margin": "margin of the frame (pixels)",
     "draw": "random draw",
     "threshold": "threshold overlap",
@@ -75,6 +75,21 @@ AXIS_LABELS = {
     "betti_stability": "stability of the Betti numbers",
 }
 """Wording, with units, of axes and metrics; any other name is shown as it is."""
+
+VALUE_WORDS = {
+    "dataset": {"2d": "2D", "1d": "1D", "2d+1d": "2D + 1D", "1d+rim": "1D with rim"},
+    "hole": {"square": "interior square", "corner": "exterior square"},
+    "kind": {"sos": "sum of stripes", "bump": "bump"},
+    "region": {
+        "all": "all labels",
+        "id": "outside the hole (ID)",
+        "ood": "held out (OOD)",
+        "vertical": "vertical part",
+        "horizontal": "horizontal part",
+        "intersection": "intersection",
+    },
+}
+"""Axes whose values are names -> the wording of each; any other value is shown as it is."""
 
 RC = {
     "font.size": 10,
@@ -143,7 +158,9 @@ def value_text(value) -> str:
 
 
 def setting_text(name: str, value) -> str:
-    """One setting in words, as in "increment d = 0.1 pixels"."""
+    """One setting in words, as in "increment d = 0.1 pixels"; a named value as in `VALUE_WORDS`."""
+    if name in VALUE_WORDS:
+        return VALUE_WORDS[name].get(str(value), str(value))
     if name == "seed":
         return f"seed {value_text(value)}"
     words, _, unit = axis_label(name).partition(" (")

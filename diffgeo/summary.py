@@ -1,0 +1,131 @@
+"""A run's results in one small file: what pictures and verdicts are made of, without activations and most samples.
+
+Kept: every score of every member and evaluation, labels, the last predictions; samples at the steps that pictures
+show; the representation's UMAP at every evaluation, and what else is drawn of it at those steps only. Clouds are stored
+in half precision (3 digits: pictures do not show more). Everything else of the same variables is missing there.
+"""
+
+import os
+import uuid
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import xarray
+
+from diffgeo.errors import UserError
+
+ENDING = ".zip"
+LIMIT = 1_000_000  # bytes
+DROPPED = ("scores",)  # the activations themselves, in the basis of their principal components
+EVERY_STEP = ("umap",)  # of which the papers' tensor is kept at every step: R^2 by region is made of it
+LAYER = "layer4"
+STEP_DIMS = ("sample", "kept", "mode", "view", "bar", "angle_bin", "residual_bin")
+"""Variables with one of these dims are large: they are kept at the steps that pictures show."""
+
+
+def write(results: xarray.Dataset, path: str | Path) -> Path:
+    """Writes a summary, a zip file of a zarr store, by one rename.
+
+    Args:
+      results: of a run, loaded.
+      path: ending in .zip.
+
+    Returns:
+      The path.
+
+    Raises:
+      UserError: for another ending.
+    """
+    path = Path(path)
+    if path.suffix != ENDING:
+        raise UserError(f"a summary is a zip file, so {str(path)!r} must end in {ENDING}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
+    folder = part.with_suffix(".zarr")
+    try:
+        small = reduced(results)
+        encoding = {name: {"chunks": variable.shape} for name, variable in small.data_vars.items() if variable.ndim}
+        small.to_zarr(str(folder), mode="w", zarr_format=2, consolidated=True, encoding=encoding)
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    archive.write(file, file.relative_to(folder))
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+        _remove(folder)
+    return path
+
+
+def read(path: str | Path) -> xarray.Dataset:
+    """The results in a summary, loaded, clouds in single precision.
+
+    Raises:
+      UserError: if the file is not a summary.
+    """
+    import zarr
+
+    try:
+        with zarr.storage.ZipStore(Path(path), mode="r") as store:
+            found = xarray.open_zarr(store, chunks=None).load()
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise UserError(f"{str(path)!r} is not a summary of a run: write one by launch.report --summary") from error
+    half = [name for name, variable in found.data_vars.items() if variable.dtype == np.float16]
+    return found.assign({name: found[name].astype(np.float32) for name in half})
+
+
+def reduced(results: xarray.Dataset) -> xarray.Dataset:
+    """The results with only what pictures and verdicts are made of; see the module."""
+    small = results.drop_vars([name for name in DROPPED if name in results])
+    if "step" not in small.dims or "label" not in small:
+        return small
+    shown = _shown(small)
+    for name, variable in small.data_vars.items():
+        large = set(variable.dims) & set(STEP_DIMS)
+        if "step" not in variable.dims or not large:
+            continue
+        keep = xarray.zeros_like(shown) if name == "prediction" else shown.copy()
+        keep.loc[{"step": small["step"][-1]}] = True
+        if name in EVERY_STEP:
+            keep = keep | (small["tensor"] == LAYER)
+        if variable.dtype == np.uint8:
+            small[name] = variable.where(keep, np.uint8(255)).astype(np.uint8).transpose(*variable.dims)
+        else:
+            small[name] = variable.where(keep).transpose(*variable.dims)
+        if "tensor" in variable.dims and variable.dtype == np.float32:
+            small[name] = _half(small[name])
+    for name in small.variables:
+        small[name].encoding = {}
+    for name, variable in small.data_vars.items():
+        variable.attrs = results[name].attrs
+    return small
+
+
+def _shown(results: xarray.Dataset) -> xarray.DataArray:
+    """bool over the grid's axes and step: the first evaluation, and those that pictures of one member take."""
+    from diffgeo.plots.learned import shown_steps
+
+    axes = [dim for dim in results["label"].dims if dim not in ("sample", "coordinate")]
+    shape = [results.sizes[dim] for dim in (*axes, "step")]
+    coords = {dim: results[dim] for dim in (*axes, "step")}
+    shown = xarray.DataArray(np.zeros(shape, bool), coords, (*axes, "step"))
+    for place in np.ndindex(*shape[:-1]):
+        own = results.isel(dict(zip(axes, place, strict=True)))
+        if np.isfinite(own["accuracy"]).any():
+            shown.values[place] = np.isin(results["step"].values, [0, *shown_steps(own)])
+    return shown
+
+
+def _half(values: xarray.DataArray) -> xarray.DataArray:
+    """Half precision; infinities stay, and what would overflow is kept in single precision."""
+    finite = values.values[np.isfinite(values.values)]
+    fits = not finite.size or np.abs(finite).max() < np.finfo(np.float16).max
+    return values.astype(np.float16) if fits else values
+
+
+def _remove(folder: Path) -> None:
+    import shutil
+
+    if folder.exists():
+        shutil.rmtree(folder)

@@ -1,0 +1,38 @@
+"""Prints what runs found: a verdict for each claim; draws their figures; writes DIR/report.html with both.
+
+    python -m launch.report --workdir=runs/p1_fig4,runs/p2_fig4
+    python -m launch.report --workdir=runs/p1_fig4 --summary=p1_fig4.zip     a small file of all that is needed
+    python -m launch.report --workdir=p1_fig4.zip                            all of it again, from that file alone
+
+Needs the results only: no checkpoint, no accelerator, no JAX.
+"""
+
+from absl import flags
+
+from launch import program
+
+WORKDIR = flags.DEFINE_list("workdir", None, "Folders of runs, or summary files.", required=True)
+PDF = flags.DEFINE_boolean("pdf", False, "Write the figures as PDF, too.")
+SUMMARY = flags.DEFINE_string("summary", None, "Also write a summary of the one run to this file, FILE.zip.")
+
+
+def main() -> None:
+    """Reports every run."""
+    import experiments
+    from diffgeo import report, summary
+    from diffgeo.errors import UserError
+
+    if SUMMARY.value is not None and len(WORKDIR.value) > 1:
+        raise UserError(f"--summary={SUMMARY.value} holds one run: give one --workdir, not {len(WORKDIR.value)}")
+    loaded = [(source, *report.load(source)) for source in WORKDIR.value]
+    for source, found, folder in loaded:
+        name = found.attrs.get("experiment")
+        if name is None:
+            raise UserError(f"the results in {source!r} do not say which experiment they are of")
+        report.report(experiments.find(name), found, folder, PDF.value)
+        if SUMMARY.value is not None:
+            print(f"wrote {summary.write(found, SUMMARY.value)}")
+
+
+if __name__ == "__main__":
+    program.run(main)

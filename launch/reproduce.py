@@ -1,0 +1,30 @@
+"""Runs every experiment of a preset, reports each, and skips what is done.
+
+    python -m launch.reproduce --preset=laptop --workdir=runs
+
+Started again after a stop or a kill, it goes on where it was; a signal is answered as by launch.train.
+"""
+
+from absl import flags
+
+from launch import program
+
+PRESET = flags.DEFINE_string("preset", "laptop", "Size of all experiments: tiny, laptop or paper.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Parent of the runs' folders; made if need be.", required=True)
+EXPERIMENTS = flags.DEFINE_list("experiments", None, "Names of those to run. Default: all.")
+
+
+def main() -> None:
+    """Reads the flags and reproduces."""
+    import experiments
+    from diffgeo import reproduce
+
+    asked = [experiments.find(name) for name in EXPERIMENTS.value or experiments.names()]
+    if not any(PRESET.value in one.presets for one in asked):
+        asked[0].settings(PRESET.value)  # says which presets there are
+    program.start_jax()
+    reproduce.reproduce(asked, PRESET.value, WORKDIR.value, program.provenance)
+
+
+if __name__ == "__main__":
+    program.run(main)

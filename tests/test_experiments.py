@@ -1,0 +1,113 @@
+"""Every experiment's tiny preset from training to verdicts and report, and what their declarations promise."""
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import experiments
+from diffgeo import report, run, untrained
+from diffgeo.claims import HOLDS, NEEDED, UNDECIDED
+from diffgeo.representation import analysis as representation
+from diffgeo.settings import Settings
+
+TRAINED = [name for name in experiments.names() if experiments.find(name).compute is None]
+OTHER_PROGRAMS = {"p2_fig2": "periodic", "p2_fig5": "a second size"}
+
+
+def step_program(settings: Settings) -> str:
+    """What the compiled train step of a preset is made of."""
+    tree = settings.to_json()
+    static = {name: tree[name] for name in ("model", "diffusion", "train")}
+    return json.dumps(static | {"every": settings.evaluation.every, "size": settings.data.size})
+
+
+def test_tiny_presets_share_one_train_step():
+    found = {name: step_program(experiments.find(name).settings("tiny")) for name in TRAINED}
+    assert len(set(found.values())) == 1, found
+
+
+@pytest.mark.parametrize("name", experiments.names())
+def test_declarations_are_complete(name):
+    declared = experiments.find(name)
+    module = __import__(f"experiments.{name}", fromlist=["__doc__"])
+    assert {"tiny", "laptop"} <= set(declared.presets)
+    assert name == "quickstart" or "paper" in declared.presets
+    for word in ("Cost:", "python -m launch.", "two CPU cores"):
+        assert word in module.__doc__, word
+    assert len({plot.name for plot in declared.plots}) == len(declared.plots) > 0
+    assert len({claim.name for claim in declared.claims}) == len(declared.claims)
+    for claim in declared.claims:
+        assert claim.statement
+        assert claim.decides
+        assert re.match(r"(2402\.03305|2408\.13256|a control of this project)", claim.source), claim.source
+    if declared.compute is None and name != "quickstart":
+        assert "predicted" in module.__doc__ or "minutes" in module.__doc__
+        assert declared.claims
+        assert len(declared.settings("laptop").axes["seed"]) >= 2
+        assert len(declared.settings("paper").axes["seed"]) == 3
+
+
+def test_every_figure_of_the_papers_is_owed_by_some_experiment():
+    figures = {name: experiments.find(name).figure for name in experiments.names()}
+    owed = "p1_fig3 p1_fig4 p1_fig5 p1_fig7 p1_fig8 p1_fig9 p2_fig2 p2_fig4 p2_fig5 p2_fig6 p2_fig11 p2_fig12"
+    assert set(owed.split()) <= set(figures)
+    for name, figure in figures.items():
+        paper = {"p1": "2402.03305", "p2": "2408.13256"}.get(name[:2])
+        assert paper is None or paper in figure
+
+
+def run_tiny(name: str, folder: Path) -> None:
+    """Trains, judges and reports one experiment's tiny preset in this process."""
+    declared = experiments.find(name)
+    planned = run.Run(name, "tiny", declared.settings("tiny"), analyses=declared.analyses)
+    said: list[str] = []
+    if declared.compute is not None:
+        untrained.compute(planned, folder, declared.compute, declared.plots, say=said.append)
+    else:
+        run.train(planned, folder, declared.plots, say=said.append)
+    found, place = report.load(folder)
+    made = report.report(declared, found, place, say=said.append)
+    assert place == folder
+    stored = json.loads((folder / "claims.json").read_text())
+    assert [one["name"] for one in stored] == [claim.name for claim in declared.claims]
+    for one in made.verdicts:
+        assert one.comparisons or one.reason
+        lacking = [part for part in one.comparisons if part.role == NEEDED and part.verdict != HOLDS]
+        assert not lacking or one.verdict == UNDECIDED  # a few steps of training decide nothing
+    undrawn = [line for line in said if "is not drawn" in line]
+    assert set(made.pictures) | {line.split(" is not drawn")[0] for line in undrawn} == {p.name for p in declared.plots}
+    # only what a model that has learned nothing cannot show may lack
+    assert all("crossed at no size" in line for line in undrawn), undrawn
+    page = (folder / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == len(made.pictures)
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    for claim in declared.claims:
+        assert claim.name in page
+
+
+@pytest.fixture
+def quick_embedding(monkeypatch):
+    """Principal components in place of UMAP, which has its own tests: over a thousand fits would take minutes."""
+    monkeypatch.setattr(representation, "umap_embedding", lambda cloud, seed: cloud[:, :3].astype(np.float32))
+
+
+@pytest.mark.parametrize("name", [name for name in experiments.names() if name not in OTHER_PROGRAMS])
+def test_tiny_run_from_training_to_verdicts(name, tmp_path, quick_embedding):
+    run_tiny(name, tmp_path / "run")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", OTHER_PROGRAMS)
+def test_tiny_run_of_another_program(name, tmp_path):
+    run_tiny(name, tmp_path / "run")
+
+
+def test_settings_survive_their_json():
+    for name in experiments.names():
+        for settings in experiments.find(name).presets.values():
+            assert Settings.from_json(json.loads(json.dumps(settings.to_json()))) == settings
+            assert dataclasses.replace(settings) == settings

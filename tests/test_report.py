@@ -1,0 +1,127 @@
+"""Reports and summaries from results alone: without JAX, without other files, and the same again from a summary."""
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray
+
+import experiments
+from diffgeo import claims, report, results, summary
+from diffgeo.errors import UserError
+from tests.conftest import REPOSITORY
+from tests.madeup import made_up
+from tests.test_claims import CASES
+from tests.test_launch import assert_refused
+
+NAME = "p2_fig4"
+DRAWN = {plot.name for plot in experiments.find(NAME).plots}
+WITHOUT_JAX = """
+import runpy, sys
+sys.argv = ["report", *sys.argv[1:]]
+try:
+    runpy.run_module("launch.report", run_name="__main__")
+except SystemExit as stop:
+    assert not stop.code, stop.code
+assert not {"jax", "jaxlib", "flax", "orbax"} & set(sys.modules), "JAX is imported"
+"""
+
+
+@pytest.fixture(scope="module")
+def found():
+    """Made-up results that bear on every claim of an experiment."""
+    return made_up(NAME, CASES[NAME, "j"][0][0], seeds=(0, 1)).assign_attrs(commit="<b>1&2</b>")
+
+
+@pytest.fixture(scope="module")
+def folder(found, tmp_path_factory):
+    place = tmp_path_factory.mktemp("report") / "run"
+    place.mkdir()
+    results.Results.create(place / "results.zarr", found)
+    return place
+
+
+def launch_report(*flags: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", WITHOUT_JAX, *flags], cwd=REPOSITORY, capture_output=True, text=True
+    )
+
+
+def test_the_real_program_needs_no_jax_and_its_summary_gives_the_same(folder, found, tmp_path):
+    short = tmp_path / "short.zip"
+    done = launch_report(f"--workdir={folder}", f"--summary={short}", "--pdf")
+    assert done.returncode == 0, done.stderr
+    assert "(j) HOLDS: the 2D model is right" in done.stdout
+    assert {path.stem for path in (folder / "figures").glob("*.png")} == DRAWN
+    assert {path.stem for path in (folder / "figures").glob("*.pdf")} == DRAWN
+    assert short.stat().st_size < summary.LIMIT
+    again = launch_report(f"--workdir={short}")
+    assert again.returncode == 0, again.stderr
+    other = tmp_path / "short"
+    assert json.loads((other / "claims.json").read_text()) == json.loads((folder / "claims.json").read_text())
+    for path in (folder / "figures").glob("*.png"):
+        assert (other / "figures" / path.name).read_bytes() == path.read_bytes(), path.name
+    refused = launch_report(f"--workdir={folder},{short}", f"--summary={tmp_path / 'x.zip'}")
+    assert "AssertionError: 2" in refused.stderr
+    assert "give one --workdir, not 2" in refused.stderr
+
+
+def test_page_is_whole_and_escaped(found, tmp_path):
+    said = []
+    made = report.report(experiments.find(NAME), found, tmp_path / "run", say=said.append)
+    page = (tmp_path / "run/report.html").read_text()
+    assert page.count("<img") == len(made.pictures) == len(DRAWN)
+    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    assert "&lt;b&gt;1&amp;2&lt;/b&gt;" in page
+    assert "<b>1&" not in page
+    assert page.count('class="holds"') == sum(one.verdict == claims.HOLDS for one in made.verdicts) > 0
+    assert page.count('class="fails"') == sum(one.verdict == claims.FAILS for one in made.verdicts) > 0
+    assert "Would decide it: more seeds, longer training of the 1D models" in page
+    assert "&quot;hole&quot;: &quot;cross&quot;" in page
+    assert any(line.startswith(f"{NAME}, preset laptop: ") for line in said)
+
+
+def test_a_picture_that_cannot_be_drawn_is_told_and_the_rest_is_there(found, tmp_path):
+    lacking = found.isel(kept=slice(0, 2))
+    made = report.report(experiments.find(NAME), lacking, tmp_path, say=lambda line: None)
+    assert DRAWN - set(made.pictures) == {"held_out_samples"}
+    assert "held_out_samples is not drawn: no stored sample" in (tmp_path / "report.html").read_text()
+
+
+def test_summary_keeps_scores_and_what_is_shown(tmp_path):
+    analysed = {name: lambda at, t, tensor: 0.5 + 0.3 * t for name in ("r2", "r2_x", "r2_y")}
+    whole = made_up("p1_fig9", lambda at, t, region: 0.9 * t, analysed, seeds=(0, 1))
+    rng = np.random.default_rng(0)
+    whole["umap"].values[:] = rng.normal(size=whole["umap"].shape)
+    whole["samples"].values[:] = rng.integers(0, 4, whole["samples"].shape)
+    short = summary.read(summary.write(whole, tmp_path / "s.zip"))
+    assert "scores" not in short
+    assert short.attrs == whole.attrs
+    for name in ("accuracy", "loss", "label", "r2", "wrong_place", "ceiling", "origin"):
+        xarray.testing.assert_identical(short[name], whole[name])
+    layer = {"tensor": "layer4"}
+    np.testing.assert_allclose(short["umap"].sel(layer), whole["umap"].sel(layer), rtol=1e-3, atol=1e-3)
+    middle = {"step": 400, "tensor": "pixels"}
+    assert short["umap"].sel(middle).isnull().all()
+    shown = np.flatnonzero(
+        (short["samples"].isel(share=0, seed=0) == whole["samples"].isel(share=0, seed=0)).all(
+            ["kept", "row", "column"]
+        )
+    )
+    assert shown[0] == 0
+    assert shown[-1] == whole.sizes["step"] - 1
+    assert 3 <= len(shown) < whole.sizes["step"]
+    np.testing.assert_array_equal(short["prediction"].isel(step=-1), whole["prediction"].isel(step=-1))
+
+
+def test_mistakes_are_answered(tmp_path, launch):
+    with pytest.raises(UserError, match=r"'x.nc' must end in \.zip"):
+        summary.write(xarray.Dataset(), "x.nc")
+    (tmp_path / "bad.zip").write_bytes(b"no")
+    with pytest.raises(UserError, match=r"bad.zip' is not a summary"):
+        summary.read(tmp_path / "bad.zip")
+    assert_refused(launch("report", f"--workdir={tmp_path / 'none'}"), "no results in", "launch.train")
+    assert_refused(launch("report", f"--workdir={tmp_path / 'none.zip'}"), "no summary", "--summary")
