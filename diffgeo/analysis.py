@@ -24,7 +24,7 @@ control that no training touches."""
 
 GROUPS = dict.fromkeys(TENSORS, representation.GROUPS) | {
     PROXY: ("spectrum", "manifold"),
-    "layer4_attention": ("spectrum", "manifold"),
+    "layer4_attention": ("spectrum",),
 }
 """What is measured of each cloud, as far as an experiment asks for it; topology and rings cost seconds to a minute."""
 

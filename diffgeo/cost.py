@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from diffgeo import datasets, train
 from diffgeo.grid import Grid
-from diffgeo.settings import Settings
+from diffgeo.settings import Model, Settings, Train
 from diffgeo.unet import parameter_count
 
 TRAIN_RATE = 38e9
@@ -87,7 +87,7 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
     cloud = CLOUDS * sum(CLOUD_SECONDS[group] for group in analyses)
     for group in programs:
         own = group[0].settings
-        state = jax.eval_shape(functools.partial(train.initial_state, own), jnp.uint32(0))
+        state = _state(own.model, bool(own.train.ema_decay))
         params_bytes += len(group) * (_bytes(state.params) + _bytes(state.ema))
         state_bytes += len(group) * _bytes(state)
         parameters = max(parameters, parameter_count(state.params))
@@ -124,3 +124,10 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
 
 def _bytes(tree) -> int:
     return sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))
+
+
+@functools.cache
+def _state(model: Model, average: bool):
+    """Shapes of a member's state, which nothing else in the settings changes."""
+    settings = Settings(model=model, train=Train(ema_decay=0.5 if average else 0.0))
+    return jax.eval_shape(functools.partial(train.initial_state, settings), jnp.uint32(0))

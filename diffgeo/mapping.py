@@ -11,7 +11,7 @@ import functools
 import json
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import jax
@@ -155,6 +155,7 @@ class Loop(_Mapped):
         tables = unstack(self.tables, len(members))
         self._tables = [jax.device_put(t, d) for t, d in zip(tables, self._devices, strict=True)]
         self._states: list[train.MemberState] = []
+        self._running: list[Future] = []
         self._threads = ThreadPoolExecutor(min(len(members), os.cpu_count() or 1))
 
     def initialise(self) -> None:
@@ -170,14 +171,17 @@ class Loop(_Mapped):
             for one, device in zip(unstack(state, len(self.members)), self._devices, strict=True)
         ]
 
-    def advance(self, steps: int) -> list[jax.Array]:
-        """Trains all members for so many steps; returns a handle for `losses`.
+    def advance(self, steps: int) -> list[Future]:
+        """Trains all members for so many steps, asynchronously; returns a handle for `losses`.
 
         Members go side by side on as many threads as there are cores: one small network's operations leave a second
-        core idle, and a program that is running holds no Python lock.
+        core idle, and a program that is running holds no Python lock. A member goes on as soon as a thread is free,
+        whatever the others' progress: three members keep two cores busy.
         """
 
-        def one(i: int) -> jax.Array:
+        def one(i: int, before: Future | None) -> jax.Array:
+            if before is not None:
+                before.result()  # submitted earlier, so it is running or done
             state = self._states[i]
             for _ in range(steps):
                 state = self._step(state, self._seeds[i], self._tables[i])
@@ -185,15 +189,24 @@ class Loop(_Mapped):
             # a new array: the state's own are donated to the next call
             return jax.block_until_ready(jnp.stack([state.step.astype(jnp.float32), state.loss_sum]))
 
-        return list(self._threads.map(one, range(len(self._states))))
+        before = self._running or [None] * len(self._states)
+        self._running = [self._threads.submit(one, i, before[i]) for i in range(len(self._states))]
+        return self._running
+
+    def _settled(self) -> list[train.MemberState]:
+        """The members' states once all that was asked for is done."""
+        for future in self._running:
+            future.result()
+        self._running = []
+        return self._states
 
     def state(self) -> train.MemberState:
         """The stacked state, numpy arrays on host."""
-        return stack(self._states)
+        return stack(self._settled())
 
     def parameters(self, ema: bool = False) -> list:
         """The members' current parameters, in the form that `sample` takes."""
-        return [s.ema if ema else s.params for s in self._states]
+        return [s.ema if ema else s.params for s in self._settled()]
 
     def place(self, params) -> list:
         """Stacked numpy parameters, as restored, in the form that `sample` takes."""
@@ -381,7 +394,7 @@ def fetch(array) -> np.ndarray:
 
 def losses(handle, every: int) -> np.ndarray:
     """float[M], mean loss of each member since the last evaluation step, from a handle of `advance`."""
-    fetched = np.stack([np.asarray(x) for x in handle]) if isinstance(handle, list) else fetch(handle)
+    fetched = np.stack([np.asarray(x.result()) for x in handle]) if isinstance(handle, list) else fetch(handle)
     steps, total = fetched[:, 0], fetched[:, 1]
     return total / ((steps - 1) % every + 1)
 

@@ -126,7 +126,7 @@ def scored_run():
     (wave,) = waves(run.grid, None)
 
     class Mapped:
-        def sample(self, params, step, labels):
+        def sample(self, params, step, labels, record=False):
             return np.stack(
                 [np.asarray(images.render(np.where(own[:, :1] < 12, own, 2.0), 1.0, size=16)) for own in labels]
             ), None
