@@ -31,7 +31,8 @@ def main() -> None:
             raise UserError(f"the results in {source!r} do not say which experiment they are of")
         report.report(experiments.find(name), found, folder, PDF.value)
         if SUMMARY.value is not None:
-            print(f"wrote {summary.write(found, SUMMARY.value)}")
+            path = summary.write(found, SUMMARY.value)
+            print(f"wrote {path}, {path.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":

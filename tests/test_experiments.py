@@ -5,17 +5,26 @@ import json
 import re
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 
 import experiments
 from diffgeo import report, run, untrained
 from diffgeo.claims import HOLDS, NEEDED, UNDECIDED
+from diffgeo.mapping import Layout
 from diffgeo.representation import analysis as representation
 from diffgeo.settings import Settings
 
 TRAINED = [name for name in experiments.names() if experiments.find(name).compute is None]
 OTHER_PROGRAMS = {"p2_fig2": "periodic", "p2_fig5": "a second size"}
+
+
+@pytest.fixture(autouse=True)
+def one_device(monkeypatch):
+    """Members of all runs on one device: each of a test's eight would compile the same step anew."""
+    over = Layout.over
+    monkeypatch.setattr(Layout, "over", lambda own, members, rows: over(own, members, rows, jax.devices()[:1]))
 
 
 def step_program(settings: Settings) -> str:
