@@ -145,7 +145,7 @@ def test_error_maps_show_where_samples_are_right(evaluated):
     panels = [ax for ax in figure.axes if ax.images]
     assert [ax.get_title() for ax in panels] == [
         "hole = none\nseed 0",
-        "hole = square\nseed 0",
+        "interior square\nseed 0",
         "seed 1",
         "seed 1",
         "mean of 2 seeds",
@@ -161,7 +161,7 @@ def test_error_maps_show_where_samples_are_right(evaluated):
     assert len(figure.legends[0].get_texts()) == 1
     single = maps.error_map(evaluated.sel(hole="square", seed=1), step=10)
     assert single.axes[0].images[0].get_array()[:, 1].max() == 0
-    assert "hole = square" in single.get_suptitle()
+    assert "interior square" in single.get_suptitle()
 
 
 def test_samples_have_their_dots_where_the_image_shows_the_label(evaluated):

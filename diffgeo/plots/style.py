@@ -159,8 +159,8 @@ def value_text(value) -> str:
 
 def setting_text(name: str, value) -> str:
     """One setting in words, as in "increment d = 0.1 pixels"; a named value as in `VALUE_WORDS`."""
-    if name in VALUE_WORDS:
-        return VALUE_WORDS[name].get(str(value), str(value))
+    if str(value) in VALUE_WORDS.get(name, {}):
+        return VALUE_WORDS[name][str(value)]
     if name == "seed":
         return f"seed {value_text(value)}"
     words, _, unit = axis_label(name).partition(" (")
