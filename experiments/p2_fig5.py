@@ -3,6 +3,9 @@
 Claim: bumps alone need a number of labels quadratic in N, bumps and stripes one linear in N. A square of 20 % of the
 bumps is held out of both.
 
+A caution: labels are counted with the stripes among them, whose number is itself linear in N, while few bumps suffice
+beside them; the exponent of bumps and stripes is close to 1 by construction wherever the threshold can be reached.
+
 Scaling: N = 8, 16, 24 at `laptop`; the papers' sizes, but for 32, and their increments are not stated. sigma = 0.7,
 margin 5 and d = 0.5 as in p2_fig4; half the batch, since steps count for more than images at this size.
 
