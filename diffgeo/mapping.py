@@ -312,8 +312,17 @@ class Sharded(_Mapped):
         self._seeds, self._tables = self._put((self.seeds, self.tables))
         self._state: train.MemberState | None = None
 
+    @functools.cached_property
+    def abstract_state(self) -> train.MemberState:
+        """Shapes, types and shardings of the stacked state."""
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.by_member), super().abstract_state
+        )
+
     def _put(self, tree):
         def one(x):
+            if isinstance(x, jax.Array) and not x.is_fully_addressable:
+                return x  # restored where it belongs
             x = np.asarray(x)
             return jax.make_array_from_callback(x.shape, self.by_member, lambda index: x[index])
 
@@ -379,9 +388,18 @@ def fetch(array) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
+def _own_rows(array) -> np.ndarray:
+    """The rows of an array sharded over members that lie on this process; waits for no other process."""
+    parts = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
+    return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+
+
 def losses(handle, every: int) -> np.ndarray:
-    """float[M], mean loss of each member since the last evaluation step, from a handle of `advance`."""
-    fetched = np.stack([np.asarray(x) for x in handle]) if isinstance(handle, list) else fetch(handle)
+    """float[M], mean loss of each member since the last evaluation step, from a handle of `advance`.
+
+    Of several processes, each is told of its own members.
+    """
+    fetched = np.stack([np.asarray(x) for x in handle]) if isinstance(handle, list) else _own_rows(handle)
     steps, total = fetched[:, 0], fetched[:, 1]
     return total / ((steps - 1) % every + 1)
 
