@@ -309,8 +309,12 @@ class Sharded(_Mapped):
             )
         self.mesh = Mesh(np.array(devices).reshape(groups, layout.data_parallel), ("member", "data"))
         self.by_member = NamedSharding(self.mesh, PartitionSpec("member"))
-        self._seeds, self._tables = self._put((self.seeds, self.tables))
         self._state: train.MemberState | None = None
+
+    @functools.cached_property
+    def _inputs(self):
+        # put on the devices when first needed: lowering needs none, so they may be a description
+        return self._put((self.seeds, self.tables))
 
     @functools.cached_property
     def abstract_state(self) -> train.MemberState:
@@ -330,7 +334,7 @@ class Sharded(_Mapped):
 
     def initialise(self) -> None:
         """Every member at step 0."""
-        self._state = _sharded_init(self.settings.program, self.mesh)(self._seeds)
+        self._state = _sharded_init(self.settings.program, self.mesh)(self._inputs[0])
 
     def load(self, state: train.MemberState) -> None:
         """Every member from a stacked state, numpy arrays or already sharded."""
@@ -342,16 +346,22 @@ class Sharded(_Mapped):
 
     def lower(self, steps: int):
         """The training program lowered for shapes alone, with its shardings."""
-
-        def shaped(x):
-            return jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=self.by_member)
-
-        arguments = jax.tree.map(shaped, (self.abstract_state, self.seeds, self.tables))
+        arguments = jax.tree.map(self._shaped, (self.abstract_state, self.seeds, self.tables))
         return self.program(steps).lower(*arguments)
+
+    def lower_sampler(self, labels: int, record: bool = False):
+        """The sampling program for so many labels a member, lowered as `lower` does."""
+        drawn = np.empty((len(self.members), labels, 2), np.float32)
+        arguments = jax.tree.map(self._shaped, (self.abstract_state.params, self.seeds, drawn))
+        step = jax.ShapeDtypeStruct((), np.int32, sharding=NamedSharding(self.mesh, PartitionSpec()))
+        return _sharded_sampler(self.settings.program, self.mesh, record).lower(*arguments, step)
+
+    def _shaped(self, x) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=self.by_member)
 
     def advance(self, steps: int):
         """Trains all members for so many steps, asynchronously; returns a handle for `losses`."""
-        self._state = self.program(steps)(self._state, self._seeds, self._tables)
+        self._state = self.program(steps)(self._state, *self._inputs)
         return jnp.stack([self._state.step.astype(jnp.float32), self._state.loss_sum], axis=-1)
 
     def state(self) -> train.MemberState:
@@ -369,13 +379,13 @@ class Sharded(_Mapped):
     def sample(self, params, step: int, labels, record: bool = False):
         """As `Loop.sample`."""
         sampler = _sharded_sampler(self.settings.program, self.mesh, record)
-        drawn = sampler(params, self._seeds, self._put(labels), jnp.int32(step))
+        drawn = sampler(params, self._inputs[0], self._put(labels), jnp.int32(step))
         return jax.tree.map(fetch, drawn)
 
     def encode(self, params, step: int, images, labels):
         """As `Loop.encode`."""
         encoder = _sharded_encoder(self.settings.program, self.mesh)
-        recorded = encoder(params, self._seeds, *self._put((images, labels)), jnp.int32(step))
+        recorded = encoder(params, self._inputs[0], *self._put((images, labels)), jnp.int32(step))
         return jax.tree.map(fetch, recorded)
 
 
