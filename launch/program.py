@@ -45,11 +45,11 @@ def run(main: Callable[[], None]) -> None:
     def guarded(arguments):
         if len(arguments) > 1:
             fail(f"unexpected argument {arguments[1]!r}: flags are written --name=value")
-        if several(DISTRIBUTED.value, COORDINATOR.value, os.environ):
-            # read when JAX is imported: its runtime tells of a lost process by a stack trace, we by a sentence; 0, for
-            # which one asks to look into it, is left; 1 is what JAX itself sets, and may be inherited
-            if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
-                os.environ["TF_CPP_MIN_LOG_LEVEL"] = "4"
+        # read when JAX is imported: its runtime tells of a lost process by a stack trace, we by a sentence; a 0, set to
+        # look into it, is left; 1 is what JAX itself sets, and may be inherited
+        ours = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1"
+        if ours and several(DISTRIBUTED.value, COORDINATOR.value, os.environ):
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = "4"
         from diffgeo import processes
         from diffgeo.run import Interrupted
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffgeo import results
+from diffgeo import processes, results
+from diffgeo.errors import UserError
 from launch.program import several
 from tests.conftest import REPOSITORY, command, environment
 from tests.test_launch import assert_refused
@@ -40,7 +41,7 @@ class Together:
     def __init__(self, count: int, logs: Path, commands):
         logs.mkdir(parents=True, exist_ok=True)
         self.logs = [logs / f"{count}_{i}.log" for i in range(count)]
-        own = environment(JAX_NUM_CPU_DEVICES="2", TF_CPP_MIN_LOG_LEVEL="4")
+        own = environment(JAX_NUM_CPU_DEVICES="2")
         self.processes = []
         for given, log in zip(commands, self.logs, strict=True):
             with open(log, "w") as out:
@@ -64,7 +65,8 @@ def scripts(count: int, folder: Path, code: str) -> Together:
     """`code` in so many processes that have found each other, with `me` the process's number."""
     port = free_port()
     start = (
-        "import sys, os, time, signal; from pathlib import Path; import numpy as np; from diffgeo import processes; "
+        "import sys, os, time; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '4'\n"
+        "from pathlib import Path; import numpy as np; from diffgeo import processes; "
         f"me = int(sys.argv[1]); folder = Path({str(folder)!r}); "
         f"processes.start('127.0.0.1:{port}', {count}, me, lost_after=10, start_within=60)\n"
     )
@@ -99,20 +101,21 @@ def test_clusters_are_known_by_their_variables(told, expected):
 
 
 @pytest.mark.parametrize(
-    ("flags", "parts"),
+    ("told", "message"),
     [
-        (["--coordinator=127.0.0.1:9", "--processes=2"], ["needs --process too"]),
-        (["--coordinator=here", "--processes=2", "--process=0"], ["--coordinator=here", "HOST:PORT"]),
-        (
-            ["--coordinator=127.0.0.1:9", "--processes=2", "--process=2"],
-            ["--process=2 must be from 0 to --processes=2"],
-        ),
-        (["--distributed=on"], ["do not find each other", "--distributed=off"]),
+        (("127.0.0.1:9", 2, None), "--coordinator=127.0.0.1:9, --processes=2 needs --process too"),
+        (("here", 2, 0), "--coordinator=here must be the HOST:PORT"),
+        (("127.0.0.1:9", 2, 2), "--process=2 must be from 0 to --processes=2 less one"),
     ],
 )
-def test_bad_descriptions_of_the_processes(launch, tmp_path, flags, parts):
-    done = launch("train", "--experiment=p1_fig4", "--preset=tiny", f"--workdir={tmp_path / 'run'}", *flags)
-    assert_refused(done, *parts)
+def test_bad_descriptions_of_the_processes(told, message):
+    with pytest.raises(UserError, match=message):
+        processes.start(*told)
+
+
+def test_no_cluster_to_ask(launch, tmp_path):
+    flags = ["--experiment=p1_fig4", "--preset=tiny", f"--workdir={tmp_path / 'run'}", "--distributed=on"]
+    assert_refused(launch("train", *flags), "do not find each other", "--distributed=off")
     assert list(tmp_path.iterdir()) == []
 
 
