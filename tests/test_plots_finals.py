@@ -109,7 +109,7 @@ def test_curves_of_regions():
         np.testing.assert_allclose(drawn[-1][:, 1], mean, rtol=1e-6)
     with pytest.raises(UserError, match="no region 'rim'"):
         plots.region_curves(found, "share", ("rim",))
-    with pytest.raises(UserError, match="nothing|no value|evaluated"):
+    with pytest.raises(UserError, match=r"nothing|no value|evaluated"):
         plots.region_r2(found, "share")
 
 
