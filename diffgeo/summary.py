@@ -67,9 +67,11 @@ def read(path: str | Path) -> xarray.Dataset:
     import zarr
 
     try:
+        if not zipfile.is_zipfile(path):
+            raise ValueError("no zip file")
         with zarr.storage.ZipStore(Path(path), mode="r") as store:
             found = xarray.open_zarr(store, chunks=None).load()
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{str(path)!r} is not a summary of a run: write one by launch.report --summary") from error
     half = [name for name, variable in found.data_vars.items() if variable.dtype == np.float16]
     return found.assign({name: found[name].astype(np.float32) for name in half})

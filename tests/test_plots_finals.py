@@ -60,7 +60,7 @@ def test_last_values_in_panels_of_one_region():
     np.testing.assert_allclose(curves(figure.axes[1])[1][:, 1], last.mean("seed"), rtol=1e-6)
     figure = draw(plots.final_values(found, "width", by="region", panels="kind", hole="square"))
     assert "interior square" in figure.get_suptitle()
-    with pytest.raises(UserError, match="'hole'"):
+    with pytest.raises(UserError, match="one value of hole"):
         plots.final_values(found, "width", by="kind")
 
 
@@ -109,7 +109,7 @@ def test_curves_of_regions():
         np.testing.assert_allclose(drawn[-1][:, 1], mean, rtol=1e-6)
     with pytest.raises(UserError, match="no region 'rim'"):
         plots.region_curves(found, "share", ("rim",))
-    with pytest.raises(UserError, match=r"nothing|no value|evaluated"):
+    with pytest.raises(UserError, match="no value of 'r2' has been evaluated"):
         plots.region_r2(found, "share")
 
 
@@ -138,7 +138,7 @@ def test_phase_diagrams_have_a_row_for_each_value():
     panels = [np.ma.filled(ax.images[0].get_array(), np.nan) for ax in figure.axes if ax.images]
     assert len(panels) == 3 * (2 + 1)
     np.testing.assert_array_equal(panels[4], found["accuracy"].isel(increment=1).sel(seed=5))
-    best = found["accuracy"].isel(increment=2, step=-1).argmax("seed")
+    best = found["accuracy"].isel(increment=2).isel(step=-1, drop=True).argmax("seed")
     np.testing.assert_array_equal(panels[8], found["accuracy"].isel(increment=2).isel(seed=best))
     assert figure.axes[6].get_xlabel() == "training step"
 

@@ -104,7 +104,7 @@ def test_summary_keeps_scores_and_what_is_shown(tmp_path):
         xarray.testing.assert_identical(short[name], whole[name])
     layer = {"tensor": "layer4"}
     np.testing.assert_allclose(short["umap"].sel(layer), whole["umap"].sel(layer), rtol=1e-3, atol=1e-3)
-    middle = {"step": 400, "tensor": "pixels"}
+    middle = {"step": 800, "tensor": "pixels"}
     assert short["umap"].sel(middle).isnull().all()
     shown = np.flatnonzero(
         (short["samples"].isel(share=0, seed=0) == whole["samples"].isel(share=0, seed=0)).all(

@@ -82,7 +82,7 @@ def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: s
             ax.plot(fractions, draws.mean(axis=1), color=colour, linewidth=2.2, marker="o", markersize=3)
         ax.set(xlim=(0, 1.03), ylim=(-0.02, 1.04), xticks=(0.2, 0.4, 0.6, 0.8, 1.0))
         ax.set_title(f"threshold overlap {threshold:g}")
-        ax.set_xlabel("kept fraction of the data" if place >= len(thresholds) - columns else "")
+        ax.set_xlabel(style.axis_label("fraction") if place >= len(thresholds) - columns else "")
         ax.set_ylabel("" if place % columns else "largest cluster / points kept")
         _light(ax)
     for spare in axes.ravel()[len(thresholds) :]:

@@ -1,0 +1,35 @@
+"""Presets: what is replaced and what is not."""
+
+import dataclasses
+
+import pytest
+
+from diffgeo import cost
+from diffgeo.errors import UserError
+from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import Settings
+
+
+def test_only_what_is_named_changes():
+    found = adapt(LAPTOP, {"sigma": (0.5, 1.0)}, data={"increment": 0.5}, train={"steps": 10})
+    assert dict(found.axes) == {"sigma": (0.5, 1.0), "seed": (0, 1)}
+    assert list(found.axes) == ["sigma", "seed"]
+    assert found.data == dataclasses.replace(LAPTOP.data, increment=0.5)
+    assert found.train == dataclasses.replace(LAPTOP.train, steps=10)
+    assert (found.model, found.evaluation, found.diffusion) == (LAPTOP.model, LAPTOP.evaluation, LAPTOP.diffusion)
+    assert dict(adapt(LAPTOP, {"seed": (7,)}).axes) == {"seed": (7,)}
+    assert adapt(TINY) == TINY
+    assert dataclasses.replace(PAPER, axes=Settings().axes) == Settings()
+    with pytest.raises(TypeError, match="sigmas"):
+        adapt(LAPTOP, sigmas={"a": 1})
+    with pytest.raises(UserError, match="sigma=-1"):
+        adapt(LAPTOP, data={"sigma": -1.0})
+
+
+def test_predicted_minutes_are_the_stated_rates():
+    one = cost.describe(adapt(LAPTOP, train={"steps": 1_000}, evaluation={"every": 1_000}))
+    # two models: 40 ms a step, two evaluations of 3 s
+    assert one["two_core_minutes"] == pytest.approx(2 * (1_000 * 0.040 + 2 * 3.0) / 60, rel=0.03)
+    analysed = cost.describe(adapt(LAPTOP, train={"steps": 1_000}, evaluation={"every": 1_000}), analyses=("manifold",))
+    assert analysed["two_core_minutes"] - one["two_core_minutes"] == pytest.approx(2 * 2 * 4 * 0.7 / 60)
+    assert cost.describe(LAPTOP, trained=False)["two_core_minutes"] == 0
