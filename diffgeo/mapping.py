@@ -92,6 +92,11 @@ def unstack(tree, count: int) -> list:
     return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(count)]
 
 
+def _one_shape(x) -> jax.ShapeDtypeStruct:
+    """Shape and type of one member's part of a stacked array."""
+    return jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
+
+
 def _settings(program: str) -> Settings:
     return Settings.from_json(json.loads(program))
 
@@ -199,6 +204,16 @@ class Loop(_Mapped):
             future.result()
         self._running = []
         return self._states
+
+    def lower(self, steps: int = 1):
+        """The program that every member runs for every step, lowered for shapes alone."""
+        return self._step.lower(*jax.tree.map(_one_shape, (self.abstract_state, self.seeds, self.tables)))
+
+    def lower_sampler(self, labels: int, record: bool = False):
+        """The sampling program of one member for so many labels, lowered as `lower` does."""
+        params, seed = jax.tree.map(_one_shape, (self.abstract_state.params, self.seeds))
+        drawn = jax.ShapeDtypeStruct((labels, 2), np.float32)
+        return _loop_sampler(self.settings.program, record).lower(params, seed, np.int32(0), drawn)
 
     def state(self) -> train.MemberState:
         """The stacked state, numpy arrays on host."""

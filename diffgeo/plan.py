@@ -5,6 +5,7 @@ The compiler tells memory, operations and bytes of each device's program; what f
 
 import json
 import math
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,13 +13,14 @@ from typing import NamedTuple
 
 import jax
 
-from diffgeo import cost, datasets, kernels, train
+from diffgeo import bench, cost, datasets, kernels, sampling, train
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid, Member
-from diffgeo.mapping import Layout, Sharded
+from diffgeo.mapping import Layout, Loop, Sharded
 from diffgeo.settings import Settings
 
 GIB = 2**30
+COPIED = 2**28  # bytes; what the host's memory is timed by
 COLLECTIVE = re.compile(
     r"\b(all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast)(?:-start)?\("
 )
@@ -103,8 +105,15 @@ class Target:
     layout: Layout
 
     @property
+    def loops(self) -> bool:
+        """Whether members run one after another out of one memory, as they do on a CPU."""
+        return self.layout.chosen == "loop"
+
+    @property
     def groups(self) -> int:
-        """Devices, or groups that share a member's batch, that members are spread over."""
+        """Devices, or groups that share a member's batch, that members are spread over; a CPU's count as one."""
+        if self.loops:
+            return 1
         if len(self.devices) % self.layout.data_parallel:
             raise UserError(
                 f"data_parallel={self.layout.data_parallel} does not divide the {len(self.devices)} devices "
@@ -118,22 +127,31 @@ class Target:
         return self.devices[0].platform
 
 
-def target(topology: str, layout: Layout, host: Chip | None = None) -> Target:
+def host_chip() -> Chip:
+    """This machine's first device: rates of a float32 matrix product and of a copy, both measured now."""
+    array = jax.numpy.zeros(COPIED // 4, jax.numpy.float32)
+    copy = jax.jit(lambda x: x + 1.0)
+    jax.block_until_ready(copy(array))
+    bandwidth = 2 * COPIED / min(bench.seconds(lambda: copy(array)) for _ in range(5))
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    memory = limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    kind = jax.devices()[0].device_kind
+    return Chip(kind, bench.matrix_product(), bandwidth, memory, "", "measured here")
+
+
+def target(topology: str, layout: Layout) -> Target:
     """The devices of a topology.
 
     Args:
-      topology: "v5e:2x4", "v4" (one host of it), or "host".
-      layout: how they are used; members are sharded over them.
-      host: rates of this machine's devices, needed for "host".
+      topology: "v5e:2x4", "v4" (one host of it), or "host", this machine, whose rates are measured.
+      layout: how they are used; members are sharded over a TPU's.
 
     Raises:
       UserError: for an unknown topology, or if the package libtpu is missing.
     """
-    layout = replace(layout, mapping="sharded")
     if topology == "host":
-        if host is None:
-            raise UserError("topology 'host' needs the host's rates")
-        return Target(host, topology, jax.devices(), layout)
+        return Target(host_chip(), topology, jax.devices(), layout)
+    layout = replace(layout, mapping="sharded")
     name, _, shape = topology.partition(":")
     if name not in CHIPS:
         raise UserError(f"unknown topology {topology!r}: choose one of {', '.join(CHIPS)}, as v5e:2x4, or host")
@@ -173,7 +191,7 @@ def compiled(lower, aim: Target) -> Program:
     found: dict[str, int] = {}
     for name in COLLECTIVE.findall(done.as_text()):
         found[name] = found.get(name, 0) + 1
-    program = Program(
+    return Program(
         costs["flops"],
         costs["bytes accessed"],
         memory.argument_size_in_bytes,
@@ -181,6 +199,10 @@ def compiled(lower, aim: Target) -> Program:
         memory.output_size_in_bytes - memory.alias_size_in_bytes,
         found,
     )
+
+
+def checked(program: Program, aim: Target) -> Program:
+    """The program; raises `TooLarge` if it exceeds the memory."""
     if program.hbm > aim.chip.hbm:
         raise TooLarge(
             f"arguments {program.arguments / GIB:.2f} GiB, temporaries {program.temporaries / GIB:.2f} GiB, "
@@ -189,11 +211,38 @@ def compiled(lower, aim: Target) -> Program:
     return program
 
 
-def laid_out(members: Sequence[Member], per_device: int, rows: int, aim: Target) -> Sharded:
+def laid_out(members: Sequence[Member], per_device: int, rows: int, aim: Target) -> Loop | Sharded:
     """So many members on each device of the target; the program's members over and over if it has fewer."""
+    if aim.loops:
+        return aim.layout.over(members[:1], rows, aim.devices)
     wanted = per_device * aim.groups
     repeated = (list(members) * -(-wanted // len(members)))[:wanted]
-    return Sharded(repeated, rows, aim.layout, aim.devices)
+    return aim.layout.over(repeated, rows, aim.devices)
+
+
+def in_turn(program: Program, members: int) -> Program:
+    """One member's program run for each of them, on as many threads as there are cores."""
+    beside = min(members, os.cpu_count() or 1)
+    return Program(
+        members * program.flops,
+        members * program.bytes,
+        members * program.arguments,
+        beside * program.temporaries,
+        members * program.outputs,
+        program.collectives,
+    )
+
+
+def training_step(members: Sequence[Member], per_device: int, rows: int, aim: Target) -> Program:
+    """One step of so many members on every device; raises `TooLarge`."""
+    program = compiled(lambda: laid_out(members, per_device, rows, aim).lower(1), aim)
+    return checked(in_turn(program, per_device) if aim.loops else program, aim)
+
+
+def sampler(members: Sequence[Member], per_device: int, rows: int, aim: Target, labels: int, record: bool) -> Program:
+    """Sampling of so many members on every device; raises `TooLarge`."""
+    program = compiled(lambda: laid_out(members, per_device, rows, aim).lower_sampler(labels, record), aim)
+    return checked(in_turn(program, per_device) if aim.loops else program, aim)
 
 
 def fitting(members: Sequence[Member], rows: int, aim: Target) -> tuple[int, Program]:
@@ -206,7 +255,7 @@ def fitting(members: Sequence[Member], rows: int, aim: Target) -> tuple[int, Pro
     wanted = asked or -(-len(members) // aim.groups)
 
     def step(count: int) -> Program:
-        return compiled(lambda: laid_out(members, count, rows, aim).lower(1), aim)
+        return training_step(members, count, rows, aim)
 
     try:
         return wanted, step(wanted)
@@ -278,7 +327,7 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
     per_device, step = fitting(members, rows, aim)
     at_once = per_device * aim.groups
     try:
-        sampler = compiled(lambda: laid_out(members, per_device, rows, aim).lower_sampler(labels, analyses), aim)
+        samples = sampler(members, per_device, rows, aim, labels, analyses)
     except TooLarge as refused:
         fewer = f"pass --members_per_device={max(1, per_device // 2)}" if per_device > 1 else "lower evaluation.count"
         raise UserError(
@@ -286,10 +335,10 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
             f"with {aim.chip.hbm / GIB:.2f} GiB ({refused}): {fewer}"
         ) from refused
     waves = -(-len(members) // at_once)
-    chunks = -(-labels // sampling_at_once())
+    chunks = -(-labels // sampling.SAMPLES_AT_ONCE)
     calls = cost.network_calls(settings) * chunks
     evaluations = len(settings.evaluation_steps)
-    step_seconds, call_seconds = step.seconds(aim.chip), sampler.seconds(aim.chip)
+    step_seconds, call_seconds = step.seconds(aim.chip), samples.seconds(aim.chip)
     forward = 2 * cost.forward_macs(settings)
     part = settings.train.batch // aim.layout.data_parallel
     model_steps = per_device / aim.layout.data_parallel  # of a device in one step
@@ -308,7 +357,7 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
             "batch_per_device": part,
             "seconds_per_step": step_seconds,
         },
-        "sampling": _told(sampler, aim.chip)
+        "sampling": _told(samples, aim.chip)
         | {
             "labels": labels,
             "network_calls": calls,
@@ -320,13 +369,6 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
         "seconds": waves * (settings.train.steps * step_seconds + evaluations * calls * call_seconds),
         "host_ram_bytes": _host_ram(settings, aim, per_device, min(at_once, len(members)), labels, analyses),
     }
-
-
-def sampling_at_once() -> int:
-    """Labels per network call of the sampler."""
-    from diffgeo import sampling
-
-    return sampling.SAMPLES_AT_ONCE
 
 
 def _told(program: Program, chip: Chip) -> dict:
@@ -357,7 +399,7 @@ def as_text(told: dict) -> str:
         told["formula"],
     ]
     for one in told["programs"]:
-        training, sampling = one["training"], one["sampling"]
+        training, drawing = one["training"], one["sampling"]
         lines += [
             f"{one['members']} members, {one['members_per_device']} a device, {one['waves']} waves of "
             f"{one['members_at_once']}",
@@ -365,9 +407,9 @@ def as_text(told: dict) -> str:
             f"{training['flops_per_model_step'] / 1e9:.1f} GFLOP ({training['flops_per_model_step_by_hand'] / 1e9:.1f} "
             f"by hand) and {training['bytes_per_model_step'] / 1e9:.2f} GB, collectives "
             f"{json.dumps(training['collectives'])}, {1e3 * training['seconds_per_step']:.2f} ms ({training['bound']})",
-            f"  sampling {sampling['labels']} labels: {sampling['hbm'] / GIB:.2f} GiB a device, collectives "
-            f"{json.dumps(sampling['collectives'])}, {sampling['seconds_per_evaluation']:.1f} s an evaluation "
-            f"({sampling['bound']})",
+            f"  sampling {drawing['labels']} labels: {drawing['hbm'] / GIB:.2f} GiB a device, collectives "
+            f"{json.dumps(drawing['collectives'])}, {drawing['seconds_per_evaluation']:.1f} s an evaluation "
+            f"({drawing['bound']})",
             f"  training {one['training_seconds'] / 3600:.2f} h, sampling {one['sampling_seconds'] / 3600:.2f} h",
         ]
         if not one["members_divide"]:

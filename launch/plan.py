@@ -42,7 +42,7 @@ def main() -> None:
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
     chosen = settings.override(declared.settings(PRESET.value), *seeds, *SET.value)
     program.start_jax()
-    layout = Layout("sharded", None, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value)
+    layout = Layout("auto", None, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value)
     aim = plan.target(TOPOLOGY.value, layout)
     told = {"experiment": declared.name, "preset": PRESET.value} | plan.plan(chosen, aim, bool(declared.analyses))
     print(json.dumps(told, indent=2) if JSON.value else f"{declared.name}, {PRESET.value}, {plan.as_text(told)}")
