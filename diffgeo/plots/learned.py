@@ -25,8 +25,8 @@ def phases(results: xr.Dataset, steps=None, **selection) -> Figure:
 
     Args:
       results: with the analysis "manifold".
-      steps: those to show; by default the last of phase A before any B, the B with most bumps at wrong places, and the last of C,
-        or, where a phase is missing, an early, a middle and a late step.
+      steps: those to show; by default the last of phase A before any B, the B with most bumps at wrong places, and the
+        last of C, or, where a phase is missing, an early, a middle and a late step.
       **selection: axis values that single out one member.
 
     Raises:
