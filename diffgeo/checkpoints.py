@@ -4,7 +4,8 @@
     FOLDER/params/STEP/    parameters (and their average, if any) at every evaluation step
 
 One stacked tree for all members of a wave. Trees are stored as nested dicts of arrays, so they can be restored as
-plain numpy, without optax's types, and onto any number of devices. This is the only file that imports orbax.
+plain numpy, without optax's types, and onto any number of devices. Of several processes each saves and restores its
+own members; all of them call every function here together. This is the only file that imports orbax.
 """
 
 import re
@@ -16,6 +17,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
 
+from diffgeo import processes
 from diffgeo.errors import UserError
 
 KEPT_STATES = 2
@@ -37,7 +39,12 @@ class Checkpoints:
     def _manager(self, name: str, **options) -> ocp.CheckpointManager:
         (self.folder / name).mkdir(parents=True, exist_ok=True)
         return ocp.CheckpointManager(
-            self.folder / name, options=ocp.CheckpointManagerOptions(cleanup_tmp_directories=True, **options)
+            self.folder / name,
+            options=ocp.CheckpointManagerOptions(
+                cleanup_tmp_directories=True,
+                multiprocessing_options=ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name),
+                **options,
+            ),
         )
 
     def __enter__(self):
@@ -67,10 +74,14 @@ class Checkpoints:
     def _save(self, manager, step, tree) -> None:
         if step in manager.all_steps():
             return  # trained again after a kill between two saves; the numbers are the same
+        if processes.shared():
+            self.wait()  # orbax names the barriers of two saves of one step alike
         manager.save(step, args=ocp.args.StandardSave(_without_none(tree)), force=True)
 
     def restore_state(self, target, step: int | None = None):
-        """The full state, as numpy arrays in the structure of `target` (arrays or shapes); see `verify_state`.
+        """The full state in the structure of `target` (arrays or shapes); see `verify_state`.
+
+        Arrays are numpy's, or sharded as the target's shapes say.
 
         Raises:
           UserError: if the checkpoint is damaged.
@@ -80,7 +91,7 @@ class Checkpoints:
         return flax.serialization.from_state_dict(target, stored)
 
     def restore_params(self, target, step: int, name: str = "params"):
-        """Stacked parameters ("params" or "ema") at an evaluation step, as numpy arrays shaped like `target`.
+        """Stacked parameters ("params" or "ema") at an evaluation step, as `restore_state`'s.
 
         Raises:
           UserError: if the checkpoint is damaged or missing.
@@ -99,7 +110,9 @@ class Checkpoints:
             self._verify(self._state, self.state_step)
 
     def _verify(self, manager, step):
-        folder = manager.directory / str(step)
+        processes.decide(lambda: self._read_through(Path(manager.directory) / str(step)))
+
+    def _read_through(self, folder: Path) -> None:
         try:
             store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{folder / 'default'}/"}).result()
             for name in store.list().result():
@@ -108,15 +121,17 @@ class Checkpoints:
             raise damaged(folder, error) from error
 
     def _restore(self, manager, step, target):
-        def as_numpy(x):
-            return np.zeros(x.shape, x.dtype)
+        def wanted(x):
+            return np.zeros(x.shape, x.dtype) if getattr(x, "sharding", None) is None else x
 
         try:
             return _with_none(
-                manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(as_numpy, _without_none(target)))),
+                manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(wanted, _without_none(target)))),
                 target,
             )
         except Exception as error:  # orbax raises many kinds for files cut short or missing
+            if processes.lost(error):
+                raise
             raise damaged(manager.directory / str(step), error) from error
 
     def wait(self) -> None:

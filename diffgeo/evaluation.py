@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray
 
-from diffgeo import analysis, batches, datasets, images, readout, regions, results
+from diffgeo import analysis, batches, datasets, images, processes, readout, regions, results
 from diffgeo.grid import Grid, Member, member_key, stream
 
 
@@ -69,8 +69,19 @@ def evaluate(wave: Wave, mapped, params, step: int, snapshots: bool = False) -> 
       params: from `mapped.parameters` or `mapped.place`.
       step: training steps done.
       snapshots: also give `scores`, see `diffgeo.analysis.snapshot`.
+
+    Returns:
+      Of several processes, all sample and process 0 reads out; nothing on the others.
     """
     drawn, recorded = mapped.sample(params, step, wave.stacked_labels, record=snapshots)
+    if snapshots:
+        perfect = wave.perfect_images
+        recorded = recorded | {
+            analysis.PROXY: mapped.encode(params, step, perfect, wave.stacked_labels)["layer4"],
+            analysis.PIXELS: perfect,
+        }
+    if not processes.first():
+        return {}
     pictures = images.to_uint8(drawn)
     columns: dict[str, list] = {}
     for member, own, origin, grey in zip(wave.members, wave.labels, wave.origins, pictures, strict=True):
@@ -83,11 +94,6 @@ def evaluate(wave: Wave, mapped, params, step: int, snapshots: bool = False) -> 
         for name, value in values.items():
             columns.setdefault(name, []).append(value)
     if snapshots:
-        perfect = wave.perfect_images
-        recorded = recorded | {
-            analysis.PROXY: mapped.encode(params, step, perfect, wave.stacked_labels)["layer4"],
-            analysis.PIXELS: perfect,
-        }
         columns["scores"] = [
             analysis.snapshot({name: tensor[i][: len(own)] for name, tensor in recorded.items()})
             for i, own in enumerate(wave.labels)

@@ -1,11 +1,13 @@
 """Numerical kernels of the network with gradients of their own: 3 x 3 convolution, normalisation, attention, GELU.
 
 What JAX derives and XLA compiles from the plain formulas is slow on CPU: see each docstring. Forms of one kernel give
-the same numbers and exact gradients; `auto` chooses by backend and shape.
+the same numbers and exact gradients; `auto` chooses by platform and shape.
 """
 
+import contextlib
 import functools
 import math
+from contextvars import ContextVar
 
 import jax
 import jax.numpy as jnp
@@ -13,6 +15,24 @@ import numpy as np
 from jaxtyping import Array, Float
 
 NORM_EPS = 1e-5
+
+_TARGET: ContextVar[str | None] = ContextVar("target", default=None)
+
+
+def platform() -> str:
+    """What programs are compiled for ("cpu", "gpu", "tpu"): this process's devices, unless within `compiling_for`."""
+    return _TARGET.get() or jax.default_backend()
+
+
+@contextlib.contextmanager
+def compiling_for(target: str):
+    """Programs traced within are meant for another platform than this process's devices."""
+    token = _TARGET.set(target)
+    try:
+        yield
+    finally:
+        _TARGET.reset(token)
+
 
 SMALL_SIDE = 4  # pixels; up to here XLA:CPU's convolution is 2 to 10 times slower than the matrix form
 
@@ -94,7 +114,7 @@ def conv3x3(
     if form == "auto":
         side = max(height, width)
         form = "lax"
-        if jax.default_backend() == "cpu" and side <= SMALL_SIDE:
+        if platform() == "cpu" and side <= SMALL_SIDE:
             form = "dense" if side <= 2 else "matrix"
     return {"dense": _conv_dense, "matrix": _conv_matrix, "lax": _conv_lax}[form](images, kernel)
 
@@ -210,7 +230,7 @@ def _in_chunks(function, *arrays):
     """`function` of arrays [rows, ...], on CPU for some rows at a time."""
     rows, tokens = arrays[0].shape[:2]
     at_once = max(1, SCORES_AT_ONCE // tokens**2)
-    if jax.default_backend() != "cpu" or rows <= at_once:
+    if platform() != "cpu" or rows <= at_once:
         return function(*arrays)
     chunks = next(count for count in range(-(-rows // at_once), rows + 1) if rows % count == 0)
     split = tuple(x.reshape(chunks, rows // chunks, *x.shape[1:]) for x in arrays)

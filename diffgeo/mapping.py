@@ -92,6 +92,11 @@ def unstack(tree, count: int) -> list:
     return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(count)]
 
 
+def _one_shape(x) -> jax.ShapeDtypeStruct:
+    """Shape and type of one member's part of a stacked array."""
+    return jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
+
+
 def _settings(program: str) -> Settings:
     return Settings.from_json(json.loads(program))
 
@@ -199,6 +204,16 @@ class Loop(_Mapped):
             future.result()
         self._running = []
         return self._states
+
+    def lower(self, steps: int = 1):
+        """The program that every member runs for every step, lowered for shapes alone."""
+        return self._step.lower(*jax.tree.map(_one_shape, (self.abstract_state, self.seeds, self.tables)))
+
+    def lower_sampler(self, labels: int, record: bool = False):
+        """The sampling program of one member for so many labels, lowered as `lower` does."""
+        params, seed = jax.tree.map(_one_shape, (self.abstract_state.params, self.seeds))
+        drawn = jax.ShapeDtypeStruct((labels, 2), np.float32)
+        return _loop_sampler(self.settings.program, record).lower(params, seed, np.int32(0), drawn)
 
     def state(self) -> train.MemberState:
         """The stacked state, numpy arrays on host."""
@@ -322,11 +337,24 @@ class Sharded(_Mapped):
             )
         self.mesh = Mesh(np.array(devices).reshape(groups, layout.data_parallel), ("member", "data"))
         self.by_member = NamedSharding(self.mesh, PartitionSpec("member"))
-        self._seeds, self._tables = self._put((self.seeds, self.tables))
         self._state: train.MemberState | None = None
+
+    @functools.cached_property
+    def _inputs(self):
+        # put on the devices when first needed: lowering needs none, so they may be a description
+        return self._put((self.seeds, self.tables))
+
+    @functools.cached_property
+    def abstract_state(self) -> train.MemberState:
+        """Shapes, types and shardings of the stacked state."""
+        return jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.by_member), super().abstract_state
+        )
 
     def _put(self, tree):
         def one(x):
+            if isinstance(x, jax.Array) and not x.is_fully_addressable:
+                return x  # restored where it belongs
             x = np.asarray(x)
             return jax.make_array_from_callback(x.shape, self.by_member, lambda index: x[index])
 
@@ -334,7 +362,7 @@ class Sharded(_Mapped):
 
     def initialise(self) -> None:
         """Every member at step 0."""
-        self._state = _sharded_init(self.settings.program, self.mesh)(self._seeds)
+        self._state = _sharded_init(self.settings.program, self.mesh)(self._inputs[0])
 
     def load(self, state: train.MemberState) -> None:
         """Every member from a stacked state, numpy arrays or already sharded."""
@@ -346,16 +374,22 @@ class Sharded(_Mapped):
 
     def lower(self, steps: int):
         """The training program lowered for shapes alone, with its shardings."""
-
-        def shaped(x):
-            return jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=self.by_member)
-
-        arguments = jax.tree.map(shaped, (self.abstract_state, self.seeds, self.tables))
+        arguments = jax.tree.map(self._shaped, (self.abstract_state, self.seeds, self.tables))
         return self.program(steps).lower(*arguments)
+
+    def lower_sampler(self, labels: int, record: bool = False):
+        """The sampling program for so many labels a member, lowered as `lower` does."""
+        drawn = np.empty((len(self.members), labels, 2), np.float32)
+        arguments = jax.tree.map(self._shaped, (self.abstract_state.params, self.seeds, drawn))
+        step = jax.ShapeDtypeStruct((), np.int32, sharding=NamedSharding(self.mesh, PartitionSpec()))
+        return _sharded_sampler(self.settings.program, self.mesh, record).lower(*arguments, step)
+
+    def _shaped(self, x) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(np.shape(x), x.dtype, sharding=self.by_member)
 
     def advance(self, steps: int):
         """Trains all members for so many steps, asynchronously; returns a handle for `losses`."""
-        self._state = self.program(steps)(self._state, self._seeds, self._tables)
+        self._state = self.program(steps)(self._state, *self._inputs)
         return jnp.stack([self._state.step.astype(jnp.float32), self._state.loss_sum], axis=-1)
 
     def state(self) -> train.MemberState:
@@ -373,13 +407,13 @@ class Sharded(_Mapped):
     def sample(self, params, step: int, labels, record: bool = False):
         """As `Loop.sample`."""
         sampler = _sharded_sampler(self.settings.program, self.mesh, record)
-        drawn = sampler(params, self._seeds, self._put(labels), jnp.int32(step))
+        drawn = sampler(params, self._inputs[0], self._put(labels), jnp.int32(step))
         return jax.tree.map(fetch, drawn)
 
     def encode(self, params, step: int, images, labels):
         """As `Loop.encode`."""
         encoder = _sharded_encoder(self.settings.program, self.mesh)
-        recorded = encoder(params, self._seeds, *self._put((images, labels)), jnp.int32(step))
+        recorded = encoder(params, self._inputs[0], *self._put((images, labels)), jnp.int32(step))
         return jax.tree.map(fetch, recorded)
 
 
@@ -392,9 +426,18 @@ def fetch(array) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
+def _own_rows(array) -> np.ndarray:
+    """The rows of an array sharded over members that lie on this process; waits for no other process."""
+    parts = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
+    return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
+
+
 def losses(handle, every: int) -> np.ndarray:
-    """float[M], mean loss of each member since the last evaluation step, from a handle of `advance`."""
-    fetched = np.stack([np.asarray(x.result()) for x in handle]) if isinstance(handle, list) else fetch(handle)
+    """float[M], mean loss of each member since the last evaluation step, from a handle of `advance`.
+
+    Of several processes, each is told of its own members.
+    """
+    fetched = np.stack([np.asarray(x.result()) for x in handle]) if isinstance(handle, list) else _own_rows(handle)
     steps, total = fetched[:, 0], fetched[:, 1]
     return total / ((steps - 1) % every + 1)
 

@@ -3,7 +3,7 @@
 Dims are the grid's axes, then `step` (training steps of the evaluations), `sample`, `coordinate` ("x", "y"), `kept`,
 `row`, `column`; the scores have a last dim `region` ("all", "id", "ood", parts of the hole) if any member's data has a
 hole, NaN in the regions that a member lacks. All arrays exist from the start, NaN where nothing has been evaluated yet,
-so a notebook can open the store at any time. One process writes; a chunk is replaced by one rename.
+so a notebook can open the store at any time. Process 0 alone writes; a chunk is replaced by one rename.
 """
 
 import json
@@ -14,7 +14,7 @@ import numpy as np
 import xarray
 import zarr
 
-from diffgeo import regions
+from diffgeo import processes, regions
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid, Member
 from diffgeo.limits import NEVER
@@ -89,12 +89,12 @@ def template(
 
 
 class Results:
-    """The store DIR/results.zarr, open for writing."""
+    """The store DIR/results.zarr, open for writing on process 0; on others of the same run writing does nothing."""
 
     def __init__(self, path: Path, grid: Grid):
         self.path = Path(path)
         self._grid = grid
-        self._store = zarr.open_group(str(path), mode="r+")
+        self._store = zarr.open_group(str(path), mode="r+") if processes.first() else None
 
     @staticmethod
     def create(path: Path, dataset: xarray.Dataset) -> None:
@@ -123,6 +123,8 @@ class Results:
             fewer samples or smaller images.
           step: evaluation step, None for variables that have no `step`.
         """
+        if self._store is None:
+            return
         for name, given in values.items():
             array = self._store[name]
             axes = len(self._grid.shape)
@@ -150,7 +152,10 @@ class Results:
             array[(*at, *(slice(0, n) for n in value.shape))] = value
 
     def missing(self, members: Sequence[Member], name: str = "accuracy") -> list[int]:
-        """Evaluation steps at which some of these members have no value yet."""
+        """Evaluation steps at which some of these members have no value yet; all processes ask together."""
+        return processes.decide(lambda: self._missing(members, name))
+
+    def _missing(self, members: Sequence[Member], name: str) -> list[int]:
         held = np.asarray(self._store[name][...])
         held = held.reshape(len(self._grid.members), len(self._grid.settings.evaluation_steps), -1)
         empty = np.isnan(held[[member.index for member in members]]).all(axis=-1).any(axis=0)

@@ -8,12 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import jax
 import numpy as np
 import xarray
 from tqdm import tqdm
 
-from diffgeo import analysis, datasets, mapping, readout, results
+from diffgeo import analysis, datasets, mapping, processes, readout, results
 from diffgeo.checkpoints import Checkpoints
 from diffgeo.errors import Interrupted, UserError
 from diffgeo.evaluation import Wave, empty_results, evaluate, waves
@@ -93,9 +92,11 @@ def train(
     plots: Sequence[Plot] = (),
     provenance: Mapping[str, str] | None = None,
     waves_wanted: int | None = None,
-    say=print,
+    say=processes.say,
 ) -> xarray.Dataset:
     """Trains a grid in a work folder to its end, from wherever the folder stands.
+
+    Several processes call it together, on one folder that all of them see; process 0 draws and analyses at the end.
 
     Args:
       run: what to train.
@@ -106,7 +107,7 @@ def train(
       say: where one-line messages go.
 
     Returns:
-      The results, loaded.
+      The results, loaded; of several processes as far as they are on all but process 0.
 
     Raises:
       UserError: for a folder of another configuration or in use, members that do not divide over devices, a damaged
@@ -115,15 +116,13 @@ def train(
     """
     readout.load_packages()
     workdir = Workdir(folder)
-    config = settle(run, workdir)
+    config = processes.decide(lambda: settle(run, workdir))
     at_once = config["members_at_once"] if config else members_at_once(run, waves_wanted)
     planned = waves(run.grid, at_once)
     mappings = {w.index: run.layout.over(w.members, w.rows) for w in planned}  # refuses before the disk is touched
     with workdir:
-        settle(run, workdir)
-        if not workdir.results.exists():
-            workdir.write_config(run.identity | {"members_at_once": at_once})
-        store = _open_store(run, workdir, planned, provenance or {})
+        config = run.identity | {"members_at_once": at_once}
+        store = _open_store(run, workdir, planned, provenance or {}, config)
         _verify(planned, workdir, store)
         total = run.settings.train.steps * len(planned)
         before = 0
@@ -136,6 +135,8 @@ def train(
                         bar.update(wave.members[0].settings.train.steps)
                         continue
                     _train_wave(run, wave, mappings[wave.index], checkpoints, store, stopper, bar, say)
+        if not processes.leave():
+            return results.open_results(folder).load()
         _measure(run, workdir, store, say)
         if before == len(planned):
             say(f"the run in {folder} is complete: nothing left to train")
@@ -144,14 +145,14 @@ def train(
     return found
 
 
-def analyze(run: Run, folder: str | Path, plots: Sequence[Plot] = (), say=print) -> xarray.Dataset:
+def analyze(run: Run, folder: str | Path, plots: Sequence[Plot] = (), say=processes.say) -> xarray.Dataset:
     """Evaluates every stored checkpoint of a run whose results lack it, then draws the figures.
 
     Needs no training state, and any number of devices will do. Arguments and errors as `train`'s.
     """
     readout.load_packages()
     workdir = Workdir(folder)
-    config = settle(run, workdir)
+    config = processes.decide(lambda: settle(run, workdir))
     if config is None:
         raise UserError(f"no run in {str(folder)!r}: start one there with launch.train first")
     planned = waves(run.grid, config["members_at_once"])
@@ -165,7 +166,7 @@ def analyze(run: Run, folder: str | Path, plots: Sequence[Plot] = (), say=print)
             missing = {step for name in needed for step in store.missing(wave.members, name)}
             todo += [(wave, step) for step in sorted(missing & stored)]
         mapped = None
-        for wave, step in tqdm(todo, unit="checkpoint", disable=not todo):
+        for wave, step in tqdm(todo, unit="checkpoint", disable=not todo or not processes.first()):
             if mapped is None or mapped.members != wave.members:
                 mapped = run.layout.over(wave.members, wave.rows)
             with Checkpoints(workdir.checkpoints(wave.index)) as checkpoints:
@@ -173,6 +174,8 @@ def analyze(run: Run, folder: str | Path, plots: Sequence[Plot] = (), say=print)
                 target = getattr(mapped.abstract_state, name)
                 params = mapped.place(checkpoints.restore_params(target, step, name))
             store.write(wave.members, evaluate(wave, mapped, params, step, bool(run.analyses)), step)
+        if not processes.leave():
+            return results.open_results(folder).load()
         measured = _measure(run, workdir, store, say)
         if not todo and not measured:
             say(f"every checkpoint in {folder} is analysed already")
@@ -190,15 +193,27 @@ def _verify(planned: Sequence[Wave], workdir: Workdir, store: results.Results) -
             return
 
 
-def _open_store(run: Run, workdir: Workdir, planned: Sequence[Wave], provenance: Mapping[str, str]) -> results.Results:
-    """The folder's results, made if there are none, with every variable that this run fills."""
+def _open_store(
+    run: Run, workdir: Workdir, planned: Sequence[Wave], provenance: Mapping[str, str], config: dict | None = None
+) -> results.Results:
+    """The folder's results, made if there are none, with every variable that this run fills.
+
+    Without them the configuration, if given, is written first: process 0 of several makes both.
+    """
+    processes.decide(lambda: _prepare(run, workdir, planned, provenance, config))
+    return results.Results(workdir.results, run.grid)
+
+
+def _prepare(run: Run, workdir: Workdir, planned: Sequence[Wave], provenance, config: dict | None) -> None:
+    settle(run, workdir)  # again, now that the folder is held
+    if config is not None and not workdir.results.exists():
+        workdir.write_config(config)
     about = {"experiment": run.experiment, "preset": run.preset, "settings": json.dumps(run.settings.to_json())}
     empty = empty_results(run.grid, planned, run.analyses, about | dict(provenance))
     if workdir.results.exists():
         results.Results.extend(workdir.results, empty)
     else:
         results.Results.create(workdir.results, empty)
-    return results.Results(workdir.results, run.grid)
 
 
 def _measure(run: Run, workdir: Workdir, store: results.Results, say) -> bool:
@@ -241,6 +256,7 @@ def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, s
         waiting, handle = None, None
         while step < target:
             steps = min(chunk - step % chunk, target - step)
+            stopper.ask()
             # the loss of the chunk before is fetched while this one runs
             waiting, handle = handle, mapped.advance(steps)
             step += steps
@@ -248,11 +264,11 @@ def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, s
                 shown["loss"] = f"{np.mean(mapping.losses(waiting, every)):.4f}"
             bar.set_postfix(shown, refresh=False)
             bar.update(steps)
-            if stopper.signum is not None:
+            if stopper.agreed is not None:
                 checkpoints.save_state(step, mapped.state())
                 checkpoints.wait()
                 raise Interrupted(
-                    stopper.signum, f"stopped at step {step} of {settings.train.steps}, state saved: run again to go on"
+                    stopper.agreed, f"stopped at step {step} of {settings.train.steps}, state saved: run again to go on"
                 )
         state = mapped.state()
         checkpoints.save_params(step, state.params, state.ema)
@@ -260,10 +276,10 @@ def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, s
         if step in missing:
             name = "ema" if settings.evaluation.use_ema else "params"
             values = evaluate(wave, mapped, mapped.parameters(name == "ema"), step, bool(run.analyses))
-            if step > 0:
-                values["loss"] = mapping.fetch(state.loss_sum) / ((step - 1) % every + 1)
-            store.write(wave.members, values, step)
-            shown["accuracy"] = f"{np.mean([np.ravel(one)[0] for one in values['accuracy']]):.2f}"
+            loss = mapping.fetch(state.loss_sum) / ((step - 1) % every + 1)
+            store.write(wave.members, values if step == 0 else values | {"loss": loss}, step)
+            if values:
+                shown["accuracy"] = f"{np.mean([np.ravel(one)[0] for one in values['accuracy']]):.2f}"
             bar.set_postfix(shown)
         _report_frozen(wave, mapping.fetch(state.frozen_step), frozen, store, say)
 
@@ -287,7 +303,7 @@ def _progress(total: int) -> tqdm:
         dynamic_ncols=True,
         mininterval=0.5 if interactive else 30.0,
         smoothing=0.1,
-        disable=jax.process_index() != 0,
+        disable=not processes.first(),
     )
 
 
@@ -297,6 +313,16 @@ class _Stopper(contextlib.AbstractContextManager):
     def __init__(self):
         self.signum = None
         self._before = {}
+        self._answer = None
+
+    def ask(self) -> None:
+        """Starts asking all processes for a signal, so that they stop at one step; see `agreed`."""
+        self._answer = processes.greatest(self.signum or 0) if processes.shared() else None
+
+    @property
+    def agreed(self) -> int | None:
+        """The signal to stop by: this process's, or of several, one that some process had when all last asked."""
+        return self.signum if self._answer is None else self._answer() or None
 
     def _note(self, signum, _):
         self.signum = signum

@@ -8,13 +8,14 @@ import json
 import os
 from pathlib import Path
 
+from diffgeo import processes
 from diffgeo.errors import UserError
 
 CONFIG = "config.json"
 
 
 class Workdir:
-    """A folder held by this process; a context manager that locks it."""
+    """A folder held by this run; a context manager by which process 0 locks it."""
 
     def __init__(self, path: str | Path):
         self.path = Path(path)
@@ -70,11 +71,15 @@ class Workdir:
         """Locks the folder, made if need be.
 
         Raises:
-          UserError: if another process holds it, or it cannot be made.
+          UserError: if another run holds it, or it cannot be made.
         """
+        processes.decide(self._hold)
+        return self
+
+    def _hold(self) -> None:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = open(self.path / ".lock", "w")
+            self._lock = open(self.path / ".lock", "w")  # noqa: SIM115 (held until the run is over)
         except OSError as error:
             raise UserError(f"work folder {str(self.path)!r} cannot be used: {error.strerror}") from error
         try:
@@ -84,10 +89,10 @@ class Workdir:
             raise UserError(
                 f"work folder {str(self.path)!r} is in use by another process: wait for it, or choose another --workdir"
             ) from error
-        return self
 
     def __exit__(self, *_):
-        self._lock.close()
+        if self._lock is not None:
+            self._lock.close()
 
 
 def first_difference(stored, asked, path: str = "") -> tuple[str, object, object] | None:

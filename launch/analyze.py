@@ -15,7 +15,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=Tr
 def main() -> None:
     """Reads the folder's configuration and analyses it."""
     import experiments
-    from diffgeo import run, untrained
+    from diffgeo import processes, run, untrained
     from diffgeo.errors import UserError
     from diffgeo.settings import Settings
     from diffgeo.workdir import Workdir
@@ -28,6 +28,8 @@ def main() -> None:
     settings = Settings.from_json(config["settings"])
     planned = run.Run(declared.name, config["preset"], settings, analyses=declared.analyses)
     if declared.compute is not None:
+        if not processes.leave():
+            return
         untrained.compute(planned, WORKDIR.value, declared.compute, declared.plots)
         return
     run.analyze(planned, WORKDIR.value, declared.plots)

@@ -1,4 +1,4 @@
-"""What all programs share: one-line errors with exit status 2, start-up of JAX, the flags of a run."""
+"""What all programs share: one-line errors with exit status 2, start-up of JAX and its processes, their flags."""
 
 import logging
 import os
@@ -6,7 +6,8 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from absl import app, flags
@@ -20,32 +21,87 @@ CACHE = flags.DEFINE_string(
     "compile_cache", None, "Folder of compiled programs, shared by runs. Default: diffgeo in the user's cache folder."
 )
 
+DISTRIBUTED = flags.DEFINE_enum(
+    "distributed",
+    "auto",
+    ["auto", "on", "off"],
+    "Whether this is one of several processes of a run. auto: with --coordinator, or if SLURM's, GKE's or Cloud TPU's "
+    "environment variables tell of several.",
+)
+COORDINATOR = flags.DEFINE_string("coordinator", None, "HOST:PORT of process 0, where no cluster tells it.")
+PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there are, with --coordinator.")
+PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0, with --coordinator.")
+LOST_AFTER = flags.DEFINE_integer("lost_after", 30, "Seconds of silence after which another process counts as dead.", 1)
+START_WITHIN = flags.DEFINE_integer("start_within", 300, "Seconds that the processes have to find each other.", 1)
+
 
 def run(main: Callable[[], None]) -> None:
     """Runs a program's main function under absl's flags.
 
     A `UserError` or an unusable flag is one sentence on stderr and exit status 2; an interrupted run exits with 128
-    plus its signal's number, as a shell expects.
+    plus its signal's number, as a shell expects. One of several processes that fails does not wait for the others.
     """
 
     def guarded(arguments):
         if len(arguments) > 1:
             fail(f"unexpected argument {arguments[1]!r}: flags are written --name=value")
+        # read when JAX is imported: its runtime tells of a lost process by a stack trace, we by a sentence; a 0, set to
+        # look into it, is left; 1 is what JAX itself sets, and may be inherited
+        ours = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1"
+        if ours and several(DISTRIBUTED.value, COORDINATOR.value, os.environ):
+            os.environ["TF_CPP_MIN_LOG_LEVEL"] = "4"
         try:
             main()
         except UserError as error:
-            fail(str(error))
+            processes = _shared()
+            fail(str(error), end=processes.end_at_once if processes else sys.exit)
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             sys.exit(128 + stop.signum)
+        except Exception as error:
+            processes = _shared()
+            if not processes:
+                raise
+            if processes.lost(error):
+                print(f"error: {processes.LOST}", file=sys.stderr)
+            else:
+                traceback.print_exc()
+            processes.end_at_once(processes.FAILED)
 
     app.run(guarded, flags_parser=_parse)
 
 
-def fail(message: str) -> None:
-    """Prints one sentence on stderr and exits with status 2."""
+def _shared():
+    """The module of several processes if this is one of them; what needs no JAX does not load it."""
+    processes = sys.modules.get("diffgeo.processes")
+    return processes if processes is not None and processes.shared() else None
+
+
+def fail(message: str, end: Callable[[int], None] = sys.exit) -> None:
+    """Prints one sentence on stderr and exits with status 2, by `end`."""
     print(f"error: {message}", file=sys.stderr)
-    sys.exit(BAD_INPUT)
+    end(BAD_INPUT)
+
+
+def several(distributed: str, coordinator: str | None, environment: Mapping[str, str]) -> bool:
+    """Whether this is one of several processes of a run.
+
+    Args:
+      distributed: "on", "off", or "auto" to find out.
+      coordinator: address given by flag, which says yes.
+      environment: variables of a task that SLURM's srun started, of a TPU pod's worker (GKE, Cloud TPU) or of several
+        TPU slices.
+    """
+    if distributed != "auto":
+        return distributed == "on"
+    workers = environment.get("TPU_PROCESS_ADDRESSES") or environment.get("TPU_WORKER_HOSTNAMES", "")
+    started_by_srun = "SLURM_STEP_NODELIST" in environment and "SLURM_PROCID" in environment
+    return (
+        coordinator is not None
+        or (started_by_srun and int(environment.get("SLURM_NTASKS", "1")) > 1)
+        or "," in workers
+        or int(environment.get("MEGASCALE_NUM_SLICES") or "1") > 1
+    )
 
 
 def _parse(arguments):
@@ -56,8 +112,10 @@ def _parse(arguments):
 
 
 def start_jax() -> None:
-    """Quiet logs, and the cache of compiled programs; before any use of a device."""
+    """Quiet logs, the cache of compiled programs, and the other processes; before any use of a device."""
     import jax
+
+    from diffgeo import processes
 
     absl_logging.set_verbosity(absl_logging.ERROR)  # orbax tells every step of every save
     logging.getLogger("jax").setLevel(logging.ERROR)
@@ -65,6 +123,8 @@ def start_jax() -> None:
     folder = Path(CACHE.value or home / "diffgeo")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    if several(DISTRIBUTED.value, COORDINATOR.value, os.environ):
+        processes.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, LOST_AFTER.value, START_WITHIN.value)
 
 
 def provenance() -> dict[str, str]:

@@ -13,12 +13,14 @@ WORKDIR = flags.DEFINE_string("workdir", "runs/quickstart", "Folder of the run; 
 def main() -> None:
     """Trains the quickstart's models and draws its figures."""
     import experiments
-    from diffgeo import run
+    from diffgeo import processes, run
 
     program.start_jax()
     declared = experiments.find("quickstart")
     planned = run.Run(declared.name, "laptop", declared.settings("laptop"))
-    print("Training 4 small diffusion models (2 increments x 2 seeds) to draw one Gaussian bump at a given (x, y).")
+    processes.say(
+        "Training 4 small diffusion models (2 increments x 2 seeds) to draw one Gaussian bump at a given (x, y)."
+    )
     run.train(planned, WORKDIR.value, declared.plots, program.provenance())
 
 

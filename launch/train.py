@@ -28,7 +28,7 @@ WAVES = flags.DEFINE_integer("waves", None, "Waves that a new run's members trai
 def start(experiment: str, preset: str, workdir: str) -> None:
     """Trains in a folder; the other flags are read here."""
     import experiments
-    from diffgeo import run, settings, untrained
+    from diffgeo import processes, run, settings, untrained
     from diffgeo.mapping import Layout
 
     declared = experiments.find(experiment)
@@ -38,11 +38,13 @@ def start(experiment: str, preset: str, workdir: str) -> None:
     layout = Layout(MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value)
     planned = run.Run(experiment, preset, chosen, layout, declared.analyses)
     if declared.compute is not None:
-        print(f"{experiment}, preset {preset}: computed without training, in {workdir}")
+        if not processes.leave():
+            return
+        processes.say(f"{experiment}, preset {preset}: computed without training, in {workdir}")
         untrained.compute(planned, workdir, declared.compute, declared.plots, program.provenance())
         return
     shape = " x ".join(f"{len(values)} {name}" for name, values in planned.grid.axes.items())
-    print(f"{experiment}, preset {preset}: {shape} models, {chosen.train.steps:,} steps each, in {workdir}")
+    processes.say(f"{experiment}, preset {preset}: {shape} models, {chosen.train.steps:,} steps each, in {workdir}")
     run.train(planned, workdir, declared.plots, program.provenance(), WAVES.value)
 
 

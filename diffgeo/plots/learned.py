@@ -25,8 +25,8 @@ def phases(results: xr.Dataset, steps=None, **selection) -> Figure:
 
     Args:
       results: with the analysis "manifold".
-      steps: those to show; by default the last of phase A, the B with most bumps at wrong places, and the last of C,
-        or, where a phase is missing, an early, a middle and a late step.
+      steps: those to show; by default the last of phase A before any B, the B with most bumps at wrong places, and the
+        last of C, or, where a phase is missing, an early, a middle and a late step.
       **selection: axis values that single out one member.
 
     Raises:
@@ -205,4 +205,6 @@ def _phase_steps(member: xr.Dataset) -> list[int]:
         return phase_steps(member)
     steps = member["step"].values
     wrong = np.where(found == 1, np.ravel(member["wrong_place"].values.reshape(len(steps), -1)[:, 0]), -1.0)
-    return [int(steps[found == 0][-1]), int(steps[wrong.argmax()]), int(steps[found == 2][-1])]
+    before = steps[: np.flatnonzero(found == 1)[0]]  # a model may fall back from B to A
+    early = before[-1] if len(before) else steps[found == 0][0]
+    return sorted({int(early), int(steps[wrong.argmax()]), int(steps[found == 2][-1])})

@@ -1,0 +1,233 @@
+"""How fast it is: training, sampling and analysis timed, beside a matrix product and PyTorch in the same run."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffgeo import cost, datasets, representation, sampling
+from diffgeo.errors import UserError
+from diffgeo.grid import Grid
+from diffgeo.mapping import Layout
+from diffgeo.settings import Settings, suggestion
+
+SUITES = ("train", "sample", "analysis")
+MATRIX = 2048  # rows and columns of the product that the machine's speed is taken from
+SCALED_STEPS = 3  # steps of PyTorch's sampling loop that are timed; the rest is scaled
+POINTS, FEATURES = 1024, 16_384  # of the analysis suite: the papers' 32 x 32 grid at b = 64
+
+
+def seconds(function: Callable[[], object]) -> float:
+    """Seconds of one call, until its result is there."""
+    start = time.perf_counter()
+    jax.block_until_ready(function())
+    return time.perf_counter() - start
+
+
+def matrix_product() -> float:
+    """FLOP/s of a float32 product of `MATRIX` square matrices, the best of five."""
+    side = jax.random.normal(jax.random.key(0), (MATRIX, MATRIX))
+    product = jax.jit(jnp.matmul)
+    jax.block_until_ready(product(side, side))
+    return 2 * MATRIX**3 / min(seconds(lambda: product(side, side)) for _ in range(5))
+
+
+def reset_peak() -> None:
+    """Forgets this process's peak of memory, where the system can (Linux)."""
+    path = Path("/proc/self/clear_refs")
+    if path.exists():
+        path.write_text("5")
+
+
+def peak_bytes() -> int | None:
+    """Peak of memory since `reset_peak`: of the device where it tells, else of this process; None if neither does."""
+    told = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    status = Path("/proc/self/status")
+    if told is not None or not status.exists():
+        return told
+    return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
+
+
+def _torch():
+    try:
+        from diffgeo import torch_reference
+    except ImportError as error:
+        raise UserError("the package 'torch' is missing: pip install 'diffgeo[bench]'") from error
+    return torch_reference
+
+
+def _pairs(ours: Callable[[], float], theirs: Callable[[], float] | None, repeats: int) -> dict:
+    """Both timed alternately: medians, and the median of the pairs' ratios theirs / ours."""
+    times = [(ours(), theirs() if theirs else None) for _ in range(repeats)]
+    told = {"seconds": statistics.median(one for one, _ in times), "repeats": repeats}
+    if theirs:
+        told["torch_seconds"] = statistics.median(other for _, other in times)
+        told["times_faster_than_torch"] = statistics.median(other / one for one, other in times)
+    return told
+
+
+def _mapped(settings: Settings, members: int):
+    """So many members (seeds 0, 1, ...) on one device, at step 0."""
+    own = Settings(
+        **{name: getattr(settings, name) for name in ("model", "data", "diffusion", "train", "evaluation")},
+        axes={"seed": tuple(range(members))},
+    )
+    grid = Grid(own).members
+    mapped = Layout().over(grid, int(datasets.build(own.data).count), jax.devices()[:1])
+    mapped.initialise()
+    return mapped
+
+
+def train_case(settings: Settings, members: int, repeats: int, steps: int, torch: bool) -> dict:
+    """Seconds of a model-step of so many models, FLOP/s, memory, compile time.
+
+    Args:
+      settings: network, batch and step; the axes are not used.
+      members: models trained together.
+      repeats: measurements, after the one that compiles.
+      steps: of a measurement.
+      torch: also time one PyTorch model's step, alternately.
+    """
+    reset_peak()
+    mapped = _mapped(settings, members)
+
+    def advance():
+        return seconds(lambda: mapped.advance(steps)) / (steps * members)
+
+    compiling = advance() * steps * members
+    theirs = None
+    if torch:
+        trainer = _torch().Trainer(settings)
+        trainer.step()
+
+        def theirs():
+            return seconds(lambda: [trainer.step() for _ in range(steps)]) / steps
+
+    told = _pairs(advance, theirs, repeats)
+    flop = cost.TRAIN_PASSES * 2 * cost.forward_macs(settings) * settings.train.batch
+    product = matrix_product()
+    rate = flop / told["seconds"]
+    return told | {
+        "members": members,
+        "batch": settings.train.batch,
+        "flop_per_model_step": flop,
+        "flop_per_second": rate,
+        "matrix_product_flop_per_second": product,
+        "share_of_matrix_product": rate / product,
+        "peak_bytes": peak_bytes(),
+        "compile_seconds": compiling - told["seconds"] * steps * members,
+    }
+
+
+def sample_case(settings: Settings, members: int, repeats: int, torch: bool, count: int | None = None) -> dict:
+    """Seconds and network calls to evaluate a checkpoint of so many models, per model.
+
+    PyTorch's is the plain loop over all timesteps; `SCALED_STEPS` of them are timed and scaled to all.
+
+    Args:
+      settings, members, repeats, torch: as `train_case`'s.
+      count: labels in place of the settings'.
+    """
+    reset_peak()
+    mapped = _mapped(settings, members)
+    size, evaluation = settings.data.size, settings.evaluation
+    labels = count or (size**2 if evaluation.labels == "grid" else evaluation.count)
+    at = np.random.default_rng(0).uniform(0, size, (members, labels, 2)).astype(np.float32)
+
+    def ours():
+        return seconds(lambda: mapped.sample(mapped.parameters(), 0, at)) / members
+
+    compiling = ours() * members
+    theirs = None
+    timesteps = settings.diffusion.timesteps
+    timed = min(SCALED_STEPS, timesteps)
+    if torch:
+        reference = _torch()
+        trainer = reference.Trainer(settings)
+        tensors = [reference.torch.from_numpy(part) for part in np.array_split(at[0], _chunks(labels))]
+
+        def theirs():
+            return seconds(lambda: [trainer.denoise(part, timed) for part in tensors]) * timesteps / timed
+
+    told = _pairs(ours, theirs, repeats) | {
+        "members": members,
+        "labels": labels,
+        "network_calls": cost.network_calls(settings) * _chunks(labels),
+        "peak_bytes": peak_bytes(),
+    }
+    told["compile_seconds"] = compiling - told["seconds"] * members
+    if torch:
+        told |= {"torch_network_calls": timesteps * len(tensors), "torch_timed_steps": timed, "torch_is_scaled": True}
+    return told
+
+
+def _chunks(labels: int) -> int:
+    return -(-labels // sampling.SAMPLES_AT_ONCE)
+
+
+def analysis_cases(repeats: int, points: int = POINTS, features: int = FEATURES) -> dict[str, Callable[[], dict]]:
+    """Each part of `representation.analyse` on a noisy torus in many dimensions: name -> what times it."""
+    side = round(points**0.5)
+    random = np.random.default_rng(0)
+    torus = representation.clifford_torus(side, side)
+    into = random.normal(size=(torus.shape[1], features))
+    cloud = (torus @ into + 0.1 * random.normal(size=(len(torus), features))).astype(np.float32)
+    labels = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1).reshape(-1, 2)
+    found: dict[str, np.ndarray] = {}
+
+    def scores():
+        if "scores" not in found:
+            found["scores"] = representation.gram_scores(cloud)
+        return found["scores"]
+
+    def timed(function) -> Callable[[], dict]:
+        def case():
+            scores()
+            reset_peak()
+            first = seconds(function)
+            times = [seconds(function) for _ in range(repeats)]
+            return {"first_seconds": first, "seconds": statistics.median(times), "peak_bytes": peak_bytes()}
+
+        return case
+
+    cases = {"gram_scores": timed(lambda: representation.gram_scores(cloud))}
+    for group in representation.GROUPS:
+        cases[group] = timed(lambda group=group: representation.analyse(scores(), labels, float(side), (group,)))
+    return cases
+
+
+def cases(suite: str, networks: Mapping[str, Settings], repeats: int, steps: int, torch: bool) -> dict:
+    """The cases of a suite: name -> a function that runs it and returns plain JSON.
+
+    Args:
+      suite: one of `SUITES`.
+      networks: name -> settings to time.
+      repeats: measurements of each case.
+      steps: training steps of a measurement.
+      torch: also time PyTorch.
+
+    Raises:
+      UserError: for an unknown suite.
+    """
+    if suite not in SUITES:
+        raise UserError(f"unknown suite {suite!r}{suggestion(suite, SUITES)}")
+    if suite == "analysis":
+        return analysis_cases(repeats)
+    found: dict[str, Callable[[], dict]] = {}
+    for name, settings in networks.items():
+        for members in (1, 4):
+            label = f"{name}_{'single' if members == 1 else 'grid'}"
+            if suite == "train":
+                found[label] = lambda s=settings, m=members: train_case(s, m, repeats, steps, torch)
+            else:
+                found[label] = lambda s=settings, m=members: sample_case(s, m, repeats, torch)
+    return found
+
+
+def run(suite: str, chosen: Mapping[str, Callable[[], dict]]) -> dict:
+    """Runs cases one after another: plain JSON."""
+    return {"suite": suite, "device": jax.devices()[0].device_kind, "cases": {n: case() for n, case in chosen.items()}}

@@ -1,0 +1,424 @@
+"""What a run takes on devices that are not here: its real programs compiled for a TPU topology, and a roofline.
+
+The compiler tells memory, operations and bytes of each device's program; what follows from them is arithmetic.
+"""
+
+import json
+import math
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+import jax
+
+from diffgeo import bench, cost, datasets, kernels, sampling, train
+from diffgeo.errors import UserError
+from diffgeo.grid import Grid, Member
+from diffgeo.mapping import Layout, Loop, Sharded
+from diffgeo.settings import Settings
+
+GIB = 2**30
+COPIED = 2**28  # bytes; what the host's memory is timed by
+COLLECTIVE = re.compile(
+    r"\b(all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast)(?:-start)?\("
+)
+FORMULA = "seconds of a program = max(FLOPs / peak FLOP/s, bytes accessed / HBM bytes/s), per device"
+LOOPS = "the compiler counts a loop's body once: a sampling program's cost is that of one network call times its calls"
+
+
+@dataclass(frozen=True)
+class Chip:
+    """Published rates of one device.
+
+    Attributes:
+      name: as in `TOPOLOGIES`.
+      flops: peak FLOP/s of bfloat16 matrix products; float32 ones run as bfloat16 passes by default.
+      bandwidth: HBM bytes/s.
+      hbm: bytes.
+      one_host: the topology meant by the bare name.
+      source: where the numbers stand.
+    """
+
+    name: str
+    flops: float
+    bandwidth: float
+    hbm: float
+    one_host: str
+    source: str
+
+
+_PAGE = "cloud.google.com/tpu/docs/"
+CHIPS = {
+    chip.name: chip
+    for chip in (
+        Chip("v4", 275e12, 1.228e12, 32 * GIB, "2x2x1", _PAGE + "v4"),
+        Chip("v5e", 197e12, 0.819e12, 16 * GIB, "2x4", _PAGE + "v5e"),
+        Chip("v5p", 459e12, 2.765e12, 95 * GIB, "2x2x1", _PAGE + "v5p"),
+        Chip("v6e", 918e12, 1.640e12, 32 * GIB, "2x4", _PAGE + "v6e"),
+    )
+}
+
+
+class Program(NamedTuple):
+    """What the compiler says of one device's program.
+
+    Attributes:
+      flops: operations of a call; bodies of loops count once.
+      bytes: accessed in HBM by a call.
+      arguments, temporaries, outputs: bytes of HBM; outputs without those that reuse arguments.
+      collectives: name -> number of them.
+    """
+
+    flops: float
+    bytes: float
+    arguments: int
+    temporaries: int
+    outputs: int
+    collectives: dict[str, int]
+
+    @property
+    def hbm(self) -> int:
+        """Bytes of HBM that a call holds."""
+        return self.arguments + self.temporaries + self.outputs
+
+    def seconds(self, chip: Chip) -> float:
+        """`FORMULA`."""
+        return max(self.flops / chip.flops, self.bytes / chip.bandwidth)
+
+
+@dataclass(frozen=True)
+class Target:
+    """Devices to plan for.
+
+    Attributes:
+      chip: their rates.
+      topology: as asked for, "v5e:2x4".
+      devices: descriptions, or this machine's own.
+      layout: how they are used.
+    """
+
+    chip: Chip
+    topology: str
+    devices: Sequence = field(repr=False)
+    layout: Layout
+
+    @property
+    def loops(self) -> bool:
+        """Whether members run one after another out of one memory, as they do on a CPU."""
+        return self.layout.chosen == "loop"
+
+    @property
+    def groups(self) -> int:
+        """Devices, or groups that share a member's batch, that members are spread over; a CPU's count as one."""
+        if self.loops:
+            return 1
+        if len(self.devices) % self.layout.data_parallel:
+            raise UserError(
+                f"data_parallel={self.layout.data_parallel} does not divide the {len(self.devices)} devices "
+                f"of {self.topology}"
+            )
+        return len(self.devices) // self.layout.data_parallel
+
+    @property
+    def platform(self) -> str:
+        """ "tpu", or the host's."""
+        return self.devices[0].platform
+
+
+def host_chip() -> Chip:
+    """This machine's first device: rates of a float32 matrix product and of a copy, both measured now."""
+    array = jax.numpy.zeros(COPIED // 4, jax.numpy.float32)
+    copy = jax.jit(lambda x: x + 1.0)
+    jax.block_until_ready(copy(array))
+    bandwidth = 2 * COPIED / min(bench.seconds(lambda: copy(array)) for _ in range(5))
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    memory = limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    kind = jax.devices()[0].device_kind
+    return Chip(kind, bench.matrix_product(), bandwidth, memory, "", "measured here")
+
+
+def target(topology: str, layout: Layout) -> Target:
+    """The devices of a topology.
+
+    Args:
+      topology: "v5e:2x4", "v4" (one host of it), or "host", this machine, whose rates are measured.
+      layout: how they are used; members are sharded over a TPU's.
+
+    Raises:
+      UserError: for an unknown topology, or if the package libtpu is missing.
+    """
+    if topology == "host":
+        return Target(host_chip(), topology, jax.devices(), layout)
+    layout = replace(layout, mapping="sharded")
+    name, _, shape = topology.partition(":")
+    if name not in CHIPS:
+        raise UserError(f"unknown topology {topology!r}: choose one of {', '.join(CHIPS)}, as v5e:2x4, or host")
+    shape = shape or CHIPS[name].one_host
+    try:
+        import libtpu  # noqa: F401 (found by JAX; said here if it is missing)
+    except ImportError as error:
+        raise UserError(
+            "the package 'libtpu' is missing, which compiles for TPUs: pip install 'diffgeo[plan]'"
+        ) from error
+    from jax.experimental import topologies
+
+    one_chip = {"chips_per_host_bounds": (1, 1, 1)} if set(shape) <= set("1x") else {}
+    try:
+        described = topologies.get_topology_desc(platform="tpu", topology_name=f"{name}:{shape}", **one_chip)
+    except Exception as error:  # the plugin raises several kinds
+        told = " ".join(str(error).split())[:200]
+        raise UserError(f"unknown topology {topology!r} ({told}): choose a shape as v5e:2x4 or v4:2x2x1") from error
+    return Target(CHIPS[name], f"{name}:{shape}", described.devices, layout)
+
+
+class TooLarge(Exception):
+    """A program does not fit the devices, in the compiler's words."""
+
+
+def compiled(lower, aim: Target) -> Program:
+    """Compiles what `lower()` gives and reads off the compiler's figures; raises `TooLarge` if it refuses."""
+    with kernels.compiling_for(aim.platform):
+        lowered = lower()
+    try:
+        done = lowered.compile()
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise TooLarge(" ".join(str(error).split())[:300]) from error
+    costs, memory = done.cost_analysis(), done.memory_analysis()
+    found: dict[str, int] = {}
+    for name in COLLECTIVE.findall(done.as_text()):
+        found[name] = found.get(name, 0) + 1
+    return Program(
+        costs["flops"],
+        costs["bytes accessed"],
+        memory.argument_size_in_bytes,
+        memory.temp_size_in_bytes,
+        memory.output_size_in_bytes - memory.alias_size_in_bytes,
+        found,
+    )
+
+
+def checked(program: Program, aim: Target) -> Program:
+    """The program; raises `TooLarge` if it exceeds the memory."""
+    if program.hbm > aim.chip.hbm:
+        raise TooLarge(
+            f"arguments {program.arguments / GIB:.2f} GiB, temporaries {program.temporaries / GIB:.2f} GiB, "
+            f"outputs {program.outputs / GIB:.2f} GiB"
+        )
+    return program
+
+
+def laid_out(members: Sequence[Member], per_device: int, rows: int, aim: Target) -> Loop | Sharded:
+    """So many members on each device of the target; the program's members over and over if it has fewer."""
+    if aim.loops:
+        return aim.layout.over(members[:1], rows, aim.devices)
+    wanted = per_device * aim.groups
+    repeated = (list(members) * -(-wanted // len(members)))[:wanted]
+    return aim.layout.over(repeated, rows, aim.devices)
+
+
+def in_turn(program: Program, members: int) -> Program:
+    """One member's program run for each of them, on as many threads as there are cores."""
+    beside = min(members, os.cpu_count() or 1)
+    return Program(
+        members * program.flops,
+        members * program.bytes,
+        members * program.arguments,
+        beside * program.temporaries,
+        members * program.outputs,
+        program.collectives,
+    )
+
+
+def training_step(members: Sequence[Member], per_device: int, rows: int, aim: Target) -> Program:
+    """One step of so many members on every device; raises `TooLarge`."""
+    program = compiled(lambda: laid_out(members, per_device, rows, aim).lower(1), aim)
+    return checked(in_turn(program, per_device) if aim.loops else program, aim)
+
+
+def sampler(members: Sequence[Member], per_device: int, rows: int, aim: Target, labels: int, record: bool) -> Program:
+    """Sampling of so many members on every device; raises `TooLarge`."""
+    program = compiled(lambda: laid_out(members, per_device, rows, aim).lower_sampler(labels, record), aim)
+    return checked(in_turn(program, per_device) if aim.loops else program, aim)
+
+
+def fitting(members: Sequence[Member], rows: int, aim: Target) -> tuple[int, Program]:
+    """Members per device, as many as fit up to what one wave needs, and their training step.
+
+    Raises:
+      UserError: if the number asked for by the layout does not fit, or not even one; says how many do.
+    """
+    asked = aim.layout.members_per_device
+    wanted = asked or -(-len(members) // aim.groups)
+
+    def step(count: int) -> Program:
+        return training_step(members, count, rows, aim)
+
+    try:
+        return wanted, step(wanted)
+    except TooLarge as refused:
+        least, told = wanted, str(refused)
+    if wanted > 1:
+        try:
+            one = step(1)
+        except TooLarge as refused:
+            least, told = 1, str(refused)
+        else:
+            # what the members of a device take grows in proportion to their number
+            for count in range(min(int(aim.chip.hbm // one.hbm), wanted - 1), 0, -1):
+                try:
+                    program = one if count == 1 else step(count)
+                except TooLarge:
+                    continue
+                if asked:
+                    raise UserError(
+                        f"{asked} members a device do not fit {aim.topology} with {aim.chip.hbm / GIB:.2f} GiB "
+                        f"({told}): {count} do, pass --members_per_device={count}"
+                    )
+                return count, program
+    raise UserError(
+        f"{least} member a device does not fit {aim.topology} with {aim.chip.hbm / GIB:.2f} GiB ({told}), 0 do: "
+        "lower train.batch or pass --data_parallel"
+    )
+
+
+def plan(settings: Settings, aim: Target, analyses: bool = False) -> dict:
+    """What a grid takes on a target; compiles every program once or a few times.
+
+    Args:
+      settings: of the grid.
+      aim: devices and layout.
+      analyses: whether the run records the network's tensors at every evaluation.
+
+    Returns:
+      Plain JSON: "topology", "chip", "devices", "formula", "programs" (one dict a compiled program: members, waves,
+      memory, cost, seconds), "seconds" of the whole run, "checkpoints_bytes", "host_ram_bytes" (of the process that
+      holds most).
+
+    Raises:
+      UserError: if a program does not fit.
+    """
+    grid = Grid(settings)
+    described = cost.describe(settings)
+    programs = [_one_program(members, aim, analyses) for members in grid.programs]
+    return {
+        "topology": aim.topology,
+        "chip": {name: getattr(aim.chip, name) for name in ("name", "flops", "bandwidth", "hbm", "source")},
+        "devices": len(aim.devices),
+        "processes": len({device.process_index for device in aim.devices}),
+        "members": described["members"],
+        "formula": f"{FORMULA}; {LOOPS}",
+        "programs": programs,
+        "seconds": sum(one["seconds"] for one in programs),
+        "checkpoints_bytes": described["checkpoints_bytes"],
+        "host_ram_bytes": max(one["host_ram_bytes"] for one in programs),
+    }
+
+
+def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict:
+    settings = members[0].settings
+    tables = [datasets.build(member.settings.data) for member in members]
+    rows = max(int(table.count) for table in tables)
+    drawn = settings.data.size**2 if settings.evaluation.labels == "grid" else settings.evaluation.count
+    labels = min(drawn, rows) if settings.evaluation.labels == "train" else drawn
+    per_device, step = fitting(members, rows, aim)
+    at_once = per_device * aim.groups
+    try:
+        samples = sampler(members, per_device, rows, aim, labels, analyses)
+    except TooLarge as refused:
+        fewer = f"pass --members_per_device={max(1, per_device // 2)}" if per_device > 1 else "lower evaluation.count"
+        raise UserError(
+            f"sampling {labels} labels of {per_device} members a device does not fit {aim.topology} "
+            f"with {aim.chip.hbm / GIB:.2f} GiB ({refused}): {fewer}"
+        ) from refused
+    waves = -(-len(members) // at_once)
+    chunks = -(-labels // sampling.SAMPLES_AT_ONCE)
+    calls = cost.network_calls(settings) * chunks
+    evaluations = len(settings.evaluation_steps)
+    step_seconds, call_seconds = step.seconds(aim.chip), samples.seconds(aim.chip)
+    forward = 2 * cost.forward_macs(settings)
+    part = settings.train.batch // aim.layout.data_parallel
+    model_steps = per_device / aim.layout.data_parallel  # of a device in one step
+    return {
+        "coordinates": {} if len(members) == 1 else dict(members[0].coordinates),
+        "members": len(members),
+        "members_per_device": per_device,
+        "members_at_once": min(at_once, len(members)),
+        "waves": waves,
+        "members_divide": len(members) % aim.groups == 0,
+        "training": _told(step, aim.chip)
+        | {
+            "flops_per_model_step": step.flops / model_steps,
+            "flops_per_model_step_by_hand": cost.TRAIN_PASSES * forward * settings.train.batch,
+            "bytes_per_model_step": step.bytes / model_steps,
+            "batch_per_device": part,
+            "seconds_per_step": step_seconds,
+        },
+        "sampling": _told(samples, aim.chip)
+        | {
+            "labels": labels,
+            "network_calls": calls,
+            "flops_per_call_by_hand": forward * -(-labels // chunks) * per_device,
+            "seconds_per_evaluation": calls * call_seconds,
+        },
+        "training_seconds": waves * settings.train.steps * step_seconds,
+        "sampling_seconds": waves * evaluations * calls * call_seconds,
+        "seconds": waves * (settings.train.steps * step_seconds + evaluations * calls * call_seconds),
+        "host_ram_bytes": _host_ram(settings, aim, per_device, min(at_once, len(members)), labels, analyses),
+    }
+
+
+def _told(program: Program, chip: Chip) -> dict:
+    bound = "compute" if program.flops / chip.flops > program.bytes / chip.bandwidth else "memory"
+    return {**program._asdict(), "hbm": program.hbm, "bound": bound}
+
+
+def _host_ram(settings: Settings, aim: Target, per_device: int, members: int, labels: int, analyses: bool) -> int:
+    """Bytes of numbers on the fullest host: its members' states while saved, and all samples and recorded tensors."""
+    state = jax.eval_shape(lambda: train.initial_state(settings, 0))
+    own = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
+    by_process: dict[int, int] = {}
+    for device in aim.devices:
+        by_process[device.process_index] = by_process.get(device.process_index, 0) + 1
+    held = max(by_process.values()) * per_device / aim.layout.data_parallel
+    pixels = settings.data.size**2
+    # three recorded tensors, the proxy, each [N/2, N/2, b]; the true images beside the samples
+    numbers = 2 * pixels + 4 * (pixels // 4) * settings.model.base_channels if analyses else pixels
+    return int(own * held + 4 * members * labels * numbers)
+
+
+def as_text(told: dict) -> str:
+    """The plan in words."""
+    chip = told["chip"]
+    lines = [
+        f"{told['topology']}: {told['devices']} devices in {told['processes']} processes; {chip['flops'] / 1e12:.0f} "
+        f"TFLOP/s, {chip['bandwidth'] / 1e9:.0f} GB/s, {chip['hbm'] / GIB:.0f} GiB each ({chip['source']})",
+        told["formula"],
+    ]
+    for one in told["programs"]:
+        training, drawing = one["training"], one["sampling"]
+        lines += [
+            f"{one['members']} members, {one['members_per_device']} a device, {one['waves']} waves of "
+            f"{one['members_at_once']}",
+            f"  training step: {training['hbm'] / GIB:.2f} GiB a device, per model "
+            f"{training['flops_per_model_step'] / 1e9:.1f} GFLOP ({training['flops_per_model_step_by_hand'] / 1e9:.1f} "
+            f"by hand) and {training['bytes_per_model_step'] / 1e9:.2f} GB, collectives "
+            f"{json.dumps(training['collectives'])}, {1e3 * training['seconds_per_step']:.2f} ms ({training['bound']})",
+            f"  sampling {drawing['labels']} labels: {drawing['hbm'] / GIB:.2f} GiB a device, collectives "
+            f"{json.dumps(drawing['collectives'])}, {drawing['seconds_per_evaluation']:.1f} s an evaluation "
+            f"({drawing['bound']})",
+            f"  training {one['training_seconds'] / 3600:.2f} h, sampling {one['sampling_seconds'] / 3600:.2f} h",
+        ]
+        if not one["members_divide"]:
+            lines.append(
+                f"  {one['members']} members do not divide over the devices: launch.train refuses them "
+                "until --seeds or axis values make them a multiple"
+            )
+    lines.append(
+        f"in all {told['seconds'] / 3600:.2f} h, {told['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints, "
+        f"{told['host_ram_bytes'] / 1e9:.3g} GB of memory on the fullest host"
+    )
+    return "\n".join(lines)

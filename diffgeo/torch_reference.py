@@ -1,0 +1,176 @@
+"""The network, its training step and its plain sampling loop as written in PyTorch: what tests and times compare to.
+
+Module names are those that `diffgeo.torch_weights` reads. This is the only file that needs PyTorch.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from diffgeo.settings import Settings
+
+
+class DoubleConv(nn.Module):
+    """See `diffgeo.layers.DoubleConv`."""
+
+    def __init__(self, i, o, mid=None, residual=False):
+        super().__init__()
+        self.residual = residual
+        mid = mid or o
+        self.double_conv = nn.Sequential(
+            nn.Conv2d(i, mid, kernel_size=3, padding=1, bias=False),
+            nn.GroupNorm(1, mid),
+            nn.GELU(),
+            nn.Conv2d(mid, o, kernel_size=3, padding=1, bias=False),
+            nn.GroupNorm(1, o),
+        )
+
+    def forward(self, x):
+        return nn.functional.gelu(x + self.double_conv(x)) if self.residual else self.double_conv(x)
+
+
+class Down(nn.Module):
+    """See `diffgeo.layers.Down`."""
+
+    def __init__(self, i, o, embedding):
+        super().__init__()
+        self.maxpool_conv = nn.Sequential(nn.MaxPool2d(2), DoubleConv(i, i, residual=True), DoubleConv(i, o))
+        self.emb_layer = nn.Sequential(nn.SiLU(), nn.Linear(embedding, o))
+
+    def forward(self, x, cue):
+        return self.maxpool_conv(x) + self.emb_layer(cue)[:, :, None, None]
+
+
+class Up(nn.Module):
+    """See `diffgeo.layers.Up`."""
+
+    def __init__(self, i, o, embedding):
+        super().__init__()
+        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
+        self.conv = nn.Sequential(DoubleConv(i, i, residual=True), DoubleConv(i, o, i // 2))
+        self.emb_layer = nn.Sequential(nn.SiLU(), nn.Linear(embedding, o))
+
+    def forward(self, x, skip, cue):
+        x = self.conv(torch.cat([skip, self.up(x)], dim=1))
+        return x + self.emb_layer(cue)[:, :, None, None], x
+
+
+class SelfAttention(nn.Module):
+    """See `diffgeo.layers.SelfAttention`."""
+
+    def __init__(self, channels, heads):
+        super().__init__()
+        self.mha = nn.MultiheadAttention(channels, heads, batch_first=True)
+        self.ln = nn.LayerNorm([channels])
+        self.ff_self = nn.Sequential(
+            nn.LayerNorm([channels]), nn.Linear(channels, channels), nn.GELU(), nn.Linear(channels, channels)
+        )
+
+    def forward(self, x):
+        tokens = x.flatten(2).swapaxes(1, 2)
+        normed = self.ln(tokens)
+        tokens = tokens + self.mha(normed, normed, normed)[0]
+        tokens = tokens + self.ff_self(tokens)
+        return tokens.swapaxes(1, 2).reshape(x.shape)
+
+
+class TorchUNet(nn.Module):
+    """`diffgeo.unet.UNet` in PyTorch: images [n, 1, N, N], t [n], centers [n, 2] to noise and recorded tensors."""
+
+    def __init__(self, b, embedding, heads=4):
+        super().__init__()
+        self.embedding = embedding
+
+        def attention(channels):
+            return SelfAttention(channels, heads)
+
+        self.inc = DoubleConv(1, b)
+        self.down1, self.sa1 = Down(b, 2 * b, embedding), attention(2 * b)
+        self.down2, self.sa2 = Down(2 * b, 4 * b, embedding), attention(4 * b)
+        self.down3, self.sa3 = Down(4 * b, 4 * b, embedding), attention(4 * b)
+        self.bot1, self.bot2, self.bot3 = (
+            DoubleConv(4 * b, 8 * b),
+            DoubleConv(8 * b, 8 * b),
+            DoubleConv(8 * b, 4 * b),
+        )
+        self.up1, self.sa4 = Up(8 * b, 2 * b, embedding), attention(2 * b)
+        self.up2, self.sa5 = Up(4 * b, b, embedding), attention(b)
+        self.up3, self.sa6 = Up(2 * b, b, embedding), attention(b)
+        self.outc = nn.Conv2d(b, 1, kernel_size=1)
+
+    def encode(self, u):
+        width = self.embedding // 3
+        phase = u[:, None] / 10_000.0 ** (torch.arange(0, width, 2) / width)
+        return torch.cat([phase.sin(), phase.cos()], dim=1)
+
+    def forward(self, images, t, centers):
+        cue = torch.cat([self.encode(u) for u in (t.float(), centers[:, 0], centers[:, 1])], dim=1)
+        x1 = self.inc(images)
+        x2 = self.sa1(self.down1(x1, cue))
+        x3 = self.sa2(self.down2(x2, cue))
+        x4 = self.sa3(self.down3(x3, cue))
+        x = self.bot3(self.bot2(self.bot1(x4)))
+        x = self.sa4(self.up1(x, x3, cue)[0])
+        layer4, layer4_pre_embedding = self.up2(x, x2, cue)
+        layer4_attention = self.sa5(layer4)
+        x = self.sa6(self.up3(layer4_attention, x1, cue)[0])
+        return self.outc(x), (layer4, layer4_pre_embedding, layer4_attention)
+
+
+class Trainer:
+    """One model, eager, channels last, float32, AdamW: a step renders a batch, draws noise, updates the weights."""
+
+    def __init__(self, settings: Settings):
+        torch.manual_seed(0)
+        self.settings = settings
+        model, train = settings.model, settings.train
+        self.network = TorchUNet(model.base_channels, model.embedding, model.heads).to(
+            memory_format=torch.channels_last
+        )
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
+        )
+        self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
+            self.optimizer, train.learning_rate, max(train.steps, 1), pct_start=train.warmup
+        )
+        diffusion = settings.diffusion
+        self.betas = torch.linspace(diffusion.beta_start, diffusion.beta_end, diffusion.timesteps)
+        self.alpha_bar = torch.cumprod(1 - self.betas, 0)
+
+    def render(self, centers: torch.Tensor) -> torch.Tensor:
+        """Bumps [n, 1, N, N] in [-1, 1] at float[n, 2]; see `diffgeo.images.render`."""
+        data = self.settings.data
+        pixels = torch.arange(data.size)
+        along_x, along_y = (torch.exp(-((pixels - centers[:, i, None]) ** 2) / (4 * data.sigma**2)) for i in (0, 1))
+        return (1 - 2 * along_y[:, :, None] * along_x[:, None, :])[:, None]
+
+    def step(self) -> float:
+        """One training step; its loss."""
+        settings = self.settings
+        batch = settings.train.batch
+        centers = torch.rand(batch, 2) * settings.data.size
+        images = self.render(centers).contiguous(memory_format=torch.channels_last)
+        t = torch.randint(1, settings.diffusion.timesteps + 1, (batch,))
+        noise = torch.randn_like(images)
+        kept = self.alpha_bar[t - 1][:, None, None, None]
+        predicted = self.network(kept.sqrt() * images + (1 - kept).sqrt() * noise, t, centers)[0]
+        loss = nn.functional.mse_loss(predicted, noise)
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.scheduler.step()
+        return loss.item()
+
+    @torch.no_grad()
+    def denoise(self, centers: torch.Tensor, steps: int) -> torch.Tensor:
+        """The first `steps` of the plain ancestral loop over all timesteps: images [n, 1, N, N] so far."""
+        size, last = self.settings.data.size, self.settings.diffusion.timesteps
+        images = torch.randn(len(centers), 1, size, size).contiguous(memory_format=torch.channels_last)
+        for t in range(last, last - steps, -1):
+            beta, kept = self.betas[t - 1], self.alpha_bar[t - 1]
+            noise = self.network(images, torch.full((len(centers),), t), centers)[0]
+            images = (images - beta / (1 - kept).sqrt() * noise) / (1 - beta).sqrt()
+            if t > 1:
+                images = images + math.sqrt(beta) * torch.randn_like(images)
+        return images

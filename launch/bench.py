@@ -1,0 +1,54 @@
+"""Times training, sampling or analysis on this machine, on request beside the same in PyTorch.
+
+    python -m launch.bench --suite=train [--torch] [--only=laptop_single] [--repeats=5] [--json]
+
+--torch needs `pip install 'diffgeo[bench]'`. Nothing else should run meanwhile.
+"""
+
+import json
+
+from absl import flags
+
+from launch import program
+
+SUITE = flags.DEFINE_string("suite", None, "train, sample or analysis.", required=True)
+ONLY = flags.DEFINE_list("only", None, "Cases of the suite, as laptop_single,paper_grid. Default: all.")
+REPEATS = flags.DEFINE_integer("repeats", 5, "Measurements of each case, after the one that compiles.", 1)
+STEPS = flags.DEFINE_integer("steps", 10, "Training steps of a measurement.", 1)
+TORCH = flags.DEFINE_boolean("torch", False, "Also time PyTorch, alternately.")
+PRESETS = flags.DEFINE_list("presets", ["laptop", "paper"], "Presets of p1_fig4 whose networks are timed.")
+JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
+
+
+def main() -> None:
+    """Runs the suite and prints."""
+    import jax
+
+    import experiments
+    from diffgeo import bench
+    from diffgeo.errors import UserError
+    from diffgeo.settings import suggestion
+
+    program.start_jax()
+    jax.config.update("jax_enable_compilation_cache", False)  # or what is read from it would pass for compiling
+    declared = experiments.find("p1_fig4")
+    networks = {preset: declared.settings(preset) for preset in PRESETS.value}
+    cases = bench.cases(SUITE.value, networks, REPEATS.value, STEPS.value, TORCH.value)
+    for name in ONLY.value or ():
+        if name not in cases:
+            raise UserError(f"unknown case {name!r}{suggestion(name, cases)}")
+    told = bench.run(SUITE.value, {name: cases[name] for name in ONLY.value or cases})
+    if JSON.value:
+        print(json.dumps(told | {"provenance": program.provenance()}, indent=2))
+        return
+    print(f"{told['suite']} on {told['device']}")
+    for name, case in told["cases"].items():
+        print(f"{name}: " + ", ".join(f"{key} {_short(value)}" for key, value in case.items()))
+
+
+def _short(value) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+if __name__ == "__main__":
+    program.run(main)

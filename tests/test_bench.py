@@ -1,0 +1,74 @@
+"""The benchmarks measure what they say; their numbers mean nothing here."""
+
+import numpy as np
+import pytest
+
+from diffgeo import bench, cost, images
+from diffgeo.errors import UserError
+from tests.helpers import tiny
+
+
+def test_medians_and_ratios_are_of_alternate_pairs():
+    order = []
+
+    def timed(name, values):
+        def one():
+            order.append(name)
+            return values.pop(0)
+
+        return one
+
+    told = bench._pairs(timed("ours", [1.0, 2.0, 4.0]), timed("theirs", [3.0, 2.0, 2.0]), 3)
+    assert order == ["ours", "theirs"] * 3
+    assert (told["seconds"], told["torch_seconds"]) == (2.0, 2.0)
+    assert told["times_faster_than_torch"] == 1.0  # the median of 3, 1 and 0.5
+    assert "torch_seconds" not in bench._pairs(timed("ours", [1.0]), None, 1)
+
+
+def test_a_training_case():
+    pytest.importorskip("torch")
+    told = bench.train_case(tiny(), members=2, repeats=2, steps=2, torch=True)
+    assert told["flop_per_model_step"] == 6 * cost.forward_macs(tiny()) * tiny().train.batch
+    assert told["flop_per_second"] == pytest.approx(told["flop_per_model_step"] / told["seconds"])
+    assert 0 < told["share_of_matrix_product"] < 1
+    assert told["torch_seconds"] > 0
+    assert told["peak_bytes"] > 1e7
+
+
+def test_a_sampling_case_counts_network_calls():
+    pytest.importorskip("torch")
+    told = bench.sample_case(tiny(), members=1, repeats=1, torch=True, count=300)
+    assert (told["network_calls"], told["torch_network_calls"]) == (2 * 3, 2 * 20)  # 300 labels in two chunks
+    assert told["torch_is_scaled"]
+    assert told["torch_timed_steps"] == 3
+    assert told["torch_seconds"] > 0
+
+
+def test_the_analysis_suite_has_a_case_for_every_group():
+    cases = bench.analysis_cases(repeats=1, points=64, features=100)
+    assert list(cases) == ["gram_scores", "spectrum", "manifold", "topology", "rings"]
+    for name in ("gram_scores", "spectrum", "rings"):
+        assert cases[name]()["seconds"] > 0
+
+
+def test_unknown_suites_are_refused():
+    with pytest.raises(UserError, match=r"unknown suite 'trane': did you mean 'train'\?"):
+        bench.cases("trane", {}, 1, 1, False)
+    assert list(bench.cases("train", {"laptop": tiny()}, 1, 1, False)) == ["laptop_single", "laptop_grid"]
+
+
+def test_the_reference_draws_our_images_and_samples():
+    torch = pytest.importorskip("torch")
+    from diffgeo.torch_reference import Trainer
+
+    settings = tiny()
+    trainer = Trainer(settings)
+    centers = np.random.default_rng(0).uniform(0, 8, (5, 2)).astype(np.float32)
+    ours = images.render(centers, settings.data.sigma, "bump", settings.data.size)
+    theirs = trainer.render(torch.from_numpy(centers)).permute(0, 2, 3, 1)
+    np.testing.assert_allclose(theirs.numpy(), np.asarray(ours), atol=1e-5)
+    first = np.mean([trainer.step() for _ in range(5)])
+    assert np.mean([trainer.step() for _ in range(30)]) < first
+    drawn = trainer.denoise(torch.from_numpy(centers), settings.diffusion.timesteps)
+    assert drawn.shape == (5, 1, 8, 8)
+    assert torch.isfinite(drawn).all()

@@ -1,0 +1,129 @@
+"""Plans: arithmetic on made-up figures, and one real program compiled for a TPU that is not here."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffgeo import cost, kernels, plan
+from diffgeo.errors import UserError
+from diffgeo.mapping import Layout
+from diffgeo.plan import GIB, Chip, Program, Target, TooLarge
+from tests.helpers import tiny
+from tests.test_launch import assert_refused
+
+CHIP = Chip("made-up", flops=1e12, bandwidth=1e11, hbm=16 * GIB, one_host="", source="nowhere")
+
+
+def aim(hbm: float = 16.0, **layout) -> Target:
+    """Eight devices with so many GiB."""
+    chip = dataclasses.replace(CHIP, hbm=hbm * GIB)
+    return Target(chip, "made-up", jax.devices(), Layout(mapping="sharded", **layout))
+
+
+@pytest.fixture
+def figures(monkeypatch):
+    """Compiles nothing: a member's step takes 3 GiB, 4 GFLOP and 0.1 GB; its sampler half of that."""
+
+    def one(count, target, share=1.0):
+        numbers = count * share * np.array([4e9, 1e8, GIB, 2 * GIB, 0])
+        return plan.checked(Program(*(int(n) for n in numbers), {}), target)
+
+    monkeypatch.setattr(plan, "training_step", lambda members, count, rows, aim: one(count, aim))
+    monkeypatch.setattr(plan, "sampler", lambda members, count, rows, aim, labels, record: one(count, aim, 0.5))
+
+
+FORTY = {"increment": (0.5, 1.0), "seed": tuple(range(20))}
+
+
+@pytest.mark.parametrize(("hbm", "per_device", "waves"), [(16.0, 5, 1), (10.0, 3, 2), (3.5, 1, 5)])
+def test_members_and_waves_follow_from_the_memory(figures, hbm, per_device, waves):
+    settings = tiny(**FORTY)
+    told = plan.plan(settings, aim(hbm))
+    json.dumps(told)
+    (one,) = told["programs"]
+    assert (told["members"], told["devices"]) == (40, 8)
+    assert (one["members_per_device"], one["waves"]) == (per_device, waves)
+    assert one["members_at_once"] == min(40, 8 * per_device)
+    assert one["members_divide"]
+    training = one["training"]
+    assert training["flops_per_model_step"] == pytest.approx(4e9)
+    assert training["bytes_per_model_step"] == pytest.approx(1e8)
+    assert training["seconds_per_step"] == pytest.approx(per_device * max(4e9 / 1e12, 1e8 / 1e11))
+    assert training["bound"] == "compute"
+    calls = one["sampling"]["network_calls"]
+    assert calls == settings.evaluation.sampler_steps
+    evaluation = calls * one["sampling"]["seconds_per_evaluation"] / calls
+    steps = settings.train.steps * training["seconds_per_step"]
+    assert told["seconds"] == pytest.approx(waves * (steps + len(settings.evaluation_steps) * evaluation))
+    assert told["checkpoints_bytes"] == cost.describe(settings)["checkpoints_bytes"]
+    assert "GFLOP" in plan.as_text(told)
+
+
+def test_a_batch_over_two_devices_halves_the_groups(figures):
+    (one,) = plan.plan(tiny(**FORTY), aim(data_parallel=2))["programs"]
+    assert (one["members_per_device"], one["waves"]) == (5, 2)
+    with pytest.raises(UserError, match="data_parallel=3 does not divide the 8 devices"):
+        plan.plan(tiny(), aim(data_parallel=3))
+
+
+def test_members_that_do_not_divide_are_told(figures):
+    told = plan.plan(tiny(seed=tuple(range(30))), aim())
+    assert not told["programs"][0]["members_divide"]
+    assert "30 members do not divide" in plan.as_text(told)
+
+
+def test_what_does_not_fit_is_refused_with_the_number_that_does(figures):
+    with pytest.raises(UserError, match=r"5 members a device do not fit .* 10\.00 GiB \(arguments 5\.00 GiB, .*: 3 do"):
+        plan.plan(tiny(**FORTY), aim(10.0, members_per_device=5))
+    with pytest.raises(UserError, match=r"1 member a device does not fit made-up with 2\.00 GiB .*0 do"):
+        plan.plan(tiny(**FORTY), aim(2.0))
+
+
+def test_bound_by_memory():
+    program = Program(1e9, 1e9, 0, 0, 0, {})
+    assert program.seconds(CHIP) == pytest.approx(1e-2)
+    with pytest.raises(TooLarge):
+        plan.checked(program._replace(temporaries=17 * GIB), aim())
+
+
+def test_kernels_are_those_of_the_target():
+    images, kernel = jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 5))
+
+    def traced():
+        return str(jax.make_jaxpr(lambda x, k: kernels.conv3x3(x, k))(images, kernel))
+
+    assert "conv_general_dilated" not in traced()
+    with kernels.compiling_for("tpu"):
+        assert kernels.platform() == "tpu"
+        assert "conv_general_dilated" in traced()
+    assert kernels.platform() == "cpu"
+
+
+def test_topologies_are_checked():
+    with pytest.raises(UserError, match=r"unknown topology 'v9:2x2': choose one of v4, v5e, v5p, v6e"):
+        plan.target("v9:2x2", Layout())
+
+
+def test_an_experiment_that_trains_nothing_has_no_plan(launch):
+    assert_refused(launch("plan", "--experiment=p1_fig7", "--topology=v5e:2x4"), "trains nothing")
+
+
+@pytest.mark.slow
+def test_a_real_step_compiled_for_a_tpu():
+    pytest.importorskip("libtpu")
+    eight = tiny(seed=tuple(range(8)))
+    target = plan.target("v5e:2x4", Layout())
+    assert (len(target.devices), target.platform) == (8, "tpu")
+    (one,) = plan.plan(eight, target)["programs"]
+    assert one["training"]["collectives"] == {}
+    assert one["sampling"]["collectives"] == {}
+    assert one["members_per_device"] == 1
+    # at these widths the operations that are not counted by hand weigh as much as those that are
+    assert 0.5 < one["training"]["flops_per_model_step"] / one["training"]["flops_per_model_step_by_hand"] < 10
+    small = dataclasses.replace(target, chip=dataclasses.replace(target.chip, hbm=1e6))
+    with pytest.raises(UserError, match=r"does not fit v5e:2x4 .*arguments .*temporaries .*0 do"):
+        plan.plan(eight, small)

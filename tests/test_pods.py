@@ -1,0 +1,301 @@
+"""Several real processes over loopback: they agree, write once, train to one process's numbers, and end together."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pytest
+
+from diffgeo import processes, results
+from diffgeo.errors import UserError
+from launch.program import several
+from tests.conftest import REPOSITORY, command, environment
+from tests.test_launch import assert_refused
+from tests.test_run import newest_state
+
+ALONE = environment()
+LOST = "error: another process of this run has died or cannot be reached: start all processes again"
+FLAGS = [
+    "--experiment=p1_fig4",
+    "--preset=tiny",
+    "--seeds=0,1,2,3",
+    "--set=train.steps=60",
+    "--set=evaluation.every=10",
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Together:
+    """Processes of one run, started together; each has two CPU devices and logs of its own."""
+
+    def __init__(self, count: int, logs: Path, commands):
+        logs.mkdir(parents=True, exist_ok=True)
+        self.logs = [logs / f"{count}_{i}.log" for i in range(count)]
+        own = environment(JAX_NUM_CPU_DEVICES="2")
+        self.processes = []
+        for given, log in zip(commands, self.logs, strict=True):
+            with open(log, "w") as out:
+                self.processes.append(subprocess.Popen(given, stdout=out, stderr=out, env=own, cwd=REPOSITORY))
+
+    def wait(self, seconds: float) -> list[int]:
+        """Exit statuses; kills what is left when the time is over."""
+        end = time.monotonic() + seconds
+        try:
+            return [process.wait(max(0.1, end - time.monotonic())) for process in self.processes]
+        finally:
+            for process in self.processes:
+                if process.poll() is None:
+                    process.kill()
+
+    def said(self, i: int) -> str:
+        return self.logs[i].read_text()
+
+
+def scripts(count: int, folder: Path, code: str) -> Together:
+    """`code` in so many processes that have found each other, with `me` the process's number."""
+    port = free_port()
+    start = (
+        "import sys, os, time; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '4'\n"
+        "from pathlib import Path; import numpy as np; from diffgeo import processes; "
+        f"me = int(sys.argv[1]); folder = Path({str(folder)!r}); "
+        f"processes.start('127.0.0.1:{port}', {count}, me, lost_after=10, start_within=60)\n"
+    )
+    return Together(count, folder / "logs", [[sys.executable, "-c", start + code, str(i)] for i in range(count)])
+
+
+def training(count: int, folder: Path, *flags: str) -> Together:
+    """launch.train in so many processes."""
+    shared = [*FLAGS, f"--workdir={folder}", f"--coordinator=127.0.0.1:{free_port()}", f"--processes={count}"]
+    shared += ["--lost_after=10", "--start_within=60", *flags]
+    commands = [command("train", *shared, f"--process={i}") for i in range(count)]
+    return Together(count, folder.with_suffix(".logs"), commands)
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ({}, False),
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, False),  # within an allocation, not started by srun
+        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_STEP_NODELIST": "n[1-4]"}, True),
+        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_STEP_NODELIST": "n1"}, False),
+        ({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "1"}, True),
+        ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
+        ({"MEGASCALE_NUM_SLICES": "2"}, True),
+    ],
+)
+def test_clusters_are_known_by_their_variables(told, expected):
+    assert several("auto", None, told) is expected
+    assert several("off", "host:1", told) is False
+    assert several("on", None, told) is True
+    assert several("auto", "host:1", {}) is True
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (("127.0.0.1:9", 2, None), "--coordinator=127.0.0.1:9, --processes=2 needs --process too"),
+        (("here", 2, 0), "--coordinator=here must be the HOST:PORT"),
+        (("127.0.0.1:9", 2, 2), "--process=2 must be from 0 to --processes=2 less one"),
+    ],
+)
+def test_bad_descriptions_of_the_processes(told, message):
+    with pytest.raises(UserError, match=message):
+        processes.start(*told)
+
+
+def test_no_cluster_to_ask(launch, tmp_path):
+    flags = ["--experiment=p1_fig4", "--preset=tiny", f"--workdir={tmp_path / 'run'}", "--distributed=on"]
+    assert_refused(launch("train", *flags), "do not find each other", "--distributed=off")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_two_processes_agree_save_and_restore(tmp_path):
+    run = scripts(
+        2,
+        tmp_path,
+        """
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from diffgeo import mapping
+from diffgeo.checkpoints import Checkpoints
+from diffgeo.errors import UserError
+from diffgeo.workdir import Workdir
+
+assert processes.shared() and processes.first() == (me == 0) and jax.device_count() == 4
+assert processes.decide(lambda: {"by": me, "text": "\\u00fc"}) == {"by": 0, "text": "\\u00fc"}
+
+def refuse():
+    raise UserError(f"refused by {me}")
+
+try:
+    processes.decide(refuse)
+except UserError as error:
+    assert str(error) == "refused by 0"
+else:
+    raise AssertionError
+asked = processes.greatest(15 * me)
+assert asked() == 15
+with Workdir(folder / "run"):
+    sharding = NamedSharding(Mesh(np.array(jax.devices()), ("member",)), PartitionSpec("member"))
+    rows = np.arange(12.0, dtype=np.float32).reshape(4, 3)
+    array = jax.make_array_from_callback((4, 3), sharding, lambda index: rows[index])
+    np.testing.assert_array_equal(mapping.fetch(array), rows)
+    for step in (1, 2):
+        with Checkpoints(folder / "run/wave") as store:
+            store.save_params(step, {"a": array})
+            store.save_state(step, {"a": array, "b": 2 * array})
+    target = {"a": jax.ShapeDtypeStruct((4, 3), np.float32, sharding=sharding)}
+    with Checkpoints(folder / "run/wave") as store:
+        assert store.params_steps == [1, 2]
+        again = store.restore_params(target, 2)["a"]
+        np.testing.assert_array_equal(again.addressable_shards[0].data, rows[2 * me : 2 * me + 1])
+        whole = store.restore_params({"a": np.zeros((4, 3), np.float32)}, 1)["a"]
+        np.testing.assert_array_equal(whole, rows)
+processes.say(f"said by {me}")
+if processes.leave():
+    time.sleep(1)
+    assert processes.decide(lambda: 5) == 5
+    print("went on")
+""",
+    )
+    assert run.wait(100) == [0, 0], run.said(0) + run.said(1)
+    assert "said by 0" in run.said(0)
+    assert "went on" in run.said(0)
+    assert "said by" not in run.said(1)
+
+
+@pytest.mark.parametrize("victim", [0, 1])
+def test_when_one_is_killed_the_other_says_so_and_ends(tmp_path, victim):
+    waits = "time.sleep(90)" if victim == 1 else "[time.sleep(0.1) for _ in range(900)]"
+    run = scripts(2, tmp_path, f"processes.decide(lambda: 0)\nif me == {victim}: os.kill(os.getpid(), 9)\n{waits}")
+    began = time.monotonic()
+    statuses = run.wait(60)
+    assert statuses[victim] == -signal.SIGKILL
+    assert statuses[1 - victim] == 1, run.said(1 - victim)
+    assert time.monotonic() - began < 60
+    said = [line for line in run.said(1 - victim).splitlines() if line and not line.startswith("[Gloo]")]
+    assert len(said) == 1, said
+    assert said[0].startswith(LOST)
+
+
+def test_a_process_alone_gives_up(tmp_path):
+    flags = ["--coordinator=127.0.0.1:9", "--processes=2", "--process=1", "--start_within=3", "--workdir=x"]
+    done = subprocess.run(
+        command("train", "--experiment=p1_fig4", "--preset=tiny", *flags),
+        env=ALONE,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("error: no 2 processes found each other at 127.0.0.1:9 within 3 s")
+    assert "\n" not in done.stderr.strip()
+    assert list(tmp_path.iterdir()) == []
+
+
+# below, the network's step is compiled for several processes: minutes on two cores
+slow = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The run in one process."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    done = subprocess.run(
+        command("train", *FLAGS, f"--workdir={folder}"), env=ALONE, cwd=REPOSITORY, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def parameters(folder: Path) -> dict[str, np.ndarray]:
+    """The newest parameters as plain numpy, on whatever devices they were saved; read without this project's code."""
+    place = folder / "checkpoints/wave_000/params"
+    newest = (place / str(max(int(p.name) for p in place.iterdir() if p.name.isdigit())) / "default").absolute()
+    with ocp.PyTreeCheckpointer() as reader:
+        plain = jax.tree.map(
+            lambda _: ocp.RestoreArgs(restore_type=np.ndarray), reader.metadata(newest).item_metadata.tree
+        )
+        tree = reader.restore(newest, restore_args=plain)
+    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
+
+
+def assert_same_to_rounding(one: Path, other: Path) -> None:
+    """Parameters and losses to rounding; of the samples, whose pixels are compared with a threshold, all but a few."""
+    ours, theirs = parameters(one), parameters(other)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        if "in_proj" in name and "bias" in name:
+            continue  # softmax does not see the keys' biases: their gradient is rounding alone
+        np.testing.assert_allclose(ours[name], theirs[name], atol=1e-3, err_msg=name)
+        assert np.mean(np.abs(ours[name] - theirs[name]) > 1e-4) < 1e-2, name
+    a, b = results.open_results(one).load(), results.open_results(other).load()
+    assert set(a.variables) == set(b.variables)
+    np.testing.assert_allclose(a.loss.values, b.loss.values, rtol=1e-3)
+    np.testing.assert_array_equal(a.label.values, b.label.values)
+    assert np.mean(np.abs(a.samples.values.astype(int) - b.samples.values) > 2) < 0.01
+    assert np.abs(a.accuracy.values - b.accuracy.values).max() <= 0.25
+    assert np.mean(a.accuracy.values != b.accuracy.values) < 0.1
+
+
+@slow
+def test_two_processes_train_to_the_numbers_of_one(whole, tmp_path, launch):
+    folder = tmp_path / "run"
+    run = training(2, folder)
+    assert run.wait(600) == [0, 0], run.said(0) + run.said(1)
+    assert_same_to_rounding(whole, folder)
+    assert "wrote" in run.said(0)
+    told = [line for line in run.said(1).splitlines() if line and not line.startswith("[Gloo]")]
+    assert told == []
+    again = launch("train", *FLAGS, f"--workdir={folder}")
+    assert "is complete: nothing left to train" in again.stdout
+
+
+@slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_killed_in_two_processes_resumed_in_another_number(whole, tmp_path, victim):
+    folder = tmp_path / "run"
+    run = training(2, folder)
+    end = time.monotonic() + 500
+    while newest_state(folder) < 20 and run.processes[0].poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    assert newest_state(folder) >= 20, run.said(0) + run.said(1)
+    os.kill(run.processes[victim].pid, signal.SIGKILL)
+    statuses = run.wait(60)
+    assert statuses[victim] == -signal.SIGKILL
+    assert statuses[1 - victim] == 1
+    assert LOST in run.said(1 - victim)
+    assert "Traceback" not in run.said(1 - victim)
+    assert newest_state(folder) < 60
+    more = training({0: 4, 1: 1}[victim], folder)
+    assert set(more.wait(900)) == {0}, more.said(0)
+    assert_same_to_rounding(whole, folder)
+
+
+@slow
+def test_sigterm_to_one_stops_all_at_one_step(whole, tmp_path, launch):
+    folder = tmp_path / "run"
+    run = training(2, folder, "--steps_per_call=5")
+    end = time.monotonic() + 500
+    while newest_state(folder) < 10 and run.processes[0].poll() is None and time.monotonic() < end:
+        time.sleep(0.05)
+    run.processes[1].send_signal(signal.SIGTERM)
+    assert run.wait(120) == [128 + signal.SIGTERM] * 2, run.said(0) + run.said(1)
+    for i in range(2):
+        assert f"stopped at step {newest_state(folder)} of 60, state saved: run again to go on" in run.said(i)
+    done = launch("train", *FLAGS, f"--workdir={folder}")
+    assert done.returncode == 0, done.stderr
+    assert_same_to_rounding(whole, folder)
