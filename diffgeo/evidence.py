@@ -1,7 +1,8 @@
 """Tests of the papers' claims: functions from a results Dataset to comparisons, for `diffgeo.claims`.
 
 Letters are those of the project's list of claims, (a) to (f) of 2402.03305 and (g) to (p) of 2408.13256. Where a paper
-says "slightly", "high" or "no strong effect" the limit is an argument with a default chosen here, before any run was judged.
+says "slightly", "high" or "no strong effect" the limit is an argument with a default chosen here, before any run was
+judged.
 """
 
 import numpy as np
