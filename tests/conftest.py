@@ -60,7 +60,14 @@ def launch():
     return run
 
 
-LONGEST = ("test_sharding.py", "test_run.py", "test_launch.py", "test_torch_weights.py", "test_mapping.py")
+LONGEST = (
+    "test_pods.py",
+    "test_sharding.py",
+    "test_run.py",
+    "test_launch.py",
+    "test_torch_weights.py",
+    "test_mapping.py",
+)
 
 
 def pytest_collection_modifyitems(items):

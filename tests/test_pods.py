@@ -288,7 +288,7 @@ def test_killed_in_two_processes_resumed_in_another_number(whole, tmp_path, vict
 @slow
 def test_sigterm_to_one_stops_all_at_one_step(whole, tmp_path, launch):
     folder = tmp_path / "run"
-    run = training(2, folder, "--steps_per_call=5")
+    run = training(2, folder)
     end = time.monotonic() + 500
     while newest_state(folder) < 10 and run.processes[0].poll() is None and time.monotonic() < end:
         time.sleep(0.05)
