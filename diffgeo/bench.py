@@ -148,7 +148,7 @@ def sample_case(settings: Settings, members: int, repeats: int, torch: bool, cou
     if torch:
         reference = _torch()
         trainer = reference.Trainer(settings)
-        tensors = [reference.torch.from_numpy(part) for part in np.array_split(at[0], _chunks(labels))]
+        tensors = [reference.torch.from_numpy(part) for part in np.array_split(at[0], sampling.calls(labels))]
 
         def theirs():
             return seconds(lambda: [trainer.denoise(part, timed) for part in tensors]) * timesteps / timed
@@ -156,17 +156,13 @@ def sample_case(settings: Settings, members: int, repeats: int, torch: bool, cou
     told = _pairs(ours, theirs, repeats) | {
         "members": members,
         "labels": labels,
-        "network_calls": cost.network_calls(settings) * _chunks(labels),
+        "network_calls": cost.network_calls(settings) * sampling.calls(labels),
         "peak_bytes": peak_bytes(),
     }
     told["compile_seconds"] = compiling - told["seconds"] * members
     if torch:
         told |= {"torch_network_calls": timesteps * len(tensors), "torch_timed_steps": timed, "torch_is_scaled": True}
     return told
-
-
-def _chunks(labels: int) -> int:
-    return -(-labels // sampling.SAMPLES_AT_ONCE)
 
 
 def analysis_cases(repeats: int, points: int = POINTS, features: int = FEATURES) -> dict[str, Callable[[], dict]]:

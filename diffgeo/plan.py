@@ -335,7 +335,8 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
             f"with {aim.chip.hbm / GIB:.2f} GiB ({refused}): {fewer}"
         ) from refused
     waves = -(-len(members) // at_once)
-    chunks = -(-labels // sampling.SAMPLES_AT_ONCE)
+    with kernels.compiling_for(aim.platform):
+        chunks = sampling.calls(labels)
     calls = cost.network_calls(settings) * chunks
     evaluations = len(settings.evaluation_steps)
     step_seconds, call_seconds = step.seconds(aim.chip), samples.seconds(aim.chip)

@@ -7,9 +7,12 @@ import jax.numpy as jnp
 
 from diffgeo import diffusion
 from diffgeo.grid import member_key, stream
+from diffgeo.kernels import platform
 from diffgeo.settings import Settings
 
-SAMPLES_AT_ONCE = 256  # labels per network call; bounds the memory of activations
+SAMPLES_AT_ONCE = {"cpu": 256, "accelerator": 64}
+"""Labels of one member per network call; bounds the memory of activations. An accelerator calls for all members of a
+device at once: 4 of the papers' network with 250 labels each take 32 GB, most of it attention scores."""
 PROXY_STEP = 1  # t of `make_encoder`, that of the last denoising step
 
 
@@ -88,10 +91,15 @@ def _schedule(settings: Settings) -> diffusion.Schedule:
     return diffusion.Schedule(settings.diffusion.timesteps, settings.diffusion.beta_start, settings.diffusion.beta_end)
 
 
+def calls(labels: int) -> int:
+    """Network calls that one denoising step of so many labels takes."""
+    return -(-labels // SAMPLES_AT_ONCE["cpu" if platform() == "cpu" else "accelerator"])
+
+
 def _in_chunks(function, *arrays):
     """`function` of arrays [S, ...], for at most `SAMPLES_AT_ONCE` rows at a time."""
     count = len(arrays[0])
-    chunks = -(-count // SAMPLES_AT_ONCE)
+    chunks = calls(count)
     if chunks <= 1:
         return function(*arrays)
     at_once = -(-count // chunks)

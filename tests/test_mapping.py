@@ -125,7 +125,7 @@ def test_many_labels_are_sampled_in_chunks(monkeypatch):
     own = mapped(members_of(tiny()))
     own.initialise()
     expected = own.sample(own.parameters(), 3, labels, record=True)
-    monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", 3)
+    monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", {"cpu": 3})
     sampler = jax.jit(sampling.make_sampler(tiny(), record=True))
     chunked = sampler(own.parameters()[0], np.uint32(0), np.int32(3), labels[0])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[0], atol=1e-4), chunked, expected)

@@ -58,6 +58,7 @@ class Together:
             for process in self.processes:
                 if process.poll() is None:
                     process.kill()
+                    process.wait()
 
     def said(self, i: int) -> str:
         return self.logs[i].read_text()
