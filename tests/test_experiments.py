@@ -111,7 +111,7 @@ def test_tiny_run_from_training_to_verdicts(name, tmp_path, quick_embedding):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", (*OTHER_PROGRAMS, *LONG))
+@pytest.mark.parametrize("name", [*OTHER_PROGRAMS, *LONG])
 def test_tiny_run_that_takes_longer(name, tmp_path):
     run_tiny(name, tmp_path / "run")
 
