@@ -18,6 +18,7 @@ from diffgeo.settings import Settings
 
 TRAINED = [name for name in experiments.names() if experiments.find(name).compute is None]
 OTHER_PROGRAMS = {"p2_fig2": "periodic", "p2_fig5": "a second size"}
+LONG = ("p2_fig6", "p1_fig9", "p2_fig11")  # many clouds of 64 points: 20 CPU-seconds each
 
 
 @pytest.fixture(autouse=True)
@@ -75,9 +76,9 @@ def run_tiny(name: str, folder: Path) -> None:
     planned = run.Run(name, "tiny", declared.settings("tiny"), analyses=declared.analyses)
     said: list[str] = []
     if declared.compute is not None:
-        untrained.compute(planned, folder, declared.compute, declared.plots, say=said.append)
+        untrained.compute(planned, folder, declared.compute, say=said.append)
     else:
-        run.train(planned, folder, declared.plots, say=said.append)
+        run.train(planned, folder, say=said.append)  # the report draws
     found, place = report.load(folder)
     made = report.report(declared, found, place, say=said.append)
     assert place == folder
@@ -104,14 +105,14 @@ def quick_embedding(monkeypatch):
     monkeypatch.setattr(representation, "umap_embedding", lambda cloud, seed: cloud[:, :3].astype(np.float32))
 
 
-@pytest.mark.parametrize("name", [name for name in experiments.names() if name not in OTHER_PROGRAMS])
+@pytest.mark.parametrize("name", [name for name in experiments.names() if name not in (*OTHER_PROGRAMS, *LONG)])
 def test_tiny_run_from_training_to_verdicts(name, tmp_path, quick_embedding):
     run_tiny(name, tmp_path / "run")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", OTHER_PROGRAMS)
-def test_tiny_run_of_another_program(name, tmp_path):
+@pytest.mark.parametrize("name", [*OTHER_PROGRAMS, *LONG])
+def test_tiny_run_that_takes_longer(name, tmp_path):
     run_tiny(name, tmp_path / "run")
 
 
