@@ -4,8 +4,8 @@ Claim: as training goes on, the representation passes from no structure (A) thro
 to an ordered 2D one (C), while samples pass from none or several bumps through single bumps at wrong places to right
 ones.
 
-Cost: `laptop` 16 minutes of training and 20 of analysis on two CPU cores that did other work beside it; `paper` 57 PFLOP
-of training a model, 1.3 hours on one TPU v5e chip (predicted by memory traffic, 14 ms a step).
+Cost: `laptop` 16 minutes of training and 20 of analysis on two CPU cores that did other work beside it; `paper`
+57 PFLOP of training a model, 1.3 hours on one TPU v5e chip (predicted by memory traffic, 14 ms a step).
 
     python -m launch.train --experiment=p1_fig3 --preset=laptop --workdir=runs/p1_fig3
 """
