@@ -70,7 +70,7 @@ class SelfAttention(nn.Module):
     def forward(self, x):
         tokens = x.flatten(2).swapaxes(1, 2)
         normed = self.ln(tokens)
-        tokens = tokens + self.mha(normed, normed, normed)[0]
+        tokens = tokens + self.mha(normed, normed, normed, need_weights=False)[0]
         tokens = tokens + self.ff_self(tokens)
         return tokens.swapaxes(1, 2).reshape(x.shape)
 

@@ -17,6 +17,7 @@ REPEATS = flags.DEFINE_integer("repeats", 5, "Measurements of each case, after t
 STEPS = flags.DEFINE_integer("steps", 10, "Training steps of a measurement.", 1)
 TORCH = flags.DEFINE_boolean("torch", False, "Also time PyTorch, alternately.")
 PRESETS = flags.DEFINE_list("presets", ["laptop", "paper"], "Presets of p1_fig4 whose networks are timed.")
+SET = flags.DEFINE_multi_string("set", [], "A setting in place of the presets', as train.batch=8.")
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 
 
@@ -25,14 +26,14 @@ def main() -> None:
     import jax
 
     import experiments
-    from diffgeo import bench
+    from diffgeo import bench, settings
     from diffgeo.errors import UserError
     from diffgeo.settings import suggestion
 
     program.start_jax()
     jax.config.update("jax_enable_compilation_cache", False)  # or what is read from it would pass for compiling
     declared = experiments.find("p1_fig4")
-    networks = {preset: declared.settings(preset) for preset in PRESETS.value}
+    networks = {preset: settings.override(declared.settings(preset), *SET.value) for preset in PRESETS.value}
     cases = bench.cases(SUITE.value, networks, REPEATS.value, STEPS.value, TORCH.value)
     for name in ONLY.value or ():
         if name not in cases:
