@@ -1,7 +1,8 @@
 """Numerical kernels of the network with gradients of their own: 3 x 3 convolution, normalisation, attention, GELU.
 
 What JAX derives and XLA compiles from the plain formulas is slow on CPU: see each docstring. Forms of one kernel give
-the same numbers and exact gradients; `auto` chooses by platform and shape.
+the same numbers and exact gradients; `auto` chooses by platform and shape. Arrays are float32 or bfloat16 and results
+of the same type; means, softmax and what an activation's formula goes through are float32 in both.
 """
 
 import contextlib
@@ -83,7 +84,9 @@ def _conv_dense(images, kernel):
     """3 x 3 convolution as one matrix product of whole images with a matrix of all pairs of pixels."""
     n, height, width, channels = images.shape
     pixels, features = height * width, kernel.shape[3]
-    matrix = jnp.einsum("pqk,kco->pcqo", jnp.asarray(_taps(height, width)), kernel.reshape(9, channels, features))
+    matrix = jnp.einsum(
+        "pqk,kco->pcqo", jnp.asarray(_taps(height, width), kernel.dtype), kernel.reshape(9, channels, features)
+    )
     out = images.reshape(n, pixels * channels) @ matrix.reshape(pixels * channels, pixels * features)
     return out.reshape(n, height, width, features)
 
@@ -124,7 +127,8 @@ def gelu(x):
 
     `jax.nn.gelu` goes through erfc: two approximations and a selection, each to be compiled and run.
     """
-    return 0.5 * x * (1.0 + jax.lax.erf(x * math.sqrt(0.5)))
+    wide = x.astype(jnp.float32)
+    return (0.5 * wide * (1.0 + jax.lax.erf(wide * math.sqrt(0.5)))).astype(x.dtype)
 
 
 @jax.custom_vjp
@@ -140,21 +144,24 @@ def normalise(
 
 
 def _normalise_forward(x, scale, bias):
-    mean = jnp.mean(x, axis=(1, 2), keepdims=True)
-    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(x - mean), axis=(1, 2), keepdims=True) + NORM_EPS)
-    return (x - mean) * inverse * scale[None, None, :] + bias[None, None, :], (x, mean, inverse, scale)
+    wide = x.astype(jnp.float32)
+    mean = jnp.mean(wide, axis=(1, 2), keepdims=True)
+    inverse = jax.lax.rsqrt(jnp.mean(jnp.square(wide - mean), axis=(1, 2), keepdims=True) + NORM_EPS)
+    out = (wide - mean) * inverse * scale[None, None, :] + bias[None, None, :]
+    return out.astype(x.dtype), (x, mean, inverse, scale)
 
 
 def _normalise_backward(saved, cotangent):
     x, mean, inverse, scale = saved
-    cotangent = jax.lax.optimization_barrier(cotangent)  # or it is computed anew for each of the sums
-    standard = (x - mean) * inverse
+    # the barrier: or it is computed anew for each of the sums
+    cotangent = jax.lax.optimization_barrier(cotangent).astype(jnp.float32)
+    standard = (x.astype(jnp.float32) - mean) * inverse
     area = x.shape[1] * x.shape[2]
     plain = jnp.sum(cotangent, axis=1)  # [rows, C]
     along = jnp.sum(cotangent * standard, axis=1)
     offset, slope = (jnp.sum(sums * scale[None, :], axis=1)[:, None, None] / area for sums in (plain, along))
     gradient = inverse * (cotangent * scale[None, None, :] - offset - standard * slope)
-    return gradient, jnp.sum(along, axis=0), jnp.sum(plain, axis=0)
+    return gradient.astype(x.dtype), jnp.sum(along, axis=0), jnp.sum(plain, axis=0)
 
 
 normalise.defvjp(_normalise_forward, _normalise_backward)
@@ -194,11 +201,12 @@ def _attend(query, key, value):
 
 def _attend_forward(query, key, value):
     def some(query, key, value):
-        scores = jnp.einsum("rqc,rkc->rqk", query, key)
+        scores = _product("rqc,rkc->rqk", query, key)
         largest = jnp.max(scores, axis=-1, keepdims=True)
         weights = jnp.exp(scores - largest)
         total = jnp.sum(weights, axis=-1, keepdims=True)
-        return jnp.einsum("rqk,rkc->rqc", weights, value) / total, largest + jnp.log(total)
+        mixed = _product("rqk,rkc->rqc", weights.astype(value.dtype), value) / total
+        return mixed.astype(value.dtype), largest + jnp.log(total)
 
     mixed, log_total = _in_chunks(some, query, key, value)
     return mixed, (query, key, value, mixed, log_total)
@@ -207,16 +215,16 @@ def _attend_forward(query, key, value):
 def _attend_backward(saved, cotangent):
     query, key, value, mixed, log_total = saved
     # the sum over keys of weight x its gradient
-    mean = jnp.sum(cotangent * mixed, axis=-1, keepdims=True)
+    mean = jnp.sum(cotangent.astype(jnp.float32) * mixed.astype(jnp.float32), axis=-1, keepdims=True)
 
     def some(query, key, value, log_total, cotangent, mean):
-        weights = jnp.exp(jnp.einsum("rqc,rkc->rqk", query, key) - log_total)
-        for_scores = weights * (jnp.einsum("rqc,rkc->rqk", cotangent, value) - mean)
+        weights = jnp.exp(_product("rqc,rkc->rqk", query, key) - log_total)
+        for_scores = (weights * (_product("rqc,rkc->rqk", cotangent, value) - mean)).astype(key.dtype)
         # [channels, keys] products: as [keys, channels] XLA:CPU takes 8 times as long
         return (
             jnp.einsum("rqk,rkc->rqc", for_scores, key),
             jnp.einsum("rqc,rqk->rck", query, for_scores),
-            jnp.einsum("rqc,rqk->rck", cotangent, weights),
+            jnp.einsum("rqc,rqk->rck", cotangent, weights.astype(cotangent.dtype)),
         )
 
     for_query, for_key, for_value = _in_chunks(some, query, key, value, log_total, cotangent, mean)
@@ -224,6 +232,11 @@ def _attend_backward(saved, cotangent):
 
 
 _attend.defvjp(_attend_forward, _attend_backward)
+
+
+def _product(subscripts, one, other):
+    """A batched matrix product with a float32 result."""
+    return jnp.einsum(subscripts, one, other, preferred_element_type=jnp.float32)
 
 
 def _in_chunks(function, *arrays):

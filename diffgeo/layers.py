@@ -2,7 +2,7 @@
 
 Every block equals its usual PyTorch form in numbers (see `diffgeo.torch_weights`): exact GELU, norms with
 eps 1e-5, bilinear upsampling with aligned corners, initial weights uniform in +-1/sqrt(fan_in).
-Activations are [n, H, W, C].
+Activations are [n, H, W, C]. Parameters are float32; a block computes in the type of its input and returns it.
 """
 
 import functools
@@ -34,7 +34,7 @@ class Conv3x3(nn.Module):
         channels = images.shape[-1]
         init = functools.partial(uniform_fan_in, fan_in=9 * channels)
         kernel = self.param("kernel", init, (3, 3, channels, self.features))
-        return conv3x3(images, kernel, self.form)
+        return conv3x3(images, kernel.astype(images.dtype), self.form)
 
 
 class Linear(nn.Module):
@@ -45,7 +45,7 @@ class Linear(nn.Module):
     @nn.compact
     def __call__(self, x):
         init = functools.partial(uniform_fan_in, fan_in=x.shape[-1])
-        return nn.Dense(self.features, kernel_init=init, bias_init=init, name="dense")(x)
+        return nn.Dense(self.features, kernel_init=init, bias_init=init, dtype=x.dtype, name="dense")(x)
 
 
 class Norm(nn.Module):
@@ -93,11 +93,12 @@ class SelfAttention(nn.Module):
         tokens = images.reshape(n, height * width, channels)
         x = Norm("pixel", name="ln")(tokens)
         # PyTorch's MultiheadAttention: Xavier-uniform input projection over its (3 C, C) shape, zero biases
-        x = nn.Dense(3 * channels, kernel_init=nn.initializers.xavier_uniform(), name="in_proj")(x)
+        xavier = nn.initializers.xavier_uniform()
+        x = nn.Dense(3 * channels, kernel_init=xavier, dtype=x.dtype, name="in_proj")(x)
         query, key, value = jnp.split(x, 3, axis=-1)
         init = functools.partial(uniform_fan_in, fan_in=channels)
         mixed = attention(query, key, value, self.heads)
-        tokens = tokens + nn.Dense(channels, kernel_init=init, name="out_proj")(mixed)
+        tokens = tokens + nn.Dense(channels, kernel_init=init, dtype=x.dtype, name="out_proj")(mixed)
         x = Norm("pixel", name="ff_ln")(tokens)
         x = Linear(channels, name="ff1")(x)
         tokens = tokens + Linear(channels, name="ff2")(gelu(x))
@@ -122,7 +123,7 @@ def upsampling_matrix(side: int) -> np.ndarray:
 
 def upsample(images: Float[Array, "n H W C"]) -> Float[Array, "n H2 W2 C"]:
     """Bilinear, twice the side, corners aligned (PyTorch's align_corners=True)."""
-    rows, columns = (jnp.asarray(upsampling_matrix(side)) for side in images.shape[1:3])
+    rows, columns = (jnp.asarray(upsampling_matrix(side), images.dtype) for side in images.shape[1:3])
     return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, images)
 
 
@@ -137,7 +138,8 @@ class Down(nn.Module):
         x = max_pool(images)
         x = DoubleConv(x.shape[-1], residual=True, form=self.form, name="conv1")(x)
         x = DoubleConv(self.features, form=self.form, name="conv2")(x)
-        return x + Linear(self.features, name="emb")(jax.nn.silu(embedding))[:, None, None, :]
+        added = Linear(self.features, name="emb")(jax.nn.silu(embedding))[:, None, None, :]
+        return x + added.astype(x.dtype)
 
 
 class Up(nn.Module):
@@ -157,7 +159,7 @@ class Up(nn.Module):
         x = DoubleConv(channels, residual=True, form=self.form, name="conv1")(x)
         x = DoubleConv(self.features, middle=channels // 2, form=self.form, name="conv2")(x)
         added = Linear(self.features, name="emb")(jax.nn.silu(embedding))[:, None, None, :]
-        return x + added, x
+        return x + added.astype(x.dtype), x
 
 
 def positional_encoding(u: Float[Array, " n"], width: int) -> Float[Array, "n width"]:

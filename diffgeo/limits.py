@@ -8,6 +8,12 @@ KINDS = ("bump", "sos")
 CONV_FORMS = ("auto", "lax", "matrix", "dense")
 """Forms of the 3 x 3 convolution; all give the same numbers and exact gradients."""
 
+COMPUTE = ("float32", "bfloat16")
+"""Types of the network's products and activations; parameters and sums over many numbers are float32 in both."""
+
+REMAT = ("none", "blocks")
+"""What a training step computes again in its backward pass, rather than to hold it: nothing, or each block."""
+
 POOLINGS = 3  # of the network: images must be halved so many times
 
 RECORDED = ("layer4", "layer4_pre_embedding", "layer4_attention")
@@ -31,7 +37,7 @@ def check_size(size: int) -> None:
         raise UserError(f"image size {size} is not a multiple of {multiple}: try {nearest}")
 
 
-def check_network(base_channels: int, embedding: int, heads: int, conv: str) -> None:
+def check_network(base_channels: int, embedding: int, heads: int, conv: str, compute: str) -> None:
     """Raises `UserError` unless `diffgeo.unet.UNet` can be built of these."""
     if base_channels < 1 or heads < 1 or base_channels % heads:
         raise UserError(f"base_channels={base_channels} must be a positive multiple of heads={heads}, itself positive")
@@ -39,3 +45,11 @@ def check_network(base_channels: int, embedding: int, heads: int, conv: str) -> 
         raise UserError(f"embedding={embedding} must be at least 6: three pairs of sine and cosine")
     if conv not in CONV_FORMS:
         raise UserError(f"unknown convolution form {conv!r}: choose one of {', '.join(CONV_FORMS)}")
+    if compute not in COMPUTE:
+        raise UserError(f"unknown type of computation {compute!r}: choose one of {', '.join(COMPUTE)}")
+
+
+def check_remat(remat: str) -> None:
+    """Raises `UserError` unless this is one of `REMAT`."""
+    if remat not in REMAT:
+        raise UserError(f"unknown remat {remat!r}: choose one of {', '.join(REMAT)}")

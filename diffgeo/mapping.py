@@ -22,6 +22,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from diffgeo import datasets, sampling, train
 from diffgeo.errors import UserError
 from diffgeo.grid import Member
+from diffgeo.limits import check_remat
 from diffgeo.settings import Settings
 
 MAPPINGS = ("auto", "loop", "sharded")
@@ -38,16 +39,19 @@ class Layout:
       steps_per_call: training steps between two looks at the loss (for "sharded": of one compiled scan).
       data_parallel: devices that share one member's batch ("sharded" only).
       members_per_device: at most so many members at once on a device; None takes all that fit its memory.
+      remat: one of `limits.REMAT`; "blocks" trains in less memory and a third more work.
     """
 
     mapping: str = "auto"
     steps_per_call: int | None = None
     data_parallel: int = 1
     members_per_device: int | None = None
+    remat: str = "none"
 
     def __post_init__(self):
         if self.mapping not in MAPPINGS:
             raise UserError(f"unknown mapping {self.mapping!r}: choose one of {', '.join(MAPPINGS)}")
+        check_remat(self.remat)
         for name in ("steps_per_call", "data_parallel", "members_per_device"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -102,9 +106,9 @@ def _settings(program: str) -> Settings:
 
 
 @functools.cache
-def _loop_step(program: str):
+def _loop_step(program: str, remat: str):
     # the one jit site of training on CPU: one member's step; its state's buffers are reused for the new state
-    return jax.jit(train.make_step(_settings(program)), donate_argnums=0)
+    return jax.jit(train.make_step(_settings(program), remat=remat), donate_argnums=0)
 
 
 def _jit_once(function: Callable):
@@ -155,7 +159,7 @@ class Loop(_Mapped):
     def __init__(self, members, rows, layout, devices):
         super().__init__(members, rows, layout)
         self._devices = [devices[i % len(devices)] for i in range(len(members))]
-        self._step = _loop_step(self.settings.program)
+        self._step = _loop_step(self.settings.program, layout.remat)
         self._seeds = [jax.device_put(s, d) for s, d in zip(self.seeds, self._devices, strict=True)]
         tables = unstack(self.tables, len(members))
         self._tables = [jax.device_put(t, d) for t, d in zip(tables, self._devices, strict=True)]
@@ -285,8 +289,8 @@ def over_members(function: Callable, mesh: Mesh, replicated: int = 0) -> Callabl
 
 
 @functools.cache
-def _sharded_steps(program: str, mesh: Mesh, steps: int):
-    one = train.make_step(_settings(program), mesh.shape["data"])
+def _sharded_steps(program: str, mesh: Mesh, steps: int, remat: str):
+    one = train.make_step(_settings(program), mesh.shape["data"], remat=remat)
 
     def many(state, seed, table):
         def body(carried, _):
@@ -370,7 +374,7 @@ class Sharded(_Mapped):
 
     def program(self, steps: int):
         """The jitted training of all members for `steps` steps: (state, seeds, tables) -> state."""
-        return _sharded_steps(self.settings.program, self.mesh, steps)
+        return _sharded_steps(self.settings.program, self.mesh, steps, self.layout.remat)
 
     def lower(self, steps: int):
         """The training program lowered for shapes alone, with its shardings."""

@@ -51,15 +51,16 @@ class Model:
     embedding: int = 768
     heads: int = 4
     conv: str = "auto"
+    compute: str = "float32"
 
     def __post_init__(self):
-        check_network(self.base_channels, self.embedding, self.heads, self.conv)
+        check_network(self.base_channels, self.embedding, self.heads, self.conv, self.compute)
 
-    def build(self):
+    def build(self, remat: str = "none"):
         """The flax module of these settings, a `diffgeo.unet.UNet`."""
         from diffgeo.unet import UNet  # settings are read where there is no JAX
 
-        return UNet(self.base_channels, self.embedding, self.heads, self.conv)
+        return UNet(self.base_channels, self.embedding, self.heads, self.conv, self.compute, remat)
 
 
 @dataclass(frozen=True)

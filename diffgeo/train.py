@@ -62,15 +62,18 @@ def initial_state(settings: Settings, seed) -> MemberState:
     )
 
 
-def make_step(settings: Settings, data_parts: int = 1, data_axis: str = "data") -> Callable[..., MemberState]:
+def make_step(
+    settings: Settings, data_parts: int = 1, data_axis: str = "data", remat: str = "none"
+) -> Callable[..., MemberState]:
     """The train step of one member, a pure function (state, seed, table) -> state.
 
     Args:
       settings: of any member of the program; what differs between its members comes in by seed and table.
       data_parts: over how many devices of the mesh axis `data_axis` the batch is split; 1 makes no collective.
       data_axis: name of that axis.
+      remat: what the backward pass computes again, see `diffgeo.unet.UNet`.
     """
-    network = settings.model.build()
+    network = settings.model.build(remat)
     schedule = diffusion.Schedule(
         settings.diffusion.timesteps, settings.diffusion.beta_start, settings.diffusion.beta_end
     )

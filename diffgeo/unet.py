@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from diffgeo.layers import DoubleConv, Down, Linear, SelfAttention, Up, positional_encoding
-from diffgeo.limits import RECORDED, check_network, check_size
+from diffgeo.limits import RECORDED, check_network, check_remat, check_size
 
 
 class UNet(nn.Module):
@@ -23,15 +23,22 @@ class UNet(nn.Module):
         state it.
       heads: attention heads.
       conv: form of the convolutions, see `diffgeo.kernels.conv3x3`.
+      compute: "float32", or "bfloat16": products, convolutions and activations then are bfloat16; parameters,
+        encodings, statistics of norms, softmax, the noise and the recorded tensors stay float32.
+      remat: one of `limits.REMAT`. "blocks": of each DoubleConv, Down, Up and attention block only its inputs are
+        held for the gradient; the rest is computed again there. The same numbers, less memory, a third more work.
     """
 
     base_channels: int = 64
     embedding: int = 768
     heads: int = 4
     conv: str = "auto"
+    compute: str = "float32"
+    remat: str = "none"
 
     def __post_init__(self):
-        check_network(self.base_channels, self.embedding, self.heads, self.conv)
+        check_network(self.base_channels, self.embedding, self.heads, self.conv, self.compute)
+        check_remat(self.remat)
         super().__post_init__()
 
     @nn.compact
@@ -60,22 +67,31 @@ class UNet(nn.Module):
         cue = jnp.concatenate([positional_encoding(u, width) for u in encodings], axis=-1)
         cue = jnp.pad(cue, ((0, 0), (0, self.embedding - 3 * width)))
 
-        def attend(name, x):
-            return SelfAttention(self.heads, name=name)(x)
+        def block(kind, *args, **kwargs):
+            return (nn.remat(kind) if self.remat == "blocks" else kind)(*args, **kwargs)
 
-        x1 = DoubleConv(b, form=self.conv, name="inc")(images)
-        x2 = attend("sa1", Down(2 * b, self.conv, name="down1")(x1, cue))
-        x3 = attend("sa2", Down(4 * b, self.conv, name="down2")(x2, cue))
-        x = attend("sa3", Down(4 * b, self.conv, name="down3")(x3, cue))
+        def attend(name, x):
+            return block(SelfAttention, self.heads, name=name)(x)
+
+        def down(name, features, x):
+            return block(Down, features, self.conv, name=name)(x, cue)
+
+        def up(name, features, x, skip):
+            return block(Up, features, self.conv, name=name)(x, skip, cue)
+
+        x1 = block(DoubleConv, b, form=self.conv, name="inc")(images.astype(self.compute))
+        x2 = attend("sa1", down("down1", 2 * b, x1))
+        x3 = attend("sa2", down("down2", 4 * b, x2))
+        x = attend("sa3", down("down3", 4 * b, x3))
         for name, features in (("bot1", 8 * b), ("bot2", 8 * b), ("bot3", 4 * b)):
-            x = DoubleConv(features, form=self.conv, name=name)(x)
-        x = attend("sa4", Up(2 * b, self.conv, name="up1")(x, x3, cue)[0])
-        layer4, layer4_pre_embedding = Up(b, self.conv, name="up2")(x, x2, cue)
+            x = block(DoubleConv, features, form=self.conv, name=name)(x)
+        x = attend("sa4", up("up1", 2 * b, x, x3)[0])
+        layer4, layer4_pre_embedding = up("up2", b, x, x2)
         layer4_attention = attend("sa5", layer4)
-        x = attend("sa6", Up(b, self.conv, name="up3")(layer4_attention, x1, cue)[0])
-        noise = Linear(1, name="outc")(x)
+        x = attend("sa6", up("up3", b, layer4_attention, x1)[0])
+        noise = Linear(1, name="outc")(x.astype(jnp.float32))
         recorded = (layer4, layer4_pre_embedding, layer4_attention)
-        return noise, dict(zip(RECORDED, recorded, strict=True))
+        return noise, {name: x.astype(jnp.float32) for name, x in zip(RECORDED, recorded, strict=True)}
 
 
 def initial_parameters(module: UNet, key, size: int):

@@ -22,6 +22,7 @@ DATA_PARALLEL = flags.DEFINE_integer("data_parallel", 1, "Devices that share one
 MEMBERS_PER_DEVICE = flags.DEFINE_integer(
     "members_per_device", None, "Members at once on a device. Default: what fits."
 )
+REMAT = flags.DEFINE_string("remat", "none", "What the backward pass computes again to save memory: none or blocks.")
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 
 
@@ -42,7 +43,7 @@ def main() -> None:
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
     chosen = settings.override(declared.settings(PRESET.value), *seeds, *SET.value)
     program.start_jax()
-    layout = Layout("auto", None, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value)
+    layout = Layout("auto", None, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value)
     aim = plan.target(TOPOLOGY.value, layout)
     told = {"experiment": declared.name, "preset": PRESET.value} | plan.plan(chosen, aim, bool(declared.analyses))
     print(json.dumps(told, indent=2) if JSON.value else f"{declared.name}, {PRESET.value}, {plan.as_text(told)}")

@@ -22,6 +22,7 @@ MAPPING = flags.DEFINE_string("mapping", "auto", "How members are mapped over de
 STEPS_PER_CALL = flags.DEFINE_integer("steps_per_call", None, "Training steps between two looks at the loss.")
 DATA_PARALLEL = flags.DEFINE_integer("data_parallel", 1, "Devices that share one member's batch.")
 MEMBERS_PER_DEVICE = flags.DEFINE_integer("members_per_device", None, "At most so many members at once on a device.")
+REMAT = flags.DEFINE_string("remat", "none", "What the backward pass computes again to save memory: none or blocks.")
 WAVES = flags.DEFINE_integer("waves", None, "Waves that a new run's members train in. Default: as few as fit.")
 
 
@@ -35,7 +36,7 @@ def start(experiment: str, preset: str, workdir: str) -> None:
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
     chosen = settings.override(declared.settings(preset), *seeds, *SET.value)
     program.start_jax()
-    layout = Layout(MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value)
+    layout = Layout(MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value)
     planned = run.Run(experiment, preset, chosen, layout, declared.analyses)
     if declared.compute is not None:
         if not processes.leave():

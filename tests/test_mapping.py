@@ -140,6 +140,8 @@ def test_members_that_fit():
 def test_layout_refuses_what_cannot_be():
     with pytest.raises(UserError, match=r"unknown mapping 'vmap'.*loop, sharded"):
         Layout(mapping="vmap")
+    with pytest.raises(UserError, match="unknown remat 'all': choose one of none, blocks"):
+        Layout(remat="all")
     with pytest.raises(UserError, match="members_per_device=0"):
         Layout(members_per_device=0)
     with pytest.raises(UserError, match="data_parallel=2 needs the mapping 'sharded'"):
