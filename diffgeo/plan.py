@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jax
 
-from diffgeo import bench, cost, datasets, kernels, sampling, train
+from diffgeo import bench, cost, datasets, kernels, sampling, traffic, train
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid, Member
 from diffgeo.mapping import Layout, Loop, Sharded
@@ -66,9 +66,10 @@ class Program(NamedTuple):
 
     Attributes:
       flops: operations of a call; bodies of loops count once.
-      bytes: accessed in HBM by a call.
+      bytes: accessed by a call as the compiler counts them, in HBM and on the chip.
       arguments, temporaries, outputs: bytes of HBM; outputs without those that reuse arguments.
       collectives: name -> number of them.
+      moved: bytes between HBM and the chip in a call; see `diffgeo.traffic`.
     """
 
     flops: float
@@ -77,6 +78,7 @@ class Program(NamedTuple):
     temporaries: int
     outputs: int
     collectives: dict[str, int]
+    moved: float = 0.0
 
     @property
     def hbm(self) -> int:
@@ -189,7 +191,8 @@ def compiled(lower, aim: Target) -> Program:
         raise TooLarge(" ".join(str(error).split())[:300]) from error
     costs, memory = done.cost_analysis(), done.memory_analysis()
     found: dict[str, int] = {}
-    for name in COLLECTIVE.findall(done.as_text()):
+    text = done.as_text()
+    for name in COLLECTIVE.findall(text):
         found[name] = found.get(name, 0) + 1
     return Program(
         costs["flops"],
@@ -198,6 +201,7 @@ def compiled(lower, aim: Target) -> Program:
         memory.temp_size_in_bytes,
         memory.output_size_in_bytes - memory.alias_size_in_bytes,
         found,
+        float(traffic.hbm_bytes(text)),
     )
 
 
@@ -230,6 +234,7 @@ def in_turn(program: Program, members: int) -> Program:
         beside * program.temporaries,
         members * program.outputs,
         program.collectives,
+        members * program.moved,
     )
 
 
@@ -355,6 +360,7 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
             "flops_per_model_step": step.flops / model_steps,
             "flops_per_model_step_by_hand": cost.TRAIN_PASSES * forward * settings.train.batch,
             "bytes_per_model_step": step.bytes / model_steps,
+            "moved_per_model_step": step.moved / model_steps,
             "batch_per_device": part,
             "seconds_per_step": step_seconds,
         },
@@ -406,7 +412,8 @@ def as_text(told: dict) -> str:
             f"{one['members_at_once']}",
             f"  training step: {training['hbm'] / GIB:.2f} GiB a device, per model "
             f"{training['flops_per_model_step'] / 1e9:.1f} GFLOP ({training['flops_per_model_step_by_hand'] / 1e9:.1f} "
-            f"by hand) and {training['bytes_per_model_step'] / 1e9:.2f} GB, collectives "
+            f"by hand) and {training['bytes_per_model_step'] / 1e9:.2f} GB "
+            f"({training['moved_per_model_step'] / 1e9:.2f} to and from HBM), collectives "
             f"{json.dumps(training['collectives'])}, {1e3 * training['seconds_per_step']:.2f} ms ({training['bound']})",
             f"  sampling {drawing['labels']} labels: {drawing['hbm'] / GIB:.2f} GiB a device, collectives "
             f"{json.dumps(drawing['collectives'])}, {drawing['seconds_per_evaluation']:.1f} s an evaluation "

@@ -32,6 +32,7 @@ def main() -> None:
         # a plan uses no accelerator of this machine, and asks no cloud for its own
         os.environ["JAX_PLATFORMS"] = "cpu"
         os.environ["TPU_SKIP_MDS_QUERY"] = "1"
+        os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # several plans at a time: none of them holds a TPU
     import experiments
     from diffgeo import plan, settings
     from diffgeo.errors import UserError

@@ -1,0 +1,77 @@
+"""Bytes that a compiled program moves between HBM and the chip, read off its text.
+
+The compiler's own "bytes accessed" are more: it counts operands that lie in the chip's memory (`S(1)` in their layout)
+like those in HBM, and an asynchronous copy between both four times.
+"""
+
+import math
+import re
+
+WIDTHS = {
+    "pred": 1,
+    "s8": 1,
+    "u8": 1,
+    "bf16": 2,
+    "f16": 2,
+    "s16": 2,
+    "u16": 2,
+    "f32": 4,
+    "s32": 4,
+    "u32": 4,
+    "s64": 8,
+    "u64": 8,
+    "f64": 8,
+}
+"""Bytes of a number."""
+
+ARRAY = re.compile(rf"\b({'|'.join(WIDTHS)})\[([\d,]*)\](\{{[^}}]*\}})?")
+COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
+INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%([\w.\-]+) = (.*?) ([\w\-]+)\(([^)]*)\)(.*)$")
+WITHIN = re.compile(r"(?:calls|to_apply)=%?([\w.\-]+)")
+STARTS = ("copy-start", "slice-start", "async-start")
+MOVES_NOTHING = {
+    *("parameter", "constant", "iota", "tuple", "get-tuple-element", "bitcast", "opt-barrier", "after-all"),
+    *("while", "conditional", "call", "partition-id", "copy-done", "slice-done", "async-update", "async-done"),
+}
+
+
+def _arrays(types: str) -> list[tuple[int, bool]]:
+    """Bytes of every array in a type, and whether it lies in HBM."""
+    return [
+        (math.prod(int(n) for n in sides.split(",") if n) * WIDTHS[kind], "S(" not in layout)
+        for kind, sides, layout in ARRAY.findall(types)
+    ]
+
+
+def hbm_bytes(text: str) -> int:
+    """Operands and results in HBM of every instruction; what a fusion does within itself moves nothing.
+
+    A loop's body counts once. An operand counts whole, though the instruction may read a part of it.
+
+    Args:
+      text: of the optimised program, `jax.stages.Compiled.as_text()`.
+    """
+    computations: dict[str, list[tuple[str, ...]]] = {}
+    body: list = []
+    for line in text.splitlines():
+        if found := COMPUTATION.match(line):
+            body = computations.setdefault(found[1], [])
+        elif found := INSTRUCTION.match(line):
+            body.append(found.groups())
+    within = set(WITHIN.findall(text))
+    total = 0
+    for name, body in computations.items():
+        if name in within:
+            continue
+        types = {made: kind for made, kind, *_ in body}
+        for _, made, operation, operands, _ in body:
+            if operation in MOVES_NOTHING:
+                continue
+            given = [types.get(operand, "") for operand in re.findall(r"%([\w.\-]+)", operands)]
+            if operation in STARTS:
+                # a result beside its source: as many bytes as the smaller, once on each side that is HBM
+                ends = [end for end in _arrays(made) if end[0] > 4][:2]
+                total += min((size for size, _ in ends), default=0) * sum(hbm for _, hbm in ends)
+            else:
+                total += sum(size for kind in (made, *given) for size, hbm in _arrays(kind) if hbm)
+    return total
