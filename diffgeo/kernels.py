@@ -35,17 +35,21 @@ def compiling_for(target: str):
 
 
 SMALL_SIDE = 4  # pixels; up to here XLA:CPU's convolution is 2 to 10 times slower than the matrix form
-WIDE = 64**2  # channels x features; from here on nine products of shifted images fill a CPU's matrix units
-WIDE_SIDE = 8  # pixels; up to here they are as fast as XLA:CPU's convolution, above only as the kernel's gradient
+WIDE = 64**2  # channels x features; from here on XLA:CPU's gradients of a convolution are slower than matrix products
+WIDE_SIDE = 8  # pixels; up to here so is the convolution itself
 
 
-def _patches(images):
-    """The 9 shifted copies of zero-padded images side by side: [n, H, W, 9 C]."""
+def _shifted(images) -> list:
+    """The 9 shifted copies of zero-padded images, each [n, H, W, C]."""
     _, height, width, _ = images.shape
     images = jax.lax.optimization_barrier(images)  # or what made them is computed anew for every copy
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    return jnp.concatenate(shifted, axis=-1)
+    return [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+
+
+def _patches(images):
+    """The 9 shifted copies side by side: [n, H, W, 9 C]."""
+    return jnp.concatenate(_shifted(images), axis=-1)
 
 
 @jax.custom_vjp
@@ -95,13 +99,6 @@ def _conv_lax(images, kernel):
     )
 
 
-def _shifted(images) -> list:
-    """The 9 shifted copies of zero-padded images, each [n H W, C]."""
-    n, height, width, channels = images.shape
-    padded = jnp.pad(jax.lax.optimization_barrier(images), ((0, 0), (1, 1), (1, 1), (0, 0)))
-    return [padded[:, i : i + height, j : j + width].reshape(-1, channels) for i in range(3) for j in range(3)]
-
-
 def _flipped(kernel):
     """The kernel whose convolution takes gradients of the outputs to gradients of the inputs."""
     return kernel[::-1, ::-1].swapaxes(2, 3)
@@ -146,7 +143,7 @@ def _conv_split_forward(images, kernel):
 def _conv_split_backward(saved, cotangent):
     images, kernel = saved
     columns = cotangent.reshape(-1, cotangent.shape[-1]).T
-    for_kernel = jnp.stack([(columns @ moved).T for moved in _shifted(images)])
+    for_kernel = jnp.stack([(columns @ moved.reshape(columns.shape[1], -1)).T for moved in _shifted(images)])
     return _conv_lax(cotangent, _flipped(kernel)), for_kernel.reshape(kernel.shape)
 
 
