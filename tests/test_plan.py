@@ -91,6 +91,23 @@ def test_bound_by_memory():
         plan.checked(program._replace(temporaries=17 * GIB), aim())
 
 
+def test_no_more_members_a_device_than_one_wave_needs(figures):
+    (one,) = plan.plan(tiny(seed=(0, 1, 2)), aim(members_per_device=4))["programs"]
+    assert (one["members_per_device"], one["members_at_once"], one["waves"]) == (1, 3, 1)
+
+
+def test_equal_programs_are_compiled_once():
+    def told(rows, topology="made-up"):
+        program = jax.jit(lambda x: x @ x).lower(jax.ShapeDtypeStruct((rows, rows), jnp.float32))
+        return plan.compiled(lambda: program, dataclasses.replace(aim(), topology=topology))
+
+    first = told(8)
+    assert first.flops >= 2 * 8**3
+    assert told(8) is first
+    assert told(8, "another") is not first
+    assert told(16).flops > first.flops
+
+
 def test_kernels_are_those_of_the_target():
     images, kernel = jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 5))
 

@@ -43,7 +43,8 @@ class Together:
     def __init__(self, count: int, logs: Path, commands):
         logs.mkdir(parents=True, exist_ok=True)
         self.logs = [logs / f"{count}_{i}.log" for i in range(count)]
-        own = environment(JAX_NUM_CPU_DEVICES="2")
+        # one process compiles for all of them: here they share two cores
+        own = environment(JAX_NUM_CPU_DEVICES="2", JAX_SHARE_BINARY_BETWEEN_HOSTS="1")
         self.processes = []
         for given, log in zip(commands, self.logs, strict=True):
             with open(log, "w") as out:

@@ -48,8 +48,8 @@ def test_no_word_of_a_tpu_that_is_not_there():
         pytest.skip("there may be a TPU or GPU here")
     code = (
         "from absl import flags; from launch import program; import sys; flags.FLAGS(sys.argv); "
-        "program.start_jax(); import jax; print(jax.default_backend())"
+        "program.start_jax(); import jax; print(jax.config.jax_platforms, jax.default_backend())"
     )
     given = [sys.executable, "-c", code, f"--compile_cache={CACHE}"]
     done = subprocess.run(given, cwd=REPOSITORY, env=own, capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("cpu\n", "")
+    assert (done.stdout, done.stderr) == ("cpu cpu\n", "")
