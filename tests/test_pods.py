@@ -14,12 +14,14 @@ import orbax.checkpoint as ocp
 import pytest
 
 from diffgeo import processes, results
+from diffgeo.checkpoints import Checkpoints
 from diffgeo.errors import UserError
 from launch.program import several
 from tests.conftest import REPOSITORY, command, environment
 from tests.test_launch import assert_refused
 from tests.test_run import newest_state
 
+slow = pytest.mark.slow
 ALONE = environment()
 LOST = "error: another process of this run has died or cannot be reached: start all processes again"
 FLAGS = [
@@ -27,7 +29,7 @@ FLAGS = [
     "--preset=tiny",
     "--seeds=0,1,2,3",
     "--set=train.steps=60",
-    "--set=evaluation.every=10",
+    "--set=evaluation.every=20",
 ]
 
 
@@ -43,8 +45,7 @@ class Together:
     def __init__(self, count: int, logs: Path, commands):
         logs.mkdir(parents=True, exist_ok=True)
         self.logs = [logs / f"{count}_{i}.log" for i in range(count)]
-        # one process compiles for all of them: here they share two cores
-        own = environment(JAX_NUM_CPU_DEVICES="2", JAX_SHARE_BINARY_BETWEEN_HOSTS="1")
+        own = environment(JAX_NUM_CPU_DEVICES="2")
         self.processes = []
         for given, log in zip(commands, self.logs, strict=True):
             with open(log, "w") as out:
@@ -149,19 +150,38 @@ def test_no_cluster_to_ask(launch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_two_processes_agree_save_and_restore(tmp_path):
-    run = scripts(
-        2,
-        tmp_path,
-        """
+ROWS = """
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from diffgeo import mapping
 from diffgeo.checkpoints import Checkpoints
+
+sharding = NamedSharding(Mesh(np.array(jax.devices()), ("member",)), PartitionSpec("member"))
+rows = np.arange(24.0, dtype=np.float32).reshape(8, 3)
+target = {"a": jax.ShapeDtypeStruct((8, 3), np.float32, sharding=sharding)}
+
+def assert_restored(step):
+    with Checkpoints(folder / "run/wave") as store:
+        assert store.params_steps == [1, 2]
+        for shard in store.restore_params(target, step)["a"].addressable_shards:
+            np.testing.assert_array_equal(shard.data, step * rows[shard.index])
+        whole = store.restore_params({"a": np.zeros((8, 3), np.float32)}, step)["a"]
+        np.testing.assert_array_equal(whole, step * rows)
+"""
+
+
+@pytest.mark.parametrize(("count", "then"), [(2, 4), pytest.param(4, 2, marks=slow)])
+def test_processes_agree_and_save_and_others_restore(tmp_path, count, then):
+    run = scripts(
+        count,
+        tmp_path,
+        ROWS
+        + """
 from diffgeo.errors import UserError
 from diffgeo.workdir import Workdir
 
-assert processes.shared() and processes.first() == (me == 0) and jax.device_count() == 4
+count = jax.process_count()
+assert processes.shared() and processes.first() == (me == 0) and jax.device_count() == 2 * count
 assert processes.decide(lambda: {"by": me, "text": "\\u00fc"}) == {"by": 0, "text": "\\u00fc"}
 
 def refuse():
@@ -174,23 +194,15 @@ except UserError as error:
 else:
     raise AssertionError
 asked = processes.greatest(15 * me)
-assert asked() == 15
+assert asked() == 15 * (count - 1)
 with Workdir(folder / "run"):
-    sharding = NamedSharding(Mesh(np.array(jax.devices()), ("member",)), PartitionSpec("member"))
-    rows = np.arange(12.0, dtype=np.float32).reshape(4, 3)
-    array = jax.make_array_from_callback((4, 3), sharding, lambda index: rows[index])
+    array = jax.make_array_from_callback((8, 3), sharding, lambda index: rows[index])
     np.testing.assert_array_equal(mapping.fetch(array), rows)
     for step in (1, 2):
         with Checkpoints(folder / "run/wave") as store:
-            store.save_params(step, {"a": array})
+            store.save_params(step, {"a": step * array})
             store.save_state(step, {"a": array, "b": 2 * array})
-    target = {"a": jax.ShapeDtypeStruct((4, 3), np.float32, sharding=sharding)}
-    with Checkpoints(folder / "run/wave") as store:
-        assert store.params_steps == [1, 2]
-        again = store.restore_params(target, 2)["a"]
-        np.testing.assert_array_equal(again.addressable_shards[0].data, rows[2 * me : 2 * me + 1])
-        whole = store.restore_params({"a": np.zeros((4, 3), np.float32)}, 1)["a"]
-        np.testing.assert_array_equal(whole, rows)
+    assert_restored(2)
 processes.say(f"said by {me}")
 if processes.leave():
     time.sleep(1)
@@ -198,10 +210,15 @@ if processes.leave():
     print("went on")
 """,
     )
-    assert run.wait(100) == [0, 0], run.said(0) + run.said(1)
+    assert run.wait(100) == [0] * count, [run.said(i) for i in range(count)]
     assert "said by 0" in run.said(0)
     assert "went on" in run.said(0)
-    assert "said by" not in run.said(1)
+    assert all("said by" not in run.said(i) for i in range(1, count))
+    again = scripts(then, tmp_path, ROWS + "assert_restored(1); assert_restored(2)")
+    assert again.wait(100) == [0] * then, [again.said(i) for i in range(then)]
+    with Checkpoints(tmp_path / "run/wave") as store:  # in one process
+        alone = store.restore_params({"a": np.zeros((8, 3), np.float32)}, 1)["a"]
+    np.testing.assert_array_equal(alone, np.arange(24.0).reshape(8, 3))
 
 
 @pytest.mark.parametrize(("count", "victim"), [(2, 0), (2, 1), (4, 2)])
@@ -228,7 +245,6 @@ def test_a_process_alone_gives_up(tmp_path):
 
 
 # below, the network's step is compiled for several processes: minutes on two cores
-slow = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
