@@ -1,14 +1,17 @@
 """What all programs share: one-line errors with exit status 2, start-up of JAX and its processes, their flags."""
 
 import ctypes
+import importlib.util
 import logging
 import os
 import platform
+import re
 import shlex
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from absl import app, flags
@@ -135,12 +138,34 @@ def start_jax() -> None:
 
     absl_logging.set_verbosity(absl_logging.ERROR)  # orbax tells every step of every save
     logging.getLogger("jax").setLevel(logging.ERROR)
+    if only_cpu(jax.config.jax_platforms, os.environ, Path("/dev")):
+        jax.config.update("jax_platforms", "cpu")
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = Path(CACHE.value or home / "diffgeo")
     jax.config.update("jax_compilation_cache_dir", str(folder))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
     if several(DISTRIBUTED.value, COORDINATOR.value, os.environ):
         processes.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, LOST_AFTER.value, START_WITHIN.value)
+
+
+def only_cpu(platforms: str | None, environment: Mapping[str, str], devices: Path) -> bool:
+    """Whether JAX can only find a CPU, but would ask an installed libtpu, which answers with a page of warnings.
+
+    Args:
+      platforms: the user's choice, which is never overridden.
+      environment: variables; any of a TPU's says no.
+      devices: folder of device files; a TPU's are accel0 and so on, or in vfio.
+    """
+    told = {name for name in environment if re.match(r"TPU_|MEGASCALE_|JAX_FORCE_TPU_INIT$", name)}
+    return (
+        not platforms
+        and importlib.util.find_spec("libtpu") is not None
+        and told <= {"TPU_SKIP_MDS_QUERY", "TPU_LIBRARY_PATH"}  # set by JAX and libtpu themselves, TPU or none
+        and not [*devices.glob("accel*"), *devices.glob("vfio/*")]
+        # every other accelerator comes as a plugin of JAX, in either of these ways
+        and not entry_points(group="jax_plugins")
+        and importlib.util.find_spec("jax_plugins") is None
+    )
 
 
 def provenance() -> dict[str, str]:
