@@ -132,6 +132,7 @@ def compare(
     above: float = -math.inf,
     below: float = math.inf,
     role: str = DECIDES,
+    within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Comparison:
     """The mean over seeds of a statistic against a range, with its bootstrap interval.
 
@@ -140,6 +141,7 @@ def compare(
       statistic: one value per seed; dims "seed", `RESAMPLE` or both. Without `RESAMPLE`, samples are not resampled.
       above, below: the range wanted, exclusive.
       role: `DECIDES`, `NEEDED` or `CONTROL`.
+      within: what the statistic can be, as 0 to 1 for a share; the widened interval ends there.
 
     Raises:
       UserError: if a measured value is missing, or other dims are left.
@@ -157,7 +159,7 @@ def compare(
     value, seeds = float(values[0].mean()), values.shape[1]
     if seeds < 2:
         return Comparison(words, value, -math.inf, math.inf, seeds, above, below, role)
-    low, high = interval(values)
+    low, high = (float(end) for end in np.clip(interval(values), *within))
     return Comparison(words, value, low, high, seeds, above, below, role)
 
 

@@ -49,8 +49,13 @@ def phases_in_order(results: xarray.Dataset) -> list[Comparison]:
         )
 
     return [
-        compare("share of seeds with A, B, C first seen in that order", per_seed(in_order), above=0.5),
-        compare("pairs of evaluations whose later one is in the later phase", per_seed(concordance), above=0.9),
+        compare("share of seeds with A, B, C first seen in that order", per_seed(in_order), above=0.5, within=(0, 1)),
+        compare(
+            "pairs of evaluations whose later one is in the later phase",
+            per_seed(concordance),
+            above=0.9,
+            within=(0, 1),
+        ),
     ]
 
 
@@ -133,9 +138,9 @@ def torus(results: xarray.Dataset) -> list[Comparison]:
     share = "share of seeds with Betti numbers 1, 2, 1"
     return [
         compare("last accuracy", _over_axes(scores(results)["accuracy"].isel(step=-1)), above=LEARNED, role=NEEDED),
-        compare(share, last.sel(tensor=LAYER), above=0.5),
-        compare(f"{share}, untrained network", found.isel(step=0).sel(tensor=LAYER), role=CONTROL),
-        compare(f"{share}, true images", last.sel(tensor="pixels"), role=CONTROL),
+        compare(share, last.sel(tensor=LAYER), above=0.5, within=(0, 1)),
+        compare(f"{share}, untrained network", found.isel(step=0).sel(tensor=LAYER), role=CONTROL, within=(0, 1)),
+        compare(f"{share}, true images", last.sel(tensor="pixels"), role=CONTROL, within=(0, 1)),
     ]
 
 

@@ -36,15 +36,21 @@ def compiling_for(target: str):
 
 
 SMALL_SIDE = 4  # pixels; up to here XLA:CPU's convolution is 2 to 10 times slower than the matrix form
+WIDE = 64**2  # channels x features; from here on XLA:CPU's gradients of a convolution are slower than matrix products
+WIDE_SIDE = 8  # pixels; up to here so is the convolution itself
 
 
-def _patches(images):
-    """The 9 shifted copies of zero-padded images side by side: [n, H, W, 9 C]."""
+def _shifted(images) -> list:
+    """The 9 shifted copies of zero-padded images, each [n, H, W, C]."""
     _, height, width, _ = images.shape
     images = jax.lax.optimization_barrier(images)  # or what made them is computed anew for every copy
     padded = jnp.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    shifted = [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
-    return jnp.concatenate(shifted, axis=-1)
+    return [padded[:, i : i + height, j : j + width] for i in range(3) for j in range(3)]
+
+
+def _patches(images):
+    """The 9 shifted copies side by side: [n, H, W, 9 C]."""
+    return jnp.concatenate(_shifted(images), axis=-1)
 
 
 @jax.custom_vjp
@@ -60,11 +66,10 @@ def _conv_matrix_forward(images, kernel):
 
 def _conv_matrix_backward(saved, cotangent):
     images, kernel = saved
-    flipped = kernel[::-1, ::-1].swapaxes(2, 3)
     patches = _patches(images)
     rows = math.prod(images.shape[:3])
     kernel_gradient = patches.reshape(rows, -1).T @ cotangent.reshape(rows, -1)
-    return _conv_matrix(cotangent, flipped), kernel_gradient.reshape(kernel.shape)
+    return _conv_matrix(cotangent, _flipped(kernel)), kernel_gradient.reshape(kernel.shape)
 
 
 _conv_matrix.defvjp(_conv_matrix_forward, _conv_matrix_backward)
@@ -97,6 +102,57 @@ def _conv_lax(images, kernel):
     )
 
 
+def _flipped(kernel):
+    """The kernel whose convolution takes gradients of the outputs to gradients of the inputs."""
+    return kernel[::-1, ::-1].swapaxes(2, 3)
+
+
+@jax.custom_vjp
+def _conv_fold(images, kernel):
+    """As `_conv_matrix`, but no gradient needs a copy of the kernel: for few pixels and a large kernel."""
+    return _conv_matrix(images, kernel)
+
+
+def _conv_fold_forward(images, kernel):
+    return _conv_matrix(images, kernel), (images, kernel)
+
+
+def _conv_fold_backward(saved, cotangent):
+    images, kernel = saved
+    n, height, width, channels = images.shape
+    matrix, rows = kernel.reshape(9 * channels, -1), cotangent.reshape(n * height * width, -1)
+    for_kernel = _patches(images).reshape(n * height * width, -1).T @ rows
+    # each pixel's gradient is the sum of those of its 9 copies in patches around it
+    copies = (rows @ matrix.T).reshape(n, height, width, 9, channels)
+    padded = jnp.pad(jax.lax.optimization_barrier(copies), ((0, 0), (1, 1), (1, 1), (0, 0), (0, 0)))
+    back = ((2 - i, 2 - j, 3 * i + j) for i in range(3) for j in range(3))
+    for_images = sum(padded[:, top : top + height, left : left + width, tap] for top, left, tap in back)
+    return for_images, for_kernel.reshape(kernel.shape)
+
+
+_conv_fold.defvjp(_conv_fold_forward, _conv_fold_backward)
+
+
+@jax.custom_vjp
+def _conv_split(images, kernel):
+    """3 x 3 convolution by XLA, its gradient by the kernel as nine matrix products."""
+    return _conv_lax(images, kernel)
+
+
+def _conv_split_forward(images, kernel):
+    return _conv_lax(images, kernel), (images, kernel)
+
+
+def _conv_split_backward(saved, cotangent):
+    images, kernel = saved
+    columns = cotangent.reshape(-1, cotangent.shape[-1]).T
+    for_kernel = jnp.stack([(columns @ moved.reshape(columns.shape[1], -1)).T for moved in _shifted(images)])
+    return _conv_lax(cotangent, _flipped(kernel)), for_kernel.reshape(kernel.shape)
+
+
+_conv_split.defvjp(_conv_split_forward, _conv_split_backward)
+
+
 def conv3x3(
     images: Float[Array, "n H W C"], kernel: Float[Array, "3 3 C O"], form: str = "auto"
 ) -> Float[Array, "n H W O"]:
@@ -105,8 +161,9 @@ def conv3x3(
     Args:
       images: float[n, H, W, C].
       kernel: float[3, 3, C, O].
-      form: one of `limits.CONV_FORMS`. "auto" takes the matrix form on CPU for sides up to `SMALL_SIDE` pixels,
-        where XLA's own convolution collapses, and XLA's convolution everywhere else.
+      form: one of `limits.CONV_FORMS`. "auto" is XLA's convolution everywhere but on CPU. There it is "dense" or
+        "matrix" for sides up to `SMALL_SIDE` pixels, where XLA's own collapses, and for `WIDE` kernels "fold" or, for
+        larger images, "split".
 
     Returns:
       float[n, H, W, O].
@@ -115,11 +172,19 @@ def conv3x3(
     if height == width == 1:  # the other eight taps only ever see padding
         return images @ kernel[1, 1]
     if form == "auto":
-        side = max(height, width)
-        form = "lax"
-        if platform() == "cpu" and side <= SMALL_SIDE:
-            form = "dense" if side <= 2 else "matrix"
-    return {"dense": _conv_dense, "matrix": _conv_matrix, "lax": _conv_lax}[form](images, kernel)
+        form = _best_on_cpu(max(height, width), kernel) if platform() == "cpu" else "lax"
+    return _FORMS[form](images, kernel)
+
+
+def _best_on_cpu(side: int, kernel) -> str:
+    if side <= 2:
+        return "dense"
+    if math.prod(kernel.shape[2:]) >= WIDE:
+        return "fold" if side <= WIDE_SIDE else "split"
+    return "matrix" if side <= SMALL_SIDE else "lax"
+
+
+_FORMS = {"dense": _conv_dense, "fold": _conv_fold, "lax": _conv_lax, "matrix": _conv_matrix, "split": _conv_split}
 
 
 def gelu(x):

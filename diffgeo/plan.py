@@ -3,62 +3,31 @@
 The compiler tells memory, operations and bytes of each device's program; what follows from them is arithmetic.
 """
 
+import functools
+import hashlib
 import json
 import math
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
 
-from diffgeo import bench, cost, datasets, kernels, sampling, traffic, train
+from diffgeo import cost, datasets, kernels, sampling, traffic, train
+from diffgeo.chips import GIB, Chip, Target
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid, Member
-from diffgeo.mapping import Layout, Loop, Sharded
+from diffgeo.mapping import Loop, Sharded
 from diffgeo.settings import Settings
 
-GIB = 2**30
-COPIED = 2**28  # bytes; what the host's memory is timed by
+ROWS = 2**17  # that tables of labels are padded to, 1 MB a member: grids that differ in theirs alone share a program
 COLLECTIVE = re.compile(
     r"\b(all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast)(?:-start)?\("
 )
 FORMULA = "seconds of a program = max(FLOPs / peak FLOP/s, bytes accessed / HBM bytes/s), per device"
 LOOPS = "the compiler counts a loop's body once: a sampling program's cost is that of one network call times its calls"
-
-
-@dataclass(frozen=True)
-class Chip:
-    """Published rates of one device.
-
-    Attributes:
-      name: as in `TOPOLOGIES`.
-      flops: peak FLOP/s of bfloat16 matrix products; float32 ones run as bfloat16 passes by default.
-      bandwidth: HBM bytes/s.
-      hbm: bytes.
-      one_host: the topology meant by the bare name.
-      source: where the numbers stand.
-    """
-
-    name: str
-    flops: float
-    bandwidth: float
-    hbm: float
-    one_host: str
-    source: str
-
-
-_PAGE = "cloud.google.com/tpu/docs/"
-CHIPS = {
-    chip.name: chip
-    for chip in (
-        Chip("v4", 275e12, 1.228e12, 32 * GIB, "2x2x1", _PAGE + "v4"),
-        Chip("v5e", 197e12, 0.819e12, 16 * GIB, "2x4", _PAGE + "v5e"),
-        Chip("v5p", 459e12, 2.765e12, 95 * GIB, "2x2x1", _PAGE + "v5p"),
-        Chip("v6e", 918e12, 1.640e12, 32 * GIB, "2x4", _PAGE + "v6e"),
-    )
-}
 
 
 class Program(NamedTuple):
@@ -90,105 +59,39 @@ class Program(NamedTuple):
         return max(self.flops / chip.flops, self.bytes / chip.bandwidth)
 
 
-@dataclass(frozen=True)
-class Target:
-    """Devices to plan for.
-
-    Attributes:
-      chip: their rates.
-      topology: as asked for, "v5e:2x4".
-      devices: descriptions, or this machine's own.
-      layout: how they are used.
-    """
-
-    chip: Chip
-    topology: str
-    devices: Sequence = field(repr=False)
-    layout: Layout
-
-    @property
-    def loops(self) -> bool:
-        """Whether members run one after another out of one memory, as they do on a CPU."""
-        return self.layout.chosen == "loop"
-
-    @property
-    def groups(self) -> int:
-        """Devices, or groups that share a member's batch, that members are spread over; a CPU's count as one."""
-        if self.loops:
-            return 1
-        if len(self.devices) % self.layout.data_parallel:
-            raise UserError(
-                f"data_parallel={self.layout.data_parallel} does not divide the {len(self.devices)} devices "
-                f"of {self.topology}"
-            )
-        return len(self.devices) // self.layout.data_parallel
-
-    @property
-    def platform(self) -> str:
-        """ "tpu", or the host's."""
-        return self.devices[0].platform
-
-
-def host_chip() -> Chip:
-    """This machine's first device: rates of a float32 matrix product and of a copy, both measured now."""
-    array = jax.numpy.zeros(COPIED // 4, jax.numpy.float32)
-    copy = jax.jit(lambda x: x + 1.0)
-    jax.block_until_ready(copy(array))
-    bandwidth = 2 * COPIED / min(bench.seconds(lambda: copy(array)) for _ in range(5))
-    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    memory = limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    kind = jax.devices()[0].device_kind
-    return Chip(kind, bench.matrix_product(), bandwidth, memory, "", "measured here")
-
-
-def target(topology: str, layout: Layout) -> Target:
-    """The devices of a topology.
-
-    Args:
-      topology: "v5e:2x4", "v4" (one host of it), or "host", this machine, whose rates are measured.
-      layout: how they are used; members are sharded over a TPU's.
-
-    Raises:
-      UserError: for an unknown topology, or if the package libtpu is missing.
-    """
-    if topology == "host":
-        return Target(host_chip(), topology, jax.devices(), layout)
-    layout = replace(layout, mapping="sharded")
-    name, _, shape = topology.partition(":")
-    if name not in CHIPS:
-        raise UserError(f"unknown topology {topology!r}: choose one of {', '.join(CHIPS)}, as v5e:2x4, or host")
-    shape = shape or CHIPS[name].one_host
-    try:
-        import libtpu  # noqa: F401 (found by JAX; said here if it is missing)
-    except ImportError as error:
-        raise UserError(
-            "the package 'libtpu' is missing, which compiles for TPUs: pip install 'diffgeo[plan]'"
-        ) from error
-    from jax.experimental import topologies
-
-    one_chip = {"chips_per_host_bounds": (1, 1, 1)} if set(shape) <= set("1x") else {}
-    try:
-        described = topologies.get_topology_desc(platform="tpu", topology_name=f"{name}:{shape}", **one_chip)
-    except Exception as error:  # the plugin raises several kinds
-        told = " ".join(str(error).split())[:200]
-        raise UserError(f"unknown topology {topology!r} ({told}): choose a shape as v5e:2x4 or v4:2x2x1") from error
-    return Target(CHIPS[name], f"{name}:{shape}", described.devices, layout)
-
-
 class TooLarge(Exception):
     """A program does not fit the devices, in the compiler's words."""
 
 
+@dataclass(frozen=True)
+class _Lowered:
+    """A program to be compiled for a topology, known by its text."""
+
+    topology: str
+    digest: str
+    program: jax.stages.Lowered = field(compare=False)
+
+
 def compiled(lower, aim: Target) -> Program:
-    """Compiles what `lower()` gives and reads off the compiler's figures; raises `TooLarge` if it refuses."""
+    """Compiles what `lower()` gives, equal programs once; raises `TooLarge` if the compiler refuses it."""
     with kernels.compiling_for(aim.platform):
-        lowered = lower()
+        program = lower()
+    text = program.as_text()
+    figures = _figures(_Lowered(aim.topology, hashlib.sha256(text.encode()).hexdigest(), program))
+    if isinstance(figures, str):
+        raise TooLarge(figures)
+    return figures
+
+
+@functools.cache
+def _figures(lowered: _Lowered) -> Program | str:
+    """The compiler's figures, or why the program is too large for it."""
     try:
-        done = lowered.compile()
+        done = lowered.program.compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        raise TooLarge(" ".join(str(error).split())[:300]) from error
+        return " ".join(str(error).split())[:300]
     costs, memory = done.cost_analysis(), done.memory_analysis()
     found: dict[str, int] = {}
     text = done.as_text()
@@ -251,13 +154,15 @@ def sampler(members: Sequence[Member], per_device: int, rows: int, aim: Target, 
 
 
 def fitting(members: Sequence[Member], rows: int, aim: Target) -> tuple[int, Program]:
-    """Members per device, as many as fit up to what one wave needs, and their training step.
+    """Members per device, as many as fit up to what one wave needs or the layout allows, and their training step.
 
     Raises:
-      UserError: if the number asked for by the layout does not fit, or not even one; says how many do.
+      UserError: if the number allowed by the layout does not fit, or not even one; says how many do.
     """
     asked = aim.layout.members_per_device
-    wanted = asked or -(-len(members) // aim.groups)
+    wanted = -(-len(members) // aim.groups)
+    if asked:
+        wanted = min(asked, wanted)
 
     def step(count: int) -> Program:
         return training_step(members, count, rows, aim)
@@ -280,7 +185,7 @@ def fitting(members: Sequence[Member], rows: int, aim: Target) -> tuple[int, Pro
                     continue
                 if asked:
                     raise UserError(
-                        f"{asked} members a device do not fit {aim.topology} with {aim.chip.hbm / GIB:.2f} GiB "
+                        f"{wanted} members a device do not fit {aim.topology} with {aim.chip.hbm / GIB:.2f} GiB "
                         f"({told}): {count} do, pass --members_per_device={count}"
                     )
                 return count, program
@@ -325,10 +230,10 @@ def plan(settings: Settings, aim: Target, analyses: bool = False) -> dict:
 
 def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict:
     settings = members[0].settings
-    tables = [datasets.build(member.settings.data) for member in members]
-    rows = max(int(table.count) for table in tables)
+    counts = [int(datasets.build(member.settings.data).count) for member in members]
+    rows = max(ROWS, *counts)
     drawn = settings.data.size**2 if settings.evaluation.labels == "grid" else settings.evaluation.count
-    labels = min(drawn, rows) if settings.evaluation.labels == "train" else drawn
+    labels = min(drawn, max(counts)) if settings.evaluation.labels == "train" else drawn
     per_device, step = fitting(members, rows, aim)
     at_once = per_device * aim.groups
     try:

@@ -1,9 +1,11 @@
 """Tells what a run takes on a TPU pod, by compiling its real programs for it here, without one.
 
     python -m launch.plan --experiment=p1_fig4 --preset=paper --topology=v5e:2x4 [--json]
+    python -m launch.plan --experiment=p1_fig4,p1_fig8
 
-Needs `pip install 'diffgeo[plan]'`; the papers' network takes the compiler minutes. --topology=host plans for this
-machine's devices, at the rate of a matrix product and a copy measured on the spot.
+Several experiments are told one after another, and a program that they share is compiled once. Needs
+`pip install 'diffgeo[plan]'`; the papers' network takes the compiler minutes. --topology=host plans for this machine's
+devices, at the rate of a matrix product and a copy measured on the spot.
 """
 
 import json
@@ -13,14 +15,14 @@ from absl import flags
 
 from launch import program
 
-EXPERIMENT = flags.DEFINE_string("experiment", None, "Name of the experiment; see launch.list.", required=True)
+EXPERIMENT = flags.DEFINE_list("experiment", None, "Names of experiments; see launch.list.", required=True)
 PRESET = flags.DEFINE_string("preset", "paper", "Its size: tiny, laptop or paper.")
 TOPOLOGY = flags.DEFINE_string("topology", "v5e:2x4", "v4, v5e, v5p or v6e, with a shape as v5e:16x16; or host.")
 SEEDS = flags.DEFINE_list("seeds", None, "Seeds in place of the preset's, as 0,1,2.")
 SET = flags.DEFINE_multi_string("set", [], "A setting in place of the preset's, as train.batch=8.")
 DATA_PARALLEL = flags.DEFINE_integer("data_parallel", 1, "Devices that share one member's batch.")
 MEMBERS_PER_DEVICE = flags.DEFINE_integer(
-    "members_per_device", None, "Members at once on a device. Default: what fits."
+    "members_per_device", None, "At most so many members at once on a device. Default: what fits."
 )
 REMAT = flags.DEFINE_string("remat", "none", "What the backward pass computes again to save memory: none or blocks.")
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
@@ -29,25 +31,26 @@ JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 def main() -> None:
     """Plans and prints."""
     if TOPOLOGY.value != "host":
-        # a plan uses no accelerator of this machine, and asks no cloud for its own
-        os.environ["JAX_PLATFORMS"] = "cpu"
-        os.environ["TPU_SKIP_MDS_QUERY"] = "1"
-        os.environ["ALLOW_MULTIPLE_LIBTPU_LOAD"] = "1"  # several plans at a time: none of them holds a TPU
+        os.environ["JAX_PLATFORMS"] = "cpu"  # a plan uses no accelerator of this machine
     import experiments
-    from diffgeo import plan, settings
+    from diffgeo import chips, plan, settings
     from diffgeo.errors import UserError
     from diffgeo.mapping import Layout
 
-    declared = experiments.find(EXPERIMENT.value)
-    if declared.compute is not None:
-        raise UserError(f"{declared.name} trains nothing: there is nothing to plan")
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
-    chosen = settings.override(declared.settings(PRESET.value), *seeds, *SET.value)
+    chosen = []
+    for name in EXPERIMENT.value:
+        declared = experiments.find(name)
+        if declared.compute is not None:
+            raise UserError(f"{name} trains nothing: there is nothing to plan")
+        chosen.append((declared, settings.override(declared.settings(PRESET.value), *seeds, *SET.value)))
     program.start_jax()
     layout = Layout("auto", None, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value)
-    aim = plan.target(TOPOLOGY.value, layout)
-    told = {"experiment": declared.name, "preset": PRESET.value} | plan.plan(chosen, aim, bool(declared.analyses))
-    print(json.dumps(told, indent=2) if JSON.value else f"{declared.name}, {PRESET.value}, {plan.as_text(told)}")
+    aim = chips.target(TOPOLOGY.value, layout)
+    for declared, own in chosen:
+        told = {"experiment": declared.name, "preset": PRESET.value} | plan.plan(own, aim, bool(declared.analyses))
+        words = json.dumps(told, indent=2) if JSON.value else f"{declared.name}, {PRESET.value}, {plan.as_text(told)}"
+        print(words, flush=True)
 
 
 if __name__ == "__main__":

@@ -64,6 +64,7 @@ def launch():
 
 
 LONGEST = (
+    "test_tpu.py",
     "test_pods.py",
     "test_sharding.py",
     "test_run.py",

@@ -234,6 +234,13 @@ def test_interval_against_all_resamplings_of_two_seeds():
     assert high == pytest.approx(0.5 + 0.5 * math.sqrt(2))
 
 
+def test_a_shares_interval_ends_at_0_and_1():
+    one_of_three = xarray.DataArray([1.0, 0.0, 0.0], dims="seed")
+    wide, told = compare("share", one_of_three), compare("share", one_of_three, within=(0, 1))
+    assert wide.low < 0 < told.value == wide.value
+    assert (told.low, told.high) == (0.0, min(wide.high, 1.0))
+
+
 def test_interval_of_samples_alone_is_that_of_a_binomial():
     count, share = 400, 0.3
     drawn = np.random.default_rng(1).binomial(count, share, size=(4_000, 8)) / count

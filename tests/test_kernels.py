@@ -10,7 +10,7 @@ import scipy.special
 
 from diffgeo import kernels
 
-FORMS = {"lax": kernels._conv_lax, "matrix": kernels._conv_matrix, "dense": kernels._conv_dense}
+FORMS = dict(kernels._FORMS)
 
 
 def draw(seed, *shape):
@@ -47,9 +47,7 @@ def correlate_gradients(images, kernel, cotangent):
     return for_images, for_kernel
 
 
-@pytest.mark.parametrize(
-    "form", ["auto", "lax", "matrix", "dense", "_lax", "_matrix", "_dense"]
-)  # _: without the short cut at side 1
+@pytest.mark.parametrize("form", ["auto", *FORMS, *(f"_{name}" for name in FORMS)])  # _: no short cut at side 1
 @pytest.mark.parametrize("sides", [(1, 1), (2, 2), (4, 4), (8, 8), (1, 3), (4, 2)])
 def test_conv3x3(form, sides):
     images, kernel, cotangent = draw(0, 2, *sides, 3), draw(1, 3, 3, 3, 5), draw(2, 2, *sides, 5)
@@ -82,16 +80,26 @@ def test_conv3x3_forms_agree_over_members(side):
 
 
 @pytest.mark.parametrize(
-    ("backend", "side", "form"),
-    [("cpu", 2, "dense"), ("cpu", 4, "matrix"), ("cpu", 8, "lax"), ("gpu", 4, "lax"), ("tpu", 2, "lax")],
+    ("backend", "side", "channels", "form"),
+    [
+        ("cpu", 2, 2, "dense"),
+        ("cpu", 4, 2, "matrix"),
+        ("cpu", 8, 2, "lax"),
+        ("cpu", 2, 64, "dense"),
+        ("cpu", 8, 64, "fold"),
+        ("cpu", 16, 64, "split"),
+        ("gpu", 4, 64, "lax"),
+        ("tpu", 2, 2, "lax"),
+    ],
 )
-def test_auto_form(monkeypatch, backend, side, form):
-    """Matrix products only where XLA's convolution is slow: small sides on CPU."""
+def test_auto_form(monkeypatch, backend, side, channels, form):
+    """XLA's own convolution but on CPU, where small sides and wide kernels have better ones."""
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     for name in FORMS:
-        monkeypatch.setattr(kernels, f"_conv_{name}", lambda images, kernel, name=name: images + float(name == form))
-    images = jnp.zeros((1, side, side, 2))
-    np.testing.assert_array_equal(kernels.conv3x3(images, jnp.zeros((3, 3, 2, 2))), np.ones(images.shape))
+        monkeypatch.setitem(kernels._FORMS, name, lambda images, kernel, name=name: images + float(name == form))
+    images = jnp.zeros((1, side, side, channels))
+    out = kernels.conv3x3(images, jnp.zeros((3, 3, channels, channels)))
+    np.testing.assert_array_equal(out, np.ones(images.shape))
 
 
 def test_conv3x3_refuses_unknown_forms():

@@ -8,10 +8,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffgeo import cost, kernels, plan
+from diffgeo import chips, cost, kernels, plan
+from diffgeo.chips import GIB, Chip, Target
 from diffgeo.errors import UserError
 from diffgeo.mapping import Layout
-from diffgeo.plan import GIB, Chip, Program, Target, TooLarge
+from diffgeo.plan import Program, TooLarge
 from tests.helpers import tiny
 from tests.test_launch import assert_refused
 
@@ -90,6 +91,23 @@ def test_bound_by_memory():
         plan.checked(program._replace(temporaries=17 * GIB), aim())
 
 
+def test_no_more_members_a_device_than_one_wave_needs(figures):
+    (one,) = plan.plan(tiny(seed=(0, 1, 2)), aim(members_per_device=4))["programs"]
+    assert (one["members_per_device"], one["members_at_once"], one["waves"]) == (1, 3, 1)
+
+
+def test_equal_programs_are_compiled_once():
+    def told(rows, topology="made-up"):
+        program = jax.jit(lambda x: x @ x).lower(jax.ShapeDtypeStruct((rows, rows), jnp.float32))
+        return plan.compiled(lambda: program, dataclasses.replace(aim(), topology=topology))
+
+    first = told(8)
+    assert first.flops >= 2 * 8**3
+    assert told(8) is first
+    assert told(8, "another") is not first
+    assert told(16).flops > first.flops
+
+
 def test_kernels_are_those_of_the_target():
     images, kernel = jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 5))
 
@@ -103,11 +121,6 @@ def test_kernels_are_those_of_the_target():
     assert kernels.platform() == "cpu"
 
 
-def test_topologies_are_checked():
-    with pytest.raises(UserError, match=r"unknown topology 'v9:2x2': choose one of v4, v5e, v5p, v6e"):
-        plan.target("v9:2x2", Layout())
-
-
 def test_an_experiment_that_trains_nothing_has_no_plan(launch):
     assert_refused(launch("plan", "--experiment=p1_fig7", "--topology=v5e:2x4"), "trains nothing")
 
@@ -116,7 +129,7 @@ def test_an_experiment_that_trains_nothing_has_no_plan(launch):
 def test_a_real_step_compiled_for_a_tpu():
     pytest.importorskip("libtpu")
     eight = tiny(seed=tuple(range(8)))
-    target = plan.target("v5e:2x4", Layout())
+    target = chips.target("v5e:2x4", Layout())
     assert (len(target.devices), target.platform) == (8, "tpu")
     (one,) = plan.plan(eight, target)["programs"]
     assert one["training"]["collectives"] == {}

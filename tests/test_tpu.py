@@ -1,0 +1,25 @@
+"""Real training steps compiled for TPU chips that are not here: they fit, share nothing, and do what is counted.
+
+The paper preset takes five minutes and more of a core.
+"""
+
+import pytest
+
+import experiments
+from diffgeo import chips, cost, plan
+from diffgeo.grid import Grid
+from diffgeo.mapping import Layout
+
+pytest.importorskip("libtpu")
+
+
+@pytest.mark.parametrize("preset", ["tiny", pytest.param("paper", marks=pytest.mark.slow)])
+def test_a_training_step_on_every_chip(preset):
+    members = Grid(experiments.find("p1_fig4").settings(preset)).members[:4]
+    settings = members[0].settings
+    aim = chips.target("v5e:2x2", Layout())
+    step = plan.training_step(members, 1, plan.ROWS, aim)  # refuses what exceeds the memory
+    assert step.collectives == {}
+    assert 0 < step.hbm < aim.chip.hbm / 4  # four members a chip at least
+    by_hand = cost.TRAIN_PASSES * 2 * cost.forward_macs(settings) * settings.train.batch
+    assert step.flops == pytest.approx(by_hand, rel=0.1)
