@@ -90,7 +90,7 @@ def _conv_dense(images, kernel):
     n, height, width, channels = images.shape
     pixels, features = height * width, kernel.shape[3]
     matrix = jnp.einsum(
-        "pqk,kco->pcqo", jnp.asarray(_taps(height, width), kernel.dtype), kernel.reshape(9, channels, features)
+        "pqk,kco->pcqo", jnp.asarray(_taps(height, width)).astype(kernel.dtype), kernel.reshape(9, channels, features)
     )
     out = images.reshape(n, pixels * channels) @ matrix.reshape(pixels * channels, pixels * features)
     return out.reshape(n, height, width, features)

@@ -123,7 +123,7 @@ def upsampling_matrix(side: int) -> np.ndarray:
 
 def upsample(images: Float[Array, "n H W C"]) -> Float[Array, "n H2 W2 C"]:
     """Bilinear, twice the side, corners aligned (PyTorch's align_corners=True)."""
-    rows, columns = (jnp.asarray(upsampling_matrix(side), images.dtype) for side in images.shape[1:3])
+    rows, columns = (jnp.asarray(upsampling_matrix(side)).astype(images.dtype) for side in images.shape[1:3])
     return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, images)
 
 
