@@ -239,7 +239,7 @@ def _measure(run: Run, workdir: Workdir, store: results.Results, say) -> bool:
 def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, stopper, bar, say) -> None:
     """Trains and evaluates one wave from its newest state to its last step."""
     settings = wave.members[0].settings
-    every, chunk = settings.evaluation.every, mapped.layout.chunk
+    every, chunk = settings.evaluation.every, run.layout.chunk
     step = checkpoints.state_step or 0
     if checkpoints.state_step is None:
         mapped.initialise()

@@ -1,0 +1,96 @@
+"""How a run uses its devices: which mapping, and how many members at once."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import jax
+
+from diffgeo.errors import UserError
+from diffgeo.grid import Member
+from diffgeo.mapping.loop import Loop
+from diffgeo.mapping.sharded import Sharded
+
+MAPPINGS = ("auto", "loop", "sharded")
+STEPS_PER_CALL = {"loop": 10, "sharded": 100}
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a run uses its devices; changes no number beyond rounding.
+
+    Attributes:
+      mapping: one of `MAPPINGS`.
+      steps_per_call: training steps between two looks at the loss (for "sharded": of one compiled scan).
+      data_parallel: devices that share one member's batch ("sharded" only).
+      members_per_device: at most so many members at once on a device; None takes all that fit its memory.
+    """
+
+    mapping: str = "auto"
+    steps_per_call: int | None = None
+    data_parallel: int = 1
+    members_per_device: int | None = None
+
+    def __post_init__(self):
+        if self.mapping not in MAPPINGS:
+            raise UserError(f"unknown mapping {self.mapping!r}: choose one of {', '.join(MAPPINGS)}")
+        for name in ("steps_per_call", "data_parallel", "members_per_device"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise UserError(f"{name}={value} must be at least 1")
+        if self.chosen == "loop" and self.data_parallel > 1:
+            raise UserError(f"data_parallel={self.data_parallel} needs the mapping 'sharded': pass --mapping=sharded")
+
+    @property
+    def chosen(self) -> str:
+        """ "loop" or "sharded"."""
+        if self.mapping != "auto":
+            return self.mapping
+        alone_on_cpu = jax.default_backend() == "cpu" and jax.process_count() == 1
+        return "loop" if alone_on_cpu and self.data_parallel == 1 else "sharded"
+
+    @property
+    def chunk(self) -> int:
+        """Steps of one call of `advance`."""
+        return self.steps_per_call or STEPS_PER_CALL[self.chosen]
+
+    @property
+    def member_devices(self) -> int:
+        """Devices, or groups of `data_parallel` devices, that members are spread over."""
+        devices = jax.device_count()
+        if devices % self.data_parallel:
+            raise UserError(f"data_parallel={self.data_parallel} does not divide the {devices} devices")
+        return devices // self.data_parallel
+
+    def over(self, members: Sequence[Member], rows: int, devices=None) -> Loop | Sharded:
+        """The members of one wave, mapped; `rows` is the length that every label table is padded to."""
+        devices = jax.devices() if devices is None else devices
+        if self.chosen == "loop":
+            return Loop(members, rows, devices)
+        return Sharded(members, rows, devices, self.data_parallel)
+
+
+def members_that_fit(bytes_per_member: int, bytes_limit: int) -> int:
+    """How many members' programs fit a device's memory, a tenth kept free; raises `UserError` if none does."""
+    fit = int(0.9 * bytes_limit // max(bytes_per_member, 1))
+    if fit < 1:
+        raise UserError(
+            f"one member needs {bytes_per_member / 2**30:.2f} GiB and the device has {bytes_limit / 2**30:.2f}: "
+            "lower train.batch or pass --data_parallel"
+        )
+    return fit
+
+
+def members_at_once(layout: Layout, program: Sequence[Member], rows: int) -> int:
+    """Members of one wave of a program: what the layout says, or what the devices' memory holds."""
+    groups = layout.member_devices
+    if layout.members_per_device is not None:
+        return layout.members_per_device * groups
+    if layout.chosen == "loop":
+        return len(program)  # states are small beside the activations, of which one member's are held at a time
+    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+    if limit is None:
+        return len(program)
+    one_each = layout.over([program[0]] * groups, rows)
+    memory = one_each.lower(1).compile().memory_analysis()
+    used = memory.temp_size_in_bytes + memory.argument_size_in_bytes
+    return members_that_fit(used, limit) * groups
