@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import jax
 
-from diffgeo import bench, cost, datasets, kernels, sampling, train
+from diffgeo import batches, bench, cost, datasets, kernels, sampling, train
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid, Member
 from diffgeo.mapping import Layout, Loop, Sharded
@@ -322,8 +322,7 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
     settings = members[0].settings
     tables = [datasets.build(member.settings.data) for member in members]
     rows = max(int(table.count) for table in tables)
-    drawn = settings.data.size**2 if settings.evaluation.labels == "grid" else settings.evaluation.count
-    labels = min(drawn, rows) if settings.evaluation.labels == "train" else drawn
+    labels = batches.labels_drawn(settings.evaluation.labels, settings.evaluation.count, settings.data.size, rows)
     per_device, step = fitting(members, rows, aim)
     at_once = per_device * aim.groups
     try:
@@ -349,7 +348,7 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
         "members_per_device": per_device,
         "members_at_once": min(at_once, len(members)),
         "waves": waves,
-        "members_divide": len(members) % aim.groups == 0,
+        "members_repeated": -len(members) % aim.groups,
         "training": _told(step, aim.chip)
         | {
             "flops_per_model_step": step.flops / model_steps,
@@ -378,7 +377,10 @@ def _told(program: Program, chip: Chip) -> dict:
 
 
 def _host_ram(settings: Settings, aim: Target, per_device: int, members: int, labels: int, analyses: bool) -> int:
-    """Bytes of numbers on the fullest host: its members' states while saved, and all samples and recorded tensors."""
+    """Bytes of numbers on the fullest host: its members' states while saved, samples and recorded tensors.
+
+    Those of all members of a wave; of a loop those of the members that are drawn, wait and are read out.
+    """
     state = jax.eval_shape(lambda: train.initial_state(settings, 0))
     own = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
     by_process: dict[int, int] = {}
@@ -387,6 +389,8 @@ def _host_ram(settings: Settings, aim: Target, per_device: int, members: int, la
     held = max(by_process.values()) * per_device / aim.layout.data_parallel
     pixels = settings.data.size**2
     # three recorded tensors, the proxy, each [N/2, N/2, b]; the true images beside the samples
+    if aim.loops:
+        members = min(members, (os.cpu_count() or 1) + 3)
     numbers = 2 * pixels + 4 * (pixels // 4) * settings.model.base_channels if analyses else pixels
     return int(own * held + 4 * members * labels * numbers)
 
@@ -413,10 +417,10 @@ def as_text(told: dict) -> str:
             f"({drawing['bound']})",
             f"  training {one['training_seconds'] / 3600:.2f} h, sampling {one['sampling_seconds'] / 3600:.2f} h",
         ]
-        if not one["members_divide"]:
+        if one["members_repeated"]:
             lines.append(
-                f"  {one['members']} members do not divide over the devices: launch.train refuses them "
-                "until --seeds or axis values make them a multiple"
+                f"  {one['members']} members do not divide over the devices: the last wave's places that are left "
+                f"({one['members_repeated']}) repeat members, whose results are dropped"
             )
     lines.append(
         f"in all {told['seconds'] / 3600:.2f} h, {told['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints, "

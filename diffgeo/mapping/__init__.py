@@ -7,9 +7,19 @@
   the grouped convolution and computes every member on every device.
 """
 
-from diffgeo.mapping.base import fetch, losses, stack
-from diffgeo.mapping.layout import Layout, members_at_once, members_that_fit
+from diffgeo.mapping.base import Sampled, fetch, stack
+from diffgeo.mapping.layout import Layout, bytes_per_member, members_at_once, members_that_fit
 from diffgeo.mapping.loop import Loop
 from diffgeo.mapping.sharded import Sharded
 
-__all__ = ["Layout", "Loop", "Sharded", "fetch", "losses", "members_at_once", "members_that_fit", "stack"]
+__all__ = [
+    "Layout",
+    "Loop",
+    "Sampled",
+    "Sharded",
+    "bytes_per_member",
+    "fetch",
+    "members_at_once",
+    "members_that_fit",
+    "stack",
+]

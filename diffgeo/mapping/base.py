@@ -3,6 +3,7 @@
 import functools
 import json
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -20,9 +21,9 @@ def stack(trees: Sequence):
     return jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *trees)
 
 
-def unstack(tree, count: int) -> list:
-    """M trees from one with a leading M."""
-    return [jax.tree.map(lambda x, i=i: x[i], tree) for i in range(count)]
+def row(tree, i: int):
+    """One member's part of a stacked tree."""
+    return jax.tree.map(lambda x: x[i], tree)
 
 
 def settings_of(program: str) -> Settings:
@@ -35,21 +36,47 @@ def jit_once(function: Callable):
     return jax.jit(function, compiler_options=FAST_COMPILE if jax.default_backend() == "cpu" else None)
 
 
-class Mapped:
-    """What both mappings share: the members' seeds and label tables, and host-side tables."""
+class Sampled(NamedTuple):
+    """What one member drew; numpy.
 
-    def __init__(self, members: Sequence[Member], rows: int):
+    Attributes:
+      images: float32[S, N, N, 1].
+      recorded: name -> float32[S, ...], tensors recorded at the last denoising step, if asked for.
+      encoded: name -> float32[S, ...], the same tensors for true images, if those were given.
+    """
+
+    images: np.ndarray
+    recorded: dict[str, np.ndarray]
+    encoded: dict[str, np.ndarray]
+
+
+class Mapped:
+    """What both mappings share: the members' seeds and label tables.
+
+    Stacked arrays have a multiple of `multiple` rows: after the members' own come rows that repeat members, and what
+    becomes of those is dropped.
+    """
+
+    def __init__(self, members: Sequence[Member], rows: int, multiple: int = 1):
         self.members = tuple(members)
         self.settings = members[0].settings
-        self.seeds = np.array([m.seed for m in members], np.uint32)
-        self.tables = datasets.stack([datasets.build(m.settings.data) for m in members], rows)
+        self.places = np.arange(-(-len(members) // multiple) * multiple) % len(members)
+        self.seeds = np.array([m.seed for m in members], np.uint32)[self.places]
+        tables = datasets.stack([datasets.build(m.settings.data) for m in members], rows)
+        self.tables = jax.tree.map(lambda x: x[self.places], tables)
 
     @functools.cached_property
     def abstract_state(self) -> train.MemberState:
         """Shapes and types of the stacked state."""
-        count = len(self.members)
+        count = len(self.places)
         one = jax.eval_shape(functools.partial(train.initial_state, self.settings), jnp.uint32(0))
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), one)
+
+    def totals(self) -> tuple[np.ndarray, np.ndarray]:
+        """The members' sums of losses, float32[M], and `frozen_step`, int32[M]; on every process those of all."""
+        state = self.state()
+        loss_sum, frozen_step = (np.array(fetch(x))[: len(self.members)] for x in (state.loss_sum, state.frozen_step))
+        return loss_sum, frozen_step
 
 
 def fetch(array) -> np.ndarray:
@@ -61,17 +88,7 @@ def fetch(array) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
-def _own_rows(array) -> np.ndarray:
-    """The rows of an array sharded over members that lie on this process; waits for no other process."""
-    parts = {shard.index[0].start or 0: shard.data for shard in array.addressable_shards}
-    return np.concatenate([np.asarray(parts[start]) for start in sorted(parts)])
-
-
-def losses(handle, every: int) -> np.ndarray:
-    """float[M], mean loss of each member since the last evaluation step, from a handle of `advance`.
-
-    Of several processes, each is told of its own members.
-    """
-    fetched = np.stack([np.asarray(x.result()) for x in handle]) if isinstance(handle, list) else _own_rows(handle)
+def mean_losses(fetched: np.ndarray, every: int) -> np.ndarray:
+    """float[M] mean losses since the last evaluation step, from float[M, 2]: steps done, sum of losses since then."""
     steps, total = fetched[:, 0], fetched[:, 1]
     return total / ((steps - 1) % every + 1)

@@ -80,17 +80,40 @@ def members_that_fit(bytes_per_member: int, bytes_limit: int) -> int:
     return fit
 
 
-def members_at_once(layout: Layout, program: Sequence[Member], rows: int) -> int:
-    """Members of one wave of a program: what the layout says, or what the devices' memory holds."""
+def bytes_per_member(training, sampling) -> int:
+    """Bytes of a device that a member takes, from the compiler's analyses of its two programs.
+
+    A member's state stays while it is sampled, so it counts beside the temporaries of either program.
+    """
+
+    def beside(memory) -> int:
+        return memory.temp_size_in_bytes + memory.output_size_in_bytes - memory.alias_size_in_bytes
+
+    return training.argument_size_in_bytes + max(beside(training), beside(sampling))
+
+
+def device_memory() -> int | None:
+    """Bytes of a device, or None if it does not tell."""
+    return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
+
+
+def members_at_once(layout: Layout, program: Sequence[Member], rows: int, labels: int, record: bool) -> int:
+    """Members of one wave of a program: what the layout says, or what the devices' memory holds.
+
+    Args:
+      layout: how the devices are used.
+      program: members that share a compiled program.
+      rows: length of their label tables.
+      labels: at which each is sampled.
+      record: whether their tensors are recorded then.
+    """
     groups = layout.member_devices
     if layout.members_per_device is not None:
         return layout.members_per_device * groups
-    if layout.chosen == "loop":
-        return len(program)  # states are small beside the activations, of which one member's are held at a time
-    limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
-    if limit is None:
-        return len(program)
+    limit = device_memory()
+    if layout.chosen == "loop" or limit is None:
+        return len(program)  # states are small beside the activations, of which a thread holds one member's
     one_each = layout.over([program[0]] * groups, rows)
-    memory = one_each.lower(1).compile().memory_analysis()
-    used = memory.temp_size_in_bytes + memory.argument_size_in_bytes
-    return members_that_fit(used, limit) * groups
+    training, sampling = one_each.lower(1), one_each.lower_sampler(labels, record)
+    needed = bytes_per_member(*(lowered.compile().memory_analysis() for lowered in (training, sampling)))
+    return members_that_fit(needed, limit) * groups

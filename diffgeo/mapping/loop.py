@@ -2,14 +2,15 @@
 
 import functools
 import os
+from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from diffgeo import sampling, train
-from diffgeo.mapping.base import Mapped, jit_once, settings_of, stack, unstack
+from diffgeo.mapping.base import Mapped, Sampled, jit_once, mean_losses, row, settings_of
 
 
 @functools.cache
@@ -39,31 +40,44 @@ def _one_shape(x) -> jax.ShapeDtypeStruct:
 
 
 class Loop(Mapped):
-    """Members one after another on each thread; member i on device i mod D."""
+    """Members one after another on each thread; member i on device i mod D.
+
+    All members' states are one stacked tree of numpy arrays. A member's own is on its device only while a thread
+    trains it, so that one more member costs its state and nothing else, and saving needs no copy.
+    """
+
+    waiting = 1  # members whose samples may wait for the read-out: the next ones are not drawn before
 
     def __init__(self, members, rows, devices):
         super().__init__(members, rows)
         self._devices = [devices[i % len(devices)] for i in range(len(members))]
         self._step = _step(self.settings.program)
-        self._seeds = [jax.device_put(s, d) for s, d in zip(self.seeds, self._devices, strict=True)]
-        tables = unstack(self.tables, len(members))
-        self._tables = [jax.device_put(t, d) for t, d in zip(tables, self._devices, strict=True)]
-        self._states: list[train.MemberState] = []
+        own = [jax.device_put(row((self.seeds, self.tables), i), d) for i, d in enumerate(self._devices)]
+        self._seeds, self._tables = zip(*own, strict=True)
+        self._state: train.MemberState | None = None
         self._running: list[Future] = []
-        self._threads = ThreadPoolExecutor(min(len(members), os.cpu_count() or 1))
+        self._beside = min(len(members), os.cpu_count() or 1)
+        self._threads = ThreadPoolExecutor(self._beside)
 
     def initialise(self) -> None:
         """Every member at step 0."""
         init = _init(self.settings.program)
-        self._states = [init(seed) for seed in self._seeds]
+        self._state = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), self.abstract_state)
+        for i, seed in enumerate(self._seeds):
+            self._keep(i, init(seed))
 
     def load(self, state: train.MemberState) -> None:
-        """Every member from a stacked state of numpy arrays."""
-        # copied to device: the step donates these buffers, and numpy's own must not be reused
-        self._states = [
-            jax.tree.map(lambda x, d=device: jax.device_put(jnp.array(x), d), one)
-            for one, device in zip(unstack(state, len(self.members)), self._devices, strict=True)
-        ]
+        """Every member from a stacked state of numpy arrays, which are taken over: training writes to them."""
+        self._settled()
+        self._state = state
+
+    def _keep(self, i: int, state: train.MemberState) -> None:
+        """Writes a member's state back to its place."""
+
+        def write(held, x):
+            held[i] = x
+
+        jax.tree.map(write, self._state, state)
 
     def advance(self, steps: int) -> list[Future]:
         """Trains all members for so many steps, asynchronously; returns a handle for `losses`.
@@ -73,26 +87,30 @@ class Loop(Mapped):
         whatever the others' progress: three members keep two cores busy.
         """
 
-        def one(i: int, before: Future | None) -> jax.Array:
+        def one(i: int, before: Future | None) -> np.ndarray:
             if before is not None:
                 before.result()  # submitted earlier, so it is running or done
-            state = self._states[i]
+            # JAX may read numpy's memory in place but never writes to it, donated or not
+            state = jax.device_put(row(self._state, i), self._devices[i])
             for _ in range(steps):
                 state = self._step(state, self._seeds[i], self._tables[i])
-            self._states[i] = state
-            # a new array: the state's own are donated to the next call
-            return jax.block_until_ready(jnp.stack([state.step.astype(jnp.float32), state.loss_sum]))
+            self._keep(i, state)
+            return np.array([state.step, state.loss_sum], np.float32)
 
-        before = self._running or [None] * len(self._states)
-        self._running = [self._threads.submit(one, i, before[i]) for i in range(len(self._states))]
+        before = self._running or [None] * len(self.members)
+        self._running = [self._threads.submit(one, i, before[i]) for i in range(len(self.members))]
         return self._running
 
-    def _settled(self) -> list[train.MemberState]:
+    def losses(self, handle: list[Future], every: int) -> np.ndarray:
+        """float[M], mean loss of each member since the last evaluation step, from a handle of `advance`."""
+        return mean_losses(np.stack([future.result() for future in handle]), every)
+
+    def _settled(self) -> train.MemberState | None:
         """The members' states once all that was asked for is done."""
         for future in self._running:
             future.result()
         self._running = []
-        return self._states
+        return self._state
 
     def lower(self, steps: int = 1):
         """The program that every member runs for every step, lowered for shapes alone."""
@@ -105,48 +123,42 @@ class Loop(Mapped):
         return _sampler(self.settings.program, record).lower(params, seed, np.int32(0), drawn)
 
     def state(self) -> train.MemberState:
-        """The stacked state, numpy arrays on host."""
-        return stack(self._settled())
+        """The stacked state, numpy arrays on host: the very ones that the next `advance` writes to."""
+        return self._settled()
 
-    def parameters(self, ema: bool = False) -> list:
+    def parameters(self, ema: bool = False):
         """The members' current parameters, in the form that `sample` takes."""
-        return [s.ema if ema else s.params for s in self._settled()]
+        return self._settled().ema if ema else self._settled().params
 
-    def place(self, params) -> list:
+    def place(self, params):
         """Stacked numpy parameters, as restored, in the form that `sample` takes."""
-        return [jax.device_put(p, d) for p, d in zip(unstack(params, len(self.members)), self._devices, strict=True)]
+        return params
 
-    def sample(self, params, step: int, labels, record: bool = False):
-        """Samples of all members; see `diffgeo.sampling.make_sampler`.
+    def sample(self, params, step: int, labels, record: bool = False, images=None) -> Iterator[Sampled]:
+        """Samples of the members, one after another in their order; see `diffgeo.sampling`.
+
+        So many members as there are threads are drawn ahead of what is asked for, and no more are held.
 
         Args:
           params: from `parameters` or `place`.
           step: training step, names the noise.
           labels: float32[M, S, 2].
           record: also return the recorded tensors.
-
-        Returns:
-          float32[M, S, N, N, 1] and dict of float32[M, S, ...], numpy.
+          images: function of a member's place to its true images, float32[S, N, N, 1], to encode them too.
         """
-        return self._each(_sampler(self.settings.program, record), params, step, labels)
+        sampler, encoder = _sampler(self.settings.program, record), _encoder(self.settings.program)
 
-    def encode(self, params, step: int, images, labels):
-        """Recorded tensors of all members for true images; see `diffgeo.sampling.make_encoder`.
+        def one(i: int) -> Sampled:
+            own, at = jax.device_put((row(params, i), labels[i]), self._devices[i])
+            known = own, self._seeds[i], np.int32(step)
+            drawn, recorded = sampler(*known, at)
+            encoded = {} if images is None else encoder(*known, jax.device_put(images(i), self._devices[i]), at)
+            return jax.tree.map(np.asarray, Sampled(drawn, recorded, encoded))
 
-        Args:
-          params, step, labels: as `sample`'s.
-          images: float32[M, S, N, N, 1].
-
-        Returns:
-          dict of float32[M, S, ...], numpy.
-        """
-        return self._each(_encoder(self.settings.program), params, step, images, labels)
-
-    def _each(self, function, params, step: int, *arrays):
-        """`function` of each member's parameters, seed, the step and its rows of the arrays; stacked on host."""
-
-        def one(i: int):
-            own = (jax.device_put(x[i], self._devices[i]) for x in arrays)
-            return jax.block_until_ready(function(params[i], self._seeds[i], np.int32(step), *own))
-
-        return stack(list(self._threads.map(one, range(len(params)))))
+        ahead: deque[Future] = deque()
+        for i in range(len(self.members)):
+            if len(ahead) == self._beside:
+                yield ahead.popleft().result()
+            ahead.append(self._threads.submit(one, i))
+        while ahead:
+            yield ahead.popleft().result()

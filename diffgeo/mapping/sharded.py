@@ -1,7 +1,7 @@
 """Members sharded over a mesh of devices, vmapped within a device: for accelerators."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +10,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from diffgeo import sampling, train
 from diffgeo.errors import UserError
-from diffgeo.mapping.base import Mapped, fetch, jit_once, settings_of
+from diffgeo.mapping.base import Mapped, Sampled, fetch, jit_once, mean_losses, row, settings_of
 
 
 def over_members(function: Callable, mesh: Mesh, replicated: int = 0) -> Callable:
@@ -75,22 +75,21 @@ def _encoder(program: str, mesh: Mesh):
 
 
 class Sharded(Mapped):
-    """Members over the mesh axis `member`, one member's batch over `data`, vmap within a device."""
+    """Members over the mesh axis `member`, one member's batch over `data`, vmap within a device.
+
+    Where they do not divide over the devices, places that are left are filled with members again.
+    """
 
     def __init__(self, members, rows, devices, data_parallel=1):
-        super().__init__(members, rows)
+        groups = len(devices) // data_parallel
+        super().__init__(members, rows, multiple=groups)
         if self.settings.train.batch % data_parallel:
             raise UserError(
                 f"batch={self.settings.train.batch} does not divide over data_parallel={data_parallel} devices"
             )
-        groups = len(devices) // data_parallel
-        if len(members) % groups:
-            raise UserError(
-                f"{len(members)} members do not divide over {groups} devices: "
-                f"pass --waves, or seeds and axis values so that each wave has a multiple of {groups} members"
-            )
         self.mesh = Mesh(np.array(devices).reshape(groups, data_parallel), ("member", "data"))
         self.by_member = NamedSharding(self.mesh, PartitionSpec("member"))
+        self.waiting = len(members)  # they are drawn at once, so all of them may wait for the read-out
         self._state: train.MemberState | None = None
 
     @functools.cached_property
@@ -107,9 +106,9 @@ class Sharded(Mapped):
 
     def _put(self, tree):
         def one(x):
-            if isinstance(x, jax.Array) and not x.is_fully_addressable:
+            if isinstance(x, jax.Array) and x.sharding.is_equivalent_to(self.by_member, x.ndim):
                 return x  # restored where it belongs
-            x = np.asarray(x)
+            x = np.asarray(x)[self.places]
             return jax.make_array_from_callback(x.shape, self.by_member, lambda index: x[index])
 
         return jax.tree.map(one, tree)
@@ -133,7 +132,7 @@ class Sharded(Mapped):
 
     def lower_sampler(self, labels: int, record: bool = False):
         """The sampling program for so many labels a member, lowered as `lower` does."""
-        drawn = np.empty((len(self.members), labels, 2), np.float32)
+        drawn = np.empty((len(self.places), labels, 2), np.float32)
         arguments = jax.tree.map(self._shaped, (self.abstract_state.params, self.seeds, drawn))
         step = jax.ShapeDtypeStruct((), np.int32, sharding=NamedSharding(self.mesh, PartitionSpec()))
         return _sampler(self.settings.program, self.mesh, record).lower(*arguments, step)
@@ -145,6 +144,12 @@ class Sharded(Mapped):
         """Trains all members for so many steps, asynchronously; returns a handle for `losses`."""
         self._state = self.program(steps)(self._state, *self._inputs)
         return jnp.stack([self._state.step.astype(jnp.float32), self._state.loss_sum], axis=-1)
+
+    def losses(self, handle: jax.Array, every: int) -> np.ndarray:
+        """As `Loop.losses`; of several processes each is told of its own members, and waits for no other."""
+        parts = {shard.index[0].start or 0: shard.data for shard in handle.addressable_shards}
+        own = [np.asarray(parts[start])[: max(0, len(self.members) - start)] for start in sorted(parts)]
+        return mean_losses(np.concatenate(own), every)
 
     def state(self) -> train.MemberState:
         """The stacked state, sharded."""
@@ -158,14 +163,13 @@ class Sharded(Mapped):
         """Stacked parameters, as restored, in the form that `sample` takes."""
         return self._put(params)
 
-    def sample(self, params, step: int, labels, record: bool = False):
-        """As `Loop.sample`."""
-        sampler = _sampler(self.settings.program, self.mesh, record)
-        drawn = sampler(params, self._inputs[0], self._put(labels), jnp.int32(step))
-        return jax.tree.map(fetch, drawn)
-
-    def encode(self, params, step: int, images, labels):
-        """As `Loop.encode`."""
-        encoder = _encoder(self.settings.program, self.mesh)
-        recorded = encoder(params, self._inputs[0], *self._put((images, labels)), jnp.int32(step))
-        return jax.tree.map(fetch, recorded)
+    def sample(self, params, step: int, labels, record: bool = False, images=None) -> Iterator[Sampled]:
+        """As `Loop.sample`; all members are drawn at once, and on this host when it returns."""
+        known, at, step = (params, self._inputs[0]), self._put(labels), jnp.int32(step)
+        drawn, recorded = _sampler(self.settings.program, self.mesh, record)(*known, at, step)
+        encoded = {}
+        if images is not None:
+            true = self._put(np.stack([images(i) for i in range(len(self.members))]))
+            encoded = _encoder(self.settings.program, self.mesh)(*known, true, at, step)
+        whole = jax.tree.map(fetch, Sampled(drawn, recorded, encoded))
+        return (row(whole, i) for i in range(len(self.members)))
