@@ -66,7 +66,7 @@ def evaluate(
     mapped,
     params,
     step: int,
-    store: results.Results,
+    store,
     reader: Background,
     snapshots: bool = False,
     loss: np.ndarray | None = None,
@@ -117,7 +117,7 @@ def _read_member(
     drawn: np.ndarray,
     clouds: Mapping[str, np.ndarray],
     step: int,
-    store: results.Results,
+    store,
     columns: dict[str, list],
 ) -> None:
     """Adds a member's samples and scores to the columns; a snapshot, its largest result, is written at once."""
@@ -134,9 +134,7 @@ def _read_member(
         store.write([member], {"scores": [analysis.snapshot(clouds)]}, step)
 
 
-def _write(
-    wave: Wave, step: int, store: results.Results, columns: dict[str, list], told: Callable[[float], object]
-) -> None:
+def _write(wave: Wave, step: int, store, columns: dict[str, list], told: Callable[[float], object]) -> None:
     accuracy = columns.pop("accuracy")
     # accuracy last: where it is, the evaluation is complete
     store.write(wave.members, columns | {"accuracy": accuracy}, step)

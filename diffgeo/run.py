@@ -255,7 +255,8 @@ def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, r
         mapped.load(checkpoints.restore_state(mapped.abstract_state))
     bar.update(step)
     bar.set_postfix(members=len(wave.members), refresh=False)
-    missing = set(store.missing(wave.members))
+    # a loss may lack where launch.analyze has filled in the rest
+    missing = set(store.missing(wave.members)) | set(store.missing(wave.members, "loss")) - {0}
     frozen: set[int] = set()
     shown = {"members": len(wave.members)}
     for target in settings.evaluation_steps:

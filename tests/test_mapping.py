@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from diffgeo import batches, datasets, mapping
+from diffgeo import batches, datasets
 from diffgeo.errors import UserError
 from diffgeo.mapping import Layout
 from diffgeo.mapping.base import row
@@ -134,12 +134,6 @@ def test_many_labels_are_sampled_in_chunks(monkeypatch):
     sampler = jax.jit(sampling.make_sampler(tiny(), record=True))
     chunked = sampler(row(own.parameters(), 0), np.uint32(0), np.int32(3), labels[0])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[0], atol=1e-4), chunked, tuple(expected[:2]))
-
-
-def test_members_that_fit():
-    assert mapping.members_that_fit(2**30, 16 * 2**30) == 14
-    with pytest.raises(UserError, match=r"17\.00 GiB and the device has 16\.00.*train\.batch"):
-        mapping.members_that_fit(17 * 2**30, 16 * 2**30)
 
 
 def test_layout_refuses_what_cannot_be():

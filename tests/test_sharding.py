@@ -68,6 +68,26 @@ def test_a_batch_split_over_devices_changes_nothing_but_rounding(sharded):
     assert_equal_to_rounding(parameters(own.state()), values)
 
 
+def test_three_members_on_two_devices_equal_each_alone(sharded):
+    members = sharded[0][:3]
+    own, handle = trained(members, 6, SHARDED, jax.devices()[:2])
+    values = parameters(own.state())
+    assert len(values) == 4, "the fourth place repeats a member"
+    assert_equal_to_rounding(values[:3], sharded[2][:3])
+    compiled = own.lower(3).compile()
+    assert not COLLECTIVE.search(compiled.as_text())
+    looped, looped_handle = trained(members, 6)
+    every = members[0].settings.evaluation.every
+    losses = own.losses(handle, every)
+    assert losses.shape == (3,)
+    np.testing.assert_allclose(losses, looped.losses(looped_handle, every), rtol=1e-4)
+    assert [x.shape for x in own.totals()] == [(3,), (3,)]
+    labels = np.random.default_rng(0).uniform(0, 7, (3, 6, 2)).astype(np.float32)
+    images, _, _ = drawn(own, own.parameters(), 6, labels)
+    assert images.shape == (3, 6, 8, 8, 1)
+    np.testing.assert_allclose(images, drawn(looped, looped.parameters(), 6, labels)[0], atol=1e-3)
+
+
 def test_samples_do_not_depend_on_the_mapping(sharded):
     members, own, _, _ = sharded
     labels = np.random.default_rng(0).uniform(0, 7, (len(members), 6, 2)).astype(np.float32)
