@@ -137,7 +137,8 @@ def train(
                         before += 1
                         bar.update(wave.members[0].settings.train.steps)
                         continue
-                    _train_wave(run, wave, mappings[wave.index], checkpoints, store, reader, stopper, bar, say)
+                    # popped: a wave's state is not kept while the next one trains
+                    _train_wave(run, wave, mappings.pop(wave.index), checkpoints, store, reader, stopper, bar, say)
         if not processes.leave():
             return results.load_results(folder)
         _measure(run, workdir, store, say)
