@@ -75,6 +75,11 @@ def batch_rows(key, step: Int[Array, ""], batch: int, count) -> Int[Array, " B"]
     return permutation(key, drawn // count, drawn % count, count)
 
 
+def labels_drawn(source: str, count: int, size: int, rows: int) -> int:
+    """S: how many labels `evaluation_labels` gives for a table of so many rows."""
+    return size**2 if source == "grid" else min(count, rows)
+
+
 def evaluation_labels(table: Table, key, source: str, count: int, size: int) -> Float[np.ndarray, "S 2"]:
     """Labels that a member is sampled at, in frame coordinates, on host.
 
@@ -88,6 +93,6 @@ def evaluation_labels(table: Table, key, source: str, count: int, size: int) -> 
     """
     if source == "grid":
         return lattice(size, 1.0, 1.0) + table.origin[None, :]
-    drawn = jnp.arange(min(count, int(table.count)), dtype=jnp.uint32)
+    drawn = jnp.arange(labels_drawn(source, count, size, int(table.count)), dtype=jnp.uint32)
     rows = jax.jit(permutation)(key, jnp.zeros_like(drawn), drawn, jnp.uint32(table.count))
     return table.centers[np.asarray(rows)]

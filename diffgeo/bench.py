@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffgeo import cost, datasets, mapping, representation, sampling
+from diffgeo import cost, datasets, representation, sampling
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid
 from diffgeo.mapping import Layout
@@ -99,7 +99,7 @@ def train_case(settings: Settings, members: int, repeats: int, steps: int, torch
 
     def advance():
         # the losses are there when the steps are done; `advance` itself returns before
-        return seconds(lambda: mapping.losses(mapped.advance(steps), 1)) / (steps * members)
+        return seconds(lambda: mapped.losses(mapped.advance(steps), 1)) / (steps * members)
 
     compiling = advance() * steps * members
     theirs = None
@@ -143,7 +143,7 @@ def sample_case(settings: Settings, members: int, repeats: int, torch: bool, cou
     at = np.random.default_rng(0).uniform(0, size, (members, labels, 2)).astype(np.float32)
 
     def ours():
-        return seconds(lambda: mapped.sample(mapped.parameters(), 0, at)) / members
+        return seconds(lambda: list(mapped.sample(mapped.parameters(), 0, at))) / members
 
     compiling = ours() * members
     theirs = None

@@ -8,6 +8,7 @@ plain numpy, without optax's types, and onto any number of devices. Of several p
 own members; all of them call every function here together. This is the only file that imports orbax.
 """
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -21,6 +22,8 @@ from diffgeo import processes
 from diffgeo.errors import UserError
 
 KEPT_STATES = 2
+FILE_BYTES = 2**24
+"""Size of a checkpoint's files; what is compressed waits in memory until a file is full."""
 
 
 class Checkpoints:
@@ -32,17 +35,24 @@ class Checkpoints:
 
     def __init__(self, folder: Path):
         self.folder = Path(folder).absolute()
+        self._lent = False
         newest = ocp.checkpoint_managers.LatestN(KEPT_STATES)
         self._state = self._manager("state", preservation_policy=newest)
         self._params = self._manager("params")
 
     def _manager(self, name: str, **options) -> ocp.CheckpointManager:
         (self.folder / name).mkdir(parents=True, exist_ok=True)
+        # numpy arrays are written from where they lie, see `release`; of jax arrays orbax takes a copy on host
+        uncopied = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
+        sharded = ocp.type_handlers.get_type_handler(jax.Array)
+        handlers = ocp.type_handlers.create_type_handler_registry((np.ndarray, uncopied), (jax.Array, sharded))
+        together = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
         return ocp.CheckpointManager(
             self.folder / name,
+            item_handlers=ocp.PyTreeCheckpointHandler(type_handler_registry=handlers, multiprocessing_options=together),
             options=ocp.CheckpointManagerOptions(
                 cleanup_tmp_directories=True,
-                multiprocessing_options=ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name),
+                multiprocessing_options=together,
                 **options,
             ),
         )
@@ -64,11 +74,11 @@ class Checkpoints:
         return sorted(self._params.all_steps())
 
     def save_state(self, step: int, state) -> None:
-        """Stores the full stacked state; returns once it is copied off the devices."""
+        """Stores the full stacked state; returns once it is copied off the devices. See `release` for numpy arrays."""
         self._save(self._state, step, flax.serialization.to_state_dict(state))
 
     def save_params(self, step: int, params, ema=None) -> None:
-        """Stores stacked parameters, and their average if there is one."""
+        """Stores stacked parameters, and their average if there is one; as `save_state`."""
         self._save(self._params, step, {"params": params} | ({} if ema is None else {"ema": ema}))
 
     def _save(self, manager, step, tree) -> None:
@@ -76,7 +86,14 @@ class Checkpoints:
             return  # trained again after a kill between two saves; the numbers are the same
         if processes.shared():
             self.wait()  # orbax names the barriers of two saves of one step alike
-        manager.save(step, args=ocp.args.StandardSave(_without_none(tree)), force=True)
+        kept = _without_none(tree)
+        self._lent |= any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(kept))
+        manager.save(step, args=ocp.args.PyTreeSave(kept, ocdbt_target_data_file_size=FILE_BYTES), force=True)
+
+    def release(self) -> None:
+        """Waits until arrays that are being saved may be written to: numpy's only when the save is done."""
+        if self._lent:
+            self.wait()
 
     def restore_state(self, target, step: int | None = None):
         """The full state in the structure of `target` (arrays or shapes); see `verify_state`.
@@ -124,11 +141,23 @@ class Checkpoints:
         def wanted(x):
             return np.zeros(x.shape, x.dtype) if getattr(x, "sharding", None) is None else x
 
+        def any_length(how):
+            return dataclasses.replace(how, strict=False) if isinstance(how, ocp.ArrayRestoreArgs) else how
+
+        def fitted(x, like):
+            return x[: len(like)] if isinstance(x, np.ndarray) else x
+
+        item = jax.tree.map(wanted, _without_none(target))
+        how = jax.tree.map(any_length, ocp.checkpoint_utils.construct_restore_args(item))
+
+        def checked(like, stored):
+            if tuple(stored.shape[1:]) != like.shape[1:]:
+                raise ValueError(f"it holds an array of a member of shape {stored.shape[1:]}, not {like.shape[1:]}")
+
         try:
-            return _with_none(
-                manager.restore(step, args=ocp.args.StandardRestore(jax.tree.map(wanted, _without_none(target)))),
-                target,
-            )
+            jax.tree.map(checked, item, manager.item_metadata(step).tree)
+            found = manager.restore(step, args=ocp.args.PyTreeRestore(item, restore_args=how))
+            return _with_none(jax.tree.map(fitted, found, item), target)
         except Exception as error:  # orbax raises many kinds for files cut short or missing
             if processes.lost(error):
                 raise
@@ -138,6 +167,7 @@ class Checkpoints:
         """Waits for saves under way; raises if one of them failed."""
         self._state.wait_until_finished()
         self._params.wait_until_finished()
+        self._lent = False
 
     def close(self) -> None:
         """Waits and closes."""

@@ -1,13 +1,16 @@
 """Evaluation of a wave of members: what they are sampled at, their samples read out and scored, their snapshots."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import xarray
 
 from diffgeo import analysis, batches, datasets, images, processes, readout, regions, results
+from diffgeo.background import Background
 from diffgeo.grid import Grid, Member, member_key, stream
+from diffgeo.mapping import Sampled
 
 
 @dataclass(frozen=True)
@@ -27,11 +30,9 @@ class Wave:
         longest = max(len(own) for own in self.labels)
         return np.stack([_filled(own, longest) for own in self.labels])
 
-    @property
-    def perfect_images(self) -> np.ndarray:
-        """float32[M, S, N, N, 1], what the members should draw at `stacked_labels`."""
-        perfect = [true_images(*one) for one in zip(self.members, self.stacked_labels, self.origins, strict=True)]
-        return np.stack(perfect)
+    def perfect_images(self, place: int) -> np.ndarray:
+        """float32[S, N, N, 1], what the member at a place should draw at its `stacked_labels`."""
+        return true_images(self.members[place], self.stacked_labels[place], self.origins[place])
 
 
 def _filled(rows: np.ndarray, length: int) -> np.ndarray:
@@ -60,45 +61,84 @@ def waves(grid: Grid, members_at_once: int | None) -> list[Wave]:
     return found
 
 
-def evaluate(wave: Wave, mapped, params, step: int, snapshots: bool = False) -> dict[str, list]:
-    """Samples of a wave's members at their labels, read out and scored: variable name -> one array per member.
+def evaluate(
+    wave: Wave,
+    mapped,
+    params,
+    step: int,
+    store,
+    reader: Background,
+    snapshots: bool = False,
+    loss: np.ndarray | None = None,
+    told: Callable[[float], object] = lambda accuracy: None,
+) -> None:
+    """Samples a wave's members at their labels; behind that they are read out, scored and written.
+
+    Returns when all are sampled, with the last of them still to be read out; what is not written when the process ends
+    is missing as a whole. Of several processes, all sample and process 0 reads out.
 
     Args:
       wave: the members and their labels.
       mapped: the members mapped over devices.
       params: from `mapped.parameters` or `mapped.place`.
       step: training steps done.
-      snapshots: also give `scores`, see `diffgeo.analysis.snapshot`.
-
-    Returns:
-      Of several processes, all sample and process 0 reads out; nothing on the others.
+      store: the open results.
+      reader: does the read-out; nothing of an earlier evaluation is left there when this one starts.
+      snapshots: also write `scores`, see `diffgeo.analysis.snapshot`.
+      loss: float[M], written too if given.
+      told: called with the mean accuracy once it is written.
     """
-    drawn, recorded = mapped.sample(params, step, wave.stacked_labels, record=snapshots)
-    if snapshots:
-        perfect = wave.perfect_images
-        recorded = recorded | {
-            analysis.PROXY: mapped.encode(params, step, perfect, wave.stacked_labels)["layer4"],
-            analysis.PIXELS: perfect,
-        }
-    if not processes.first():
-        return {}
-    pictures = images.to_uint8(drawn)
-    columns: dict[str, list] = {}
-    for member, own, origin, grey in zip(wave.members, wave.labels, wave.origins, pictures, strict=True):
-        grey = grey[: len(own)]
-        read = _read(member, grey, own - origin)
-        values = _scores(read, regions.masks(member.settings.data, own, wave.regions)) | {
-            "prediction": read.predicted + origin,
-            "samples": grey[: member.settings.evaluation.keep],
-        }
-        for name, value in values.items():
-            columns.setdefault(name, []).append(value)
-    if snapshots:
-        columns["scores"] = [
-            analysis.snapshot({name: tensor[i][: len(own)] for name, tensor in recorded.items()})
-            for i, own in enumerate(wave.labels)
-        ]
-    return columns
+    reader.settle()
+    columns: dict[str, list] = {} if loss is None else {"loss": list(loss)}
+    perfect = wave.perfect_images if snapshots else None
+    sampled = mapped.sample(params, step, wave.stacked_labels, record=snapshots, images=perfect)
+    for place, one in enumerate(sampled):
+        if processes.first():
+            clouds = _clouds(wave, place, one) if snapshots else {}
+            read = functools.partial(_read_member, wave, place, one.images, clouds, step, store, columns)
+            reader.do(read, mapped.waiting)
+    if processes.first():
+        reader.do(functools.partial(_write, wave, step, store, columns, told), mapped.waiting)
+
+
+def _clouds(wave: Wave, place: int, one: Sampled) -> dict[str, np.ndarray]:
+    """`analysis.TENSORS` of a member, each float32[S, ...]."""
+    clouds = {
+        **one.recorded,
+        analysis.PROXY: one.encoded["layer4"],
+        analysis.PIXELS: wave.perfect_images(place),
+    }
+    return {name: tensor[: len(wave.labels[place])] for name, tensor in clouds.items()}
+
+
+def _read_member(
+    wave: Wave,
+    place: int,
+    drawn: np.ndarray,
+    clouds: Mapping[str, np.ndarray],
+    step: int,
+    store,
+    columns: dict[str, list],
+) -> None:
+    """Adds a member's samples and scores to the columns; a snapshot, its largest result, is written at once."""
+    member, own, origin = wave.members[place], wave.labels[place], wave.origins[place]
+    grey = images.to_uint8(drawn[: len(own)])
+    read = _read(member, grey, own - origin)
+    values = _scores(read, regions.masks(member.settings.data, own, wave.regions)) | {
+        "prediction": read.predicted + origin,
+        "samples": grey[: member.settings.evaluation.keep],
+    }
+    for name, value in values.items():
+        columns.setdefault(name, []).append(value)
+    if clouds:
+        store.write([member], {"scores": [analysis.snapshot(clouds)]}, step)
+
+
+def _write(wave: Wave, step: int, store, columns: dict[str, list], told: Callable[[float], object]) -> None:
+    accuracy = columns.pop("accuracy")
+    # accuracy last: where it is, the evaluation is complete
+    store.write(wave.members, columns | {"accuracy": accuracy}, step)
+    told(float(np.mean([np.ravel(one)[0] for one in accuracy])))
 
 
 def _scores(read: readout.Readout, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 import jax
 
-from diffgeo import cost, datasets, kernels, sampling, traffic, train
+from diffgeo import batches, cost, datasets, kernels, sampling, traffic, train
 from diffgeo.chips import GIB, Chip, Target
 from diffgeo.errors import UserError
 from diffgeo.grid import Grid, Member
@@ -232,8 +232,8 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
     settings = members[0].settings
     counts = [int(datasets.build(member.settings.data).count) for member in members]
     rows = max(ROWS, *counts)
-    drawn = settings.data.size**2 if settings.evaluation.labels == "grid" else settings.evaluation.count
-    labels = min(drawn, max(counts)) if settings.evaluation.labels == "train" else drawn
+    evaluation = settings.evaluation
+    labels = batches.labels_drawn(evaluation.labels, evaluation.count, settings.data.size, max(counts))
     per_device, step = fitting(members, rows, aim)
     at_once = per_device * aim.groups
     try:
@@ -259,7 +259,7 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
         "members_per_device": per_device,
         "members_at_once": min(at_once, len(members)),
         "waves": waves,
-        "members_divide": len(members) % aim.groups == 0,
+        "members_repeated": -len(members) % aim.groups,
         "training": _told(step, aim.chip)
         | {
             "flops_per_model_step": step.flops / model_steps,
@@ -289,7 +289,10 @@ def _told(program: Program, chip: Chip) -> dict:
 
 
 def _host_ram(settings: Settings, aim: Target, per_device: int, members: int, labels: int, analyses: bool) -> int:
-    """Bytes of numbers on the fullest host: its members' states while saved, and all samples and recorded tensors."""
+    """Bytes of numbers on the fullest host: its members' states while saved, samples and recorded tensors.
+
+    Those of all members of a wave; of a loop those of the members that are drawn, wait and are read out.
+    """
     state = jax.eval_shape(lambda: train.initial_state(settings, 0))
     own = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
     by_process: dict[int, int] = {}
@@ -298,6 +301,8 @@ def _host_ram(settings: Settings, aim: Target, per_device: int, members: int, la
     held = max(by_process.values()) * per_device / aim.layout.data_parallel
     pixels = settings.data.size**2
     # three recorded tensors, the proxy, each [N/2, N/2, b]; the true images beside the samples
+    if aim.loops:
+        members = min(members, (os.cpu_count() or 1) + 3)
     numbers = 2 * pixels + 4 * (pixels // 4) * settings.model.base_channels if analyses else pixels
     return int(own * held + 4 * members * labels * numbers)
 
@@ -325,10 +330,10 @@ def as_text(told: dict) -> str:
             f"({drawing['bound']})",
             f"  training {one['training_seconds'] / 3600:.2f} h, sampling {one['sampling_seconds'] / 3600:.2f} h",
         ]
-        if not one["members_divide"]:
+        if one["members_repeated"]:
             lines.append(
-                f"  {one['members']} members do not divide over the devices: launch.train refuses them "
-                "until --seeds or axis values make them a multiple"
+                f"  {one['members']} members do not divide over the devices: the last wave's places that are left "
+                f"({one['members_repeated']}) repeat members, whose results are dropped"
             )
     lines.append(
         f"in all {told['seconds'] / 3600:.2f} h, {told['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints, "

@@ -7,6 +7,7 @@ so a notebook can open the store at any time. Process 0 alone writes; a chunk is
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from diffgeo.limits import NEVER
 from diffgeo.settings import Data, Settings
 
 SCORES = ("accuracy", "accuracy_x", "accuracy_y")
+LARGE = 2**18  # bytes
 FRACTIONS = ("correct", "no_bump", "wrong_place", "several_bumps")
 
 DESCRIPTIONS = {
@@ -128,28 +130,29 @@ class Results:
         for name, given in values.items():
             array = self._store[name]
             axes = len(self._grid.shape)
-            if step is None:
-                held = array[...]
-            else:
-                place = self._grid.settings.evaluation_steps.index(step)
-                held = array[(slice(None),) * axes + (place,)]
+            place = () if step is None else (self._grid.settings.evaluation_steps.index(step),)
+            if all(length == 1 for length in array.chunks[:axes]):
+                for member, value in zip(members, given, strict=True):
+                    self._write_one(array, member, np.asarray(value), *place)
+                continue
+            every = (slice(None),) * axes + place
+            held = array[every]
             flat = held.reshape(-1, *held.shape[axes:])  # a view: rows are members
             for member, value in zip(members, given, strict=True):
                 value = np.asarray(value)
                 flat[(member.index, *(slice(0, n) for n in value.shape))] = value
-            if step is None:
-                array[...] = held
-            else:
-                array[(slice(None),) * axes + (place,)] = held
+            array[every] = held
+
+    def _write_one(self, array, member: Member, value: np.ndarray, *places: int) -> None:
+        """Writes what one member has of a variable, at these places of the dims behind the axes."""
+        at = (*np.unravel_index(member.index, self._grid.shape), *places)
+        array[(*at, *(slice(0, n) for n in value.shape))] = value
 
     def write_cloud(self, member: Member, step: int, tensor: int, values: Mapping[str, np.ndarray]) -> None:
         """Writes what was measured of one cloud of one member: variables with the dims axes, step, tensor, ..."""
         place = self._grid.settings.evaluation_steps.index(step)
-        at = (*np.unravel_index(member.index, self._grid.shape), place, tensor)
         for name, value in values.items():
-            array = self._store[name]
-            value = np.asarray(value)
-            array[(*at, *(slice(0, n) for n in value.shape))] = value
+            self._write_one(self._store[name], member, np.asarray(value), place, tensor)
 
     def missing(self, members: Sequence[Member], name: str = "accuracy") -> list[int]:
         """Evaluation steps at which some of these members have no value yet; all processes ask together."""
@@ -163,11 +166,15 @@ class Results:
 
 
 def _chunks(dataset: xarray.Dataset) -> dict[str, dict]:
-    """One chunk a step."""
-    return {
-        name: {"chunks": tuple(1 if dim == "step" else length for dim, length in variable.sizes.items())}
-        for name, variable in dataset.data_vars.items()
-    }
+    """One chunk a step; of variables that take over `LARGE` bytes of a member, one a step and member."""
+
+    def chunks(variable: xarray.DataArray) -> tuple[int, ...]:
+        axes = variable.dims.index("step") if "step" in variable.dims else 0
+        own = math.prod(variable.shape[axes + 1 :]) * variable.dtype.itemsize
+        alone = axes + 1 if own > LARGE else 0
+        return tuple(1 if i < alone or dim == "step" else n for i, (dim, n) in enumerate(variable.sizes.items()))
+
+    return {name: {"chunks": chunks(variable)} for name, variable in dataset.data_vars.items()}
 
 
 def open_results(workdir: str | Path) -> xarray.Dataset:
@@ -180,6 +187,15 @@ def open_results(workdir: str | Path) -> xarray.Dataset:
     if not path.exists():
         raise UserError(f"no results in {str(workdir)!r}: start a run there with launch.train first")
     return xarray.open_zarr(str(path), chunks=None)
+
+
+def load_results(workdir: str | Path) -> xarray.Dataset:
+    """As `open_results`, in memory, but for snapshots: they are the largest part, and read when they are used."""
+    found = open_results(workdir)
+    for name, variable in found.variables.items():
+        if name != "scores":
+            variable.load()
+    return found
 
 
 def settings_tree(dataset: xarray.Dataset) -> dict:

@@ -1,6 +1,7 @@
 """The loop over waves and chunks: train, checkpoint, sample, read out, write results, draw."""
 
 import contextlib
+import functools
 import json
 import signal
 import sys
@@ -12,7 +13,8 @@ import numpy as np
 import xarray
 from tqdm import tqdm
 
-from diffgeo import analysis, datasets, mapping, processes, readout, results
+from diffgeo import analysis, batches, datasets, mapping, processes, readout, results
+from diffgeo.background import Background
 from diffgeo.checkpoints import Checkpoints
 from diffgeo.errors import Interrupted, UserError
 from diffgeo.evaluation import Wave, empty_results, evaluate, waves
@@ -82,8 +84,10 @@ def members_at_once(run: Run, waves_wanted: int | None) -> int:
         if not 1 <= waves_wanted <= len(largest):
             raise UserError(f"--waves={waves_wanted} must be from 1 to the {len(largest)} members of a program")
         return -(-len(largest) // waves_wanted)
-    rows = datasets.padded(max(int(datasets.build(m.settings.data).count) for m in largest))
-    return min(mapping.members_at_once(run.layout, largest, rows), len(largest))
+    counts = [int(datasets.build(member.settings.data).count) for member in largest]
+    rows, settings = datasets.padded(max(counts)), largest[0].settings
+    drawn = batches.labels_drawn(settings.evaluation.labels, settings.evaluation.count, settings.data.size, max(counts))
+    return min(mapping.members_at_once(run.layout, largest, rows, drawn, bool(run.analyses)), len(largest))
 
 
 def train(
@@ -107,11 +111,10 @@ def train(
       say: where one-line messages go.
 
     Returns:
-      The results, loaded; of several processes as far as they are on all but process 0.
+      The results, loaded but for snapshots; of several processes as far as they are on all but process 0.
 
     Raises:
-      UserError: for a folder of another configuration or in use, members that do not divide over devices, a damaged
-        checkpoint.
+      UserError: for a folder of another configuration or in use, or a damaged checkpoint.
       Interrupted: after SIGTERM or SIGINT, with the state saved.
     """
     readout.load_packages()
@@ -128,19 +131,20 @@ def train(
         before = 0
         with _Stopper() as stopper, _progress(total) as bar:
             for wave in planned:
-                with Checkpoints(workdir.checkpoints(wave.index)) as checkpoints:
+                with Checkpoints(workdir.checkpoints(wave.index)) as checkpoints, Background() as reader:
                     complete = checkpoints.state_step == wave.members[0].settings.train.steps
                     if complete and not store.missing(wave.members):
                         before += 1
                         bar.update(wave.members[0].settings.train.steps)
                         continue
-                    _train_wave(run, wave, mappings[wave.index], checkpoints, store, stopper, bar, say)
+                    # popped: a wave's state is not kept while the next one trains
+                    _train_wave(run, wave, mappings.pop(wave.index), checkpoints, store, reader, stopper, bar, say)
         if not processes.leave():
-            return results.open_results(folder).load()
+            return results.load_results(folder)
         _measure(run, workdir, store, say)
         if before == len(planned):
             say(f"the run in {folder} is complete: nothing left to train")
-        found = results.open_results(folder).load()
+        found = results.load_results(folder)
         draw(found, plots, workdir.figures, say)
     return found
 
@@ -166,20 +170,21 @@ def analyze(run: Run, folder: str | Path, plots: Sequence[Plot] = (), say=proces
             missing = {step for name in needed for step in store.missing(wave.members, name)}
             todo += [(wave, step) for step in sorted(missing & stored)]
         mapped = None
-        for wave, step in tqdm(todo, unit="checkpoint", disable=not todo or not processes.first()):
-            if mapped is None or mapped.members != wave.members:
-                mapped = run.layout.over(wave.members, wave.rows)
-            with Checkpoints(workdir.checkpoints(wave.index)) as checkpoints:
-                name = "ema" if run.settings.evaluation.use_ema else "params"
-                target = getattr(mapped.abstract_state, name)
-                params = mapped.place(checkpoints.restore_params(target, step, name))
-            store.write(wave.members, evaluate(wave, mapped, params, step, bool(run.analyses)), step)
+        with Background() as reader:
+            for wave, step in tqdm(todo, unit="checkpoint", disable=not todo or not processes.first()):
+                if mapped is None or mapped.members != wave.members:
+                    mapped = run.layout.over(wave.members, wave.rows)
+                with Checkpoints(workdir.checkpoints(wave.index)) as checkpoints:
+                    name = "ema" if run.settings.evaluation.use_ema else "params"
+                    target = getattr(mapped.abstract_state, name)
+                    params = mapped.place(checkpoints.restore_params(target, step, name))
+                evaluate(wave, mapped, params, step, store, reader, bool(run.analyses))
         if not processes.leave():
-            return results.open_results(folder).load()
+            return results.load_results(folder)
         measured = _measure(run, workdir, store, say)
         if not todo and not measured:
             say(f"every checkpoint in {folder} is analysed already")
-        found = results.open_results(folder).load()
+        found = results.load_results(folder)
         draw(found, plots, workdir.figures, say)
     return found
 
@@ -236,10 +241,14 @@ def _measure(run: Run, workdir: Workdir, store: results.Results, say) -> bool:
     return worked
 
 
-def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, stopper, bar, say) -> None:
-    """Trains and evaluates one wave from its newest state to its last step."""
+def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, reader, stopper, bar, say) -> None:
+    """Trains and evaluates one wave from its newest state to its last step.
+
+    An evaluation is read out behind the training of the next steps, and is written before their state is saved: a run
+    killed at any moment goes on from a state that is no later than the first evaluation that it lacks.
+    """
     settings = wave.members[0].settings
-    every, chunk = settings.evaluation.every, mapped.layout.chunk
+    every, chunk = settings.evaluation.every, run.layout.chunk
     step = checkpoints.state_step or 0
     if checkpoints.state_step is None:
         mapped.initialise()
@@ -247,7 +256,8 @@ def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, s
         mapped.load(checkpoints.restore_state(mapped.abstract_state))
     bar.update(step)
     bar.set_postfix(members=len(wave.members), refresh=False)
-    missing = set(store.missing(wave.members))
+    # a loss may lack where launch.analyze has filled in the rest
+    missing = set(store.missing(wave.members)) | set(store.missing(wave.members, "loss")) - {0}
     frozen: set[int] = set()
     shown = {"members": len(wave.members)}
     for target in settings.evaluation_steps:
@@ -261,37 +271,48 @@ def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, s
             waiting, handle = handle, mapped.advance(steps)
             step += steps
             if waiting is not None:
-                shown["loss"] = f"{np.mean(mapping.losses(waiting, every)):.4f}"
+                losses = mapped.losses(waiting, every)
+                shown["loss"] = f"{np.mean(losses) if losses.size else np.nan:.4f}"
             bar.set_postfix(shown, refresh=False)
             bar.update(steps)
             if stopper.agreed is not None:
+                reader.settle()
                 checkpoints.save_state(step, mapped.state())
                 checkpoints.wait()
                 raise Interrupted(
                     stopper.agreed, f"stopped at step {step} of {settings.train.steps}, state saved: run again to go on"
                 )
+        reader.settle()
         state = mapped.state()
         checkpoints.save_params(step, state.params, state.ema)
         checkpoints.save_state(step, state)
+        loss_sum, frozen_steps = mapped.totals()
         if step in missing:
-            name = "ema" if settings.evaluation.use_ema else "params"
-            values = evaluate(wave, mapped, mapped.parameters(name == "ema"), step, bool(run.analyses))
-            loss = mapping.fetch(state.loss_sum) / ((step - 1) % every + 1)
-            store.write(wave.members, values if step == 0 else values | {"loss": loss}, step)
-            if values:
-                shown["accuracy"] = f"{np.mean([np.ravel(one)[0] for one in values['accuracy']]):.2f}"
-            bar.set_postfix(shown)
-        _report_frozen(wave, mapping.fetch(state.frozen_step), frozen, store, say)
+            evaluate(
+                wave,
+                mapped,
+                mapped.parameters(settings.evaluation.use_ema),
+                step,
+                store,
+                reader,
+                bool(run.analyses),
+                None if step == 0 else loss_sum / ((step - 1) % every + 1),
+                lambda accuracy: shown.update(accuracy=f"{accuracy:.2f}"),
+            )
+        _report_frozen(wave, frozen_steps, frozen, store, reader, say)
+        checkpoints.release()
+    reader.settle()
+    bar.set_postfix(shown)
 
 
-def _report_frozen(wave: Wave, steps: np.ndarray, known: set[int], store, say) -> None:
+def _report_frozen(wave: Wave, steps: np.ndarray, known: set[int], store, reader, say) -> None:
     """Names members that were frozen since the last look, in the log and the results."""
     new = [i for i, at in enumerate(steps) if at != NEVER and i not in known]
     for i in new:
         say(f"member {wave.members[i]}: loss not finite at step {steps[i]}, frozen there; the others go on")
         known.add(i)
-    if new:
-        store.write(wave.members, {"frozen_step": steps})
+    if new and processes.first():
+        reader.do(functools.partial(store.write, wave.members, {"frozen_step": steps}))
 
 
 def _progress(total: int) -> tqdm:

@@ -8,6 +8,7 @@ value.
 
 import dataclasses
 import difflib
+import itertools
 import json
 import types
 import typing
@@ -201,14 +202,6 @@ class Settings:
 
     def __post_init__(self):
         object.__setattr__(self, "axes", types.MappingProxyType({k: tuple(v) for k, v in self.axes.items()}))
-        require(
-            self.evaluation.sampler_steps <= self.diffusion.timesteps,
-            f"sampler_steps={self.evaluation.sampler_steps} exceeds timesteps={self.diffusion.timesteps}",
-        )
-        require(
-            self.train.ema_decay > 0 or not self.evaluation.use_ema,
-            "use_ema needs an average: set train.ema_decay, 0.995 for instance",
-        )
         for name, values in self.axes.items():
             require(len(values) > 0, f"axis {name!r} has no values")
             require(
@@ -216,13 +209,23 @@ class Settings:
             )
             if name != "seed":
                 field_of(name)
-                for value in values:
-                    self.at(**{name: value})
             else:
                 require(
                     all(isinstance(v, int) and 0 <= v < 2**32 for v in values),
                     f"seeds must be integers from 0 to 2**32 - 1, got {', '.join(map(str, values))}",
                 )
+        swept = {name: values for name, values in self.axes.items() if name != "seed"}
+        for point in itertools.product(*swept.values()) if swept else ():
+            self.at(**dict(zip(swept, point, strict=True)))
+        if not swept:  # what fields of two sections must agree on; of a grid every point is asked, not its defaults
+            require(
+                self.evaluation.sampler_steps <= self.diffusion.timesteps,
+                f"sampler_steps={self.evaluation.sampler_steps} exceeds timesteps={self.diffusion.timesteps}",
+            )
+            require(
+                self.train.ema_decay > 0 or not self.evaluation.use_ema,
+                "use_ema needs an average: set train.ema_decay, 0.995 for instance",
+            )
 
     def at(self, **coordinates) -> "Settings":
         """The settings of one point of the grid: axes' values written into their fields, no axes left but the seed."""

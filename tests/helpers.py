@@ -4,7 +4,7 @@ import jax
 import numpy as np
 
 from diffgeo.grid import Grid
-from diffgeo.mapping import Layout
+from diffgeo.mapping import Layout, stack
 from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
 
 EMA_DECAY = 0.9
@@ -53,3 +53,8 @@ def trained(members, steps: int, layout=Layout(mapping="loop"), devices=None):
     for _ in range(steps // layout.chunk if layout.chosen == "sharded" else 1):
         handle = own.advance(layout.chunk if layout.chosen == "sharded" else steps)
     return own, handle
+
+
+def drawn(own, *arguments, **options):
+    """`own.sample(...)` of all members, stacked."""
+    return stack(list(own.sample(*arguments, **options)))

@@ -60,11 +60,6 @@ def finished(tmp_path_factory):
         ({"more": ["--seeds=0,x"]}, {}, ["axes.seed='x'"]),
         ({"more": ["--seedz=0"]}, {}, ["Unknown command line flag 'seedz'"]),
         ({"more": ["--waves=9"]}, {}, ["--waves=9 must be from 1 to the 4 members"]),
-        (
-            {"more": ["--mapping=sharded"]},
-            {"JAX_NUM_CPU_DEVICES": "3"},
-            ["4 members do not divide over 3 devices: pass --waves"],
-        ),
     ],
     ids=lambda value: None,
 )

@@ -49,7 +49,7 @@ def test_members_and_waves_follow_from_the_memory(figures, hbm, per_device, wave
     assert (told["members"], told["devices"]) == (40, 8)
     assert (one["members_per_device"], one["waves"]) == (per_device, waves)
     assert one["members_at_once"] == min(40, 8 * per_device)
-    assert one["members_divide"]
+    assert one["members_repeated"] == 0
     training = one["training"]
     assert training["flops_per_model_step"] == pytest.approx(4e9)
     assert training["bytes_per_model_step"] == pytest.approx(1e8)
@@ -73,8 +73,8 @@ def test_a_batch_over_two_devices_halves_the_groups(figures):
 
 def test_members_that_do_not_divide_are_told(figures):
     told = plan.plan(tiny(seed=tuple(range(30))), aim())
-    assert not told["programs"][0]["members_divide"]
-    assert "30 members do not divide" in plan.as_text(told)
+    assert told["programs"][0]["members_repeated"] == 2
+    assert "30 members do not divide over the devices: the last wave's places that are left (2)" in plan.as_text(told)
 
 
 def test_what_does_not_fit_is_refused_with_the_number_that_does(figures):

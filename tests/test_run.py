@@ -5,6 +5,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from diffgeo import checkpoints, results
-from tests.conftest import command, environment
+from tests.conftest import CACHE, command, environment
 
 SLOW_ENOUGH = ["--set=train.steps=160", "--set=evaluation.every=10", "--set=evaluation.count=4"]
 
@@ -108,6 +109,41 @@ def test_killed_five_times_it_ends_bit_equal(whole, tmp_path):
         assert any(leaf.size > 100 for leaf in one.values())
         for name, leaf in one.items():
             np.testing.assert_array_equal(other[name], leaf, err_msg=name)
+    same_results(whole, folder)
+
+
+@pytest.mark.parametrize("variable", ["loss", "samples", "accuracy"])
+def test_killed_between_a_checkpoint_and_its_results_it_ends_bit_equal(whole, tmp_path, launch, variable):
+    """At step 50's results, when that step's checkpoint is complete and a part of the results is written."""
+    folder = tmp_path / "run"
+    code = f"""
+import os, runpy, sys, time
+from pathlib import Path
+from diffgeo import results
+write = results.Results.write
+
+def killed(self, members, values, step=None):
+    for name in values:
+        if step == 50 and name == {variable!r}:
+            while not Path({str(folder / "checkpoints/wave_000/state/50")!r}).exists():
+                time.sleep(0.01)
+            os.kill(os.getpid(), 9)
+        write(self, members, {{name: values[name]}}, step)
+
+results.Results.write = killed
+sys.argv = ["train", *{["--compile_cache=" + CACHE, *train_flags(folder, *SLOW_ENOUGH)]!r}]
+runpy.run_module("launch.train", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert newest_state(folder) == 50, "no later state before these results"
+    if variable == "samples":
+        told = launch("analyze", f"--workdir={folder}")
+        assert told.returncode == 0, told.stderr
+        known = results.open_results(folder).sel(step=slice(0, 50)).accuracy
+        assert not np.isnan(known.values).any()
+    done = launch("train", *train_flags(folder, *SLOW_ENOUGH))
+    assert done.returncode == 0, done.stderr
     same_results(whole, folder)
 
 

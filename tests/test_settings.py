@@ -168,6 +168,19 @@ def test_the_order_of_assignments_does_not_matter():
         override(PLAIN, few[0])
 
 
+def test_axes_are_checked_together_at_every_point():
+    both = override(PLAIN, "axes.timesteps=20,40", "axes.sampler_steps=10,20")
+    assert override(PLAIN, "axes.sampler_steps=10,20", "axes.timesteps=20,40") == dataclasses.replace(
+        both, axes=dict(reversed(both.axes.items()))
+    )
+    assert both.at(timesteps=20, sampler_steps=20).evaluation.sampler_steps == 20
+    assert (
+        override(PLAIN, "axes.timesteps=20", "evaluation.sampler_steps=10").at(timesteps=20).diffusion.timesteps == 20
+    )
+    with refused("sampler_steps=20", "timesteps=10"):
+        override(PLAIN, "axes.timesteps=10,40", "axes.sampler_steps=10,20")
+
+
 def test_a_share_is_that_of_a_square():
     shared = override(PLAIN, "data.share=0.2")
     assert override(shared, "data.hole=corner").data.share == 0.2

@@ -7,10 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from diffgeo import mapping
 from diffgeo.mapping import Layout
 from diffgeo.settings import Model
-from tests.helpers import mapped, members_of, parameters, tiny, trained
+from tests.helpers import drawn, mapped, members_of, parameters, tiny, trained
 
 COLLECTIVE = re.compile(r"all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast")
 # three programs for eight devices compile for minutes on two cores
@@ -40,11 +39,11 @@ def sharded():
 
 
 def test_sharded_members_equal_the_loop(sharded):
-    members, _, values, handle = sharded
+    members, own, values, handle = sharded
     looped, looped_handle = trained(members, 6)
     assert_equal_to_rounding(values, parameters(looped.state()))
     every = members[0].settings.evaluation.every
-    np.testing.assert_allclose(mapping.losses(handle, every), mapping.losses(looped_handle, every), rtol=1e-4)
+    np.testing.assert_allclose(own.losses(handle, every), looped.losses(looped_handle, every), rtol=1e-4)
 
 
 def test_sharded_step_has_no_collective_and_divides_the_work(sharded):
@@ -69,17 +68,37 @@ def test_a_batch_split_over_devices_changes_nothing_but_rounding(sharded):
     assert_equal_to_rounding(parameters(own.state()), values)
 
 
+def test_three_members_on_two_devices_equal_each_alone(sharded):
+    members = sharded[0][:3]
+    own, handle = trained(members, 6, SHARDED, jax.devices()[:2])
+    values = parameters(own.state())
+    assert len(values) == 4, "the fourth place repeats a member"
+    assert_equal_to_rounding(values[:3], sharded[2][:3])
+    compiled = own.lower(3).compile()
+    assert not COLLECTIVE.search(compiled.as_text())
+    looped, looped_handle = trained(members, 6)
+    every = members[0].settings.evaluation.every
+    losses = own.losses(handle, every)
+    assert losses.shape == (3,)
+    np.testing.assert_allclose(losses, looped.losses(looped_handle, every), rtol=1e-4)
+    assert [x.shape for x in own.totals()] == [(3,), (3,)]
+    labels = np.random.default_rng(0).uniform(0, 7, (3, 6, 2)).astype(np.float32)
+    images, _, _ = drawn(own, own.parameters(), 6, labels)
+    assert images.shape == (3, 6, 8, 8, 1)
+    np.testing.assert_allclose(images, drawn(looped, looped.parameters(), 6, labels)[0], atol=1e-3)
+
+
 def test_samples_do_not_depend_on_the_mapping(sharded):
     members, own, _, _ = sharded
     labels = np.random.default_rng(0).uniform(0, 7, (len(members), 6, 2)).astype(np.float32)
-    images, recorded = own.sample(own.parameters(), 6, labels, record=True)
+    images, recorded, _ = drawn(own, own.parameters(), 6, labels, record=True)
     looped = mapped(members)
     host = jax.tree.map(np.asarray, own.state().params)
-    other, other_recorded = looped.sample(looped.place(host), 6, labels, record=True)
+    other, other_recorded, _ = drawn(looped, looped.place(host), 6, labels, record=True)
     assert images.shape == (8, 6, 8, 8, 1)
     np.testing.assert_allclose(images, other, atol=1e-3)
     assert recorded["layer4"].shape == (8, 6, 4, 4, 16)
     for name, values in recorded.items():
         np.testing.assert_allclose(values, other_recorded[name], atol=1e-3)
-    few, _ = looped.sample(looped.place(host), 6, labels[:, :2])
+    few, _, _ = drawn(looped, looped.place(host), 6, labels[:, :2])
     np.testing.assert_allclose(few, images[:, :2], atol=1e-3)

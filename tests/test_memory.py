@@ -1,0 +1,73 @@
+"""Peak memory of real runs: what one more member costs."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import CACHE, REPOSITORY, environment
+
+MIB = 2**20
+FEW, MANY = 4, 10
+
+# a run of so many members in a process of its own: its peak above what it held before, and what a member should take
+CODE = """
+import ctypes, gc, json, sys, jax
+from pathlib import Path
+from diffgeo import bench, mapping, run, train
+from diffgeo.mapping import Layout
+from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
+
+members, folder, cache = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+jax.config.update("jax_compilation_cache_dir", cache)
+
+def run_of(members, steps):
+    settings = Settings(
+        model=Model(base_channels=32, embedding=24),
+        data=Data(size=8),
+        diffusion=Diffusion(timesteps=10),
+        train=Train(steps=steps, batch=2),
+        evaluation=Evaluation(every=2, labels="train", count=64, sampler_steps=2, keep=2, readout="darkest"),
+        axes={"seed": tuple(range(members))},
+    )
+    return run.Run("made-up", "none", settings, Layout(mapping="loop"), ("spectrum",))
+
+own = run_of(members, 4)
+# compiled, and every library loaded, before it is measured
+run.train(run_of(1, 4), Path(folder) / "first", say=lambda _: None)
+loop = Layout(mapping="loop").over(own.grid.members[:1], 1024)
+one = loop.abstract_state
+told = {name: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree)) for name, tree in one._asdict().items()}
+told["activations"] = loop.lower().compile().memory_analysis().temp_size_in_bytes
+del loop
+gc.collect()
+ctypes.CDLL(None).malloc_trim(0)  # or what compiling freed would be taken up again unseen
+bench.reset_peak()
+before = bench.peak_bytes()
+run.train(own, Path(folder) / "run", say=lambda _: None)
+print(json.dumps(told | {"peak": bench.peak_bytes() - before}))
+"""
+
+
+def measured(members: int, folder) -> dict:
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, str(members), str(folder / str(members)), CACHE],
+        cwd=REPOSITORY,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_one_more_member_costs_its_state_and_at_most_one_members_activations(tmp_path):
+    few, many = measured(FEW, tmp_path), measured(MANY, tmp_path)
+    growth = (many["peak"] - few["peak"]) / (MANY - FEW)
+    state = few["params"] + few["optimizer"]
+    told = f"{growth / MIB:.1f} MiB a member; {few}; {many}"
+    assert few["activations"] < 1.2 * state, "a second copy of the state, or all members' tensors, must be seen"
+    # within the last term: parts of a checkpoint that wait for their file, and what allocators hold back
+    assert 0.9 * state < growth < state + few["activations"], told
