@@ -159,8 +159,12 @@ def ceiling(member: Member, labels: np.ndarray, origin: np.ndarray) -> float:
     Under 1 where the read-out itself fails: Alg. 1 of 2402.03305 cuts its rectangle at the border, so at N = 32 and
     sigma = 1 it is about 0.94 for d = 0.1 and 0.89 for d = 1, which looks like slower learning of sparse data.
     """
-    perfect = images.to_uint8(true_images(member, labels, origin))
-    return readout.summarise(_read(member, perfect, labels - origin[None]))["accuracy"]
+    return accuracy(member, true_images(member, labels, origin), labels, origin)
+
+
+def accuracy(member: Member, drawn: np.ndarray, labels: np.ndarray, origin: np.ndarray) -> float:
+    """Share of images float32[S, N, N, 1] read out to be right at float32[S, 2] labels in frame coordinates."""
+    return readout.summarise(_read(member, images.to_uint8(drawn), labels - origin[None]))["accuracy"]
 
 
 def _read(member: Member, grey: np.ndarray, at: np.ndarray) -> readout.Readout:

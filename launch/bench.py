@@ -2,6 +2,9 @@
 
     python -m launch.bench --suite=train [--torch] [--only=laptop_single] [--repeats=5] [--json]
 
+    python -m launch.bench --suite=samplers --workdir=runs/p1_fig4 [--ddim=10 --ddim=20] [--members=3]
+
+The second samples a trained run by DDIM in several numbers of steps and by the ancestral sampler: their accuracy.
 --torch needs `pip install 'diffgeo[bench]'`. Nothing else should run meanwhile.
 """
 
@@ -11,13 +14,16 @@ from absl import flags
 
 from launch import program
 
-SUITE = flags.DEFINE_string("suite", None, "train, sample or analysis.", required=True)
+SUITE = flags.DEFINE_string("suite", None, "train, sample, analysis or samplers.", required=True)
 ONLY = flags.DEFINE_list("only", None, "Cases of the suite, as laptop_single,paper_grid. Default: all.")
 REPEATS = flags.DEFINE_integer("repeats", 5, "Measurements of each case, after the one that compiles.", 1)
 STEPS = flags.DEFINE_integer("steps", 10, "Training steps of a measurement.", 1)
 TORCH = flags.DEFINE_boolean("torch", False, "Also time PyTorch, alternately.")
 PRESETS = flags.DEFINE_list("presets", ["laptop", "paper"], "Presets of p1_fig4 whose networks are timed.")
 SET = flags.DEFINE_multi_string("set", [], "A setting in place of the presets', as train.batch=8.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the trained run that the suite samplers draws from.")
+DDIM = flags.DEFINE_multi_integer("ddim", [10, 20, 50, 100], "DDIM steps of the suite samplers; may be repeated.", 1)
+MEMBERS = flags.DEFINE_integer("members", None, "Models of the run, from its first. Default: all of a wave.", 1)
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 
 
@@ -26,15 +32,20 @@ def main() -> None:
     import jax
 
     import experiments
-    from diffgeo import bench, settings
+    from diffgeo import bench, sampler_steps, settings
     from diffgeo.errors import UserError
     from diffgeo.settings import suggestion
 
     program.start_jax()
     jax.config.update("jax_enable_compilation_cache", False)  # or what is read from it would pass for compiling
-    declared = experiments.find("p1_fig4")
-    networks = {preset: settings.override(declared.settings(preset), *SET.value) for preset in PRESETS.value}
-    cases = bench.cases(SUITE.value, networks, REPEATS.value, STEPS.value, TORCH.value)
+    if SUITE.value == "samplers":
+        if WORKDIR.value is None:
+            raise UserError("--suite=samplers needs --workdir, the folder of a trained run")
+        cases = sampler_steps.cases(WORKDIR.value, DDIM.value, MEMBERS.value)
+    else:
+        declared = experiments.find("p1_fig4")
+        networks = {preset: settings.override(declared.settings(preset), *SET.value) for preset in PRESETS.value}
+        cases = bench.cases(SUITE.value, networks, REPEATS.value, STEPS.value, TORCH.value)
     for name in ONLY.value or ():
         if name not in cases:
             raise UserError(f"unknown case {name!r}{suggestion(name, cases)}")

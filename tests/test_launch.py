@@ -8,8 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from diffgeo import results
 from tests.conftest import REPOSITORY, environment
 
 
@@ -148,3 +150,18 @@ def test_list_tells_sizes_and_cost_of_the_paper_preset_without_running_it(launch
     text = launch("list").stdout
     assert "p1_fig4" in text
     assert "320,000 steps" in text
+
+
+def test_samplers_of_a_trained_run(launch, finished):
+    """The run's own sampler draws what the run drew; the others are told beside it."""
+    stored = results.open_results(finished)
+    steps = json.loads((finished / "config.json").read_text())["settings"]["evaluation"]["sampler_steps"]
+    flags = ["--suite=samplers", f"--workdir={finished}", f"--ddim={steps}", "--ddim=2", "--members=3", "--json"]
+    done = launch("bench", *flags)
+    assert done.returncode == 0, done.stderr
+    cases = json.loads(done.stdout)["cases"]
+    assert list(cases) == [f"ddim_{steps}", "ddim_2", "ancestral"]
+    assert [case["network_calls"] for case in cases.values()] == [steps, 2, 20]
+    expected = stored["accuracy"].isel(step=-1).values.ravel()[:3]
+    np.testing.assert_allclose(cases[f"ddim_{steps}"]["accuracy"], expected)
+    assert_refused(launch("bench", "--suite=samplers"), "--suite=samplers needs --workdir")
