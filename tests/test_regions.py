@@ -6,9 +6,12 @@ import pytest
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from diffgeo import datasets, images, regions, results
+from diffgeo import datasets, regions, results
+from diffgeo.background import Background
 from diffgeo.evaluation import evaluate, waves
 from diffgeo.grid import Grid
+from diffgeo.images import render
+from diffgeo.mapping import Sampled
 from diffgeo.run import Run
 from diffgeo.settings import HOLES, Data, Evaluation, Settings
 
@@ -126,12 +129,21 @@ def scored_run():
     (wave,) = waves(run.grid, None)
 
     class Mapped:
-        def sample(self, params, step, labels, record=False):
-            return np.stack(
-                [np.asarray(images.render(np.where(own[:, :1] < 12, own, 2.0), 1.0, size=16)) for own in labels]
-            ), None
+        waiting = 1
 
-    return run, wave, evaluate(wave, Mapped(), None, 0)
+        def sample(self, params, step, labels, record=False, images=None):
+            for own in labels:
+                drawn = render(np.where(own[:, :1] < 12, own, 2.0), 1.0, size=16)
+                yield Sampled(np.asarray(drawn), {}, {})
+
+    class Store(dict):
+        def write(self, members, values, step):
+            self.update(values)
+
+    values = Store()
+    with Background() as reader:
+        evaluate(wave, Mapped(), None, 0, values, reader)
+    return run, wave, dict(values)
 
 
 def test_scores_have_a_region_for_every_hole_of_the_grid(scored_run):

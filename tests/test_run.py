@@ -112,7 +112,9 @@ def test_killed_five_times_it_ends_bit_equal(whole, tmp_path):
     same_results(whole, folder)
 
 
-@pytest.mark.parametrize("variable", ["loss", "samples", "accuracy"])
+@pytest.mark.parametrize(
+    "variable", [*(pytest.param(v, marks=pytest.mark.slow) for v in ("loss", "samples")), "accuracy"]
+)
 def test_killed_between_a_checkpoint_and_its_results_it_ends_bit_equal(whole, tmp_path, launch, variable):
     """At step 50's results, when that step's checkpoint is complete and a part of the results is written."""
     folder = tmp_path / "run"
