@@ -19,7 +19,7 @@ class Chip:
     """Published rates of one device.
 
     Attributes:
-      name: as in `TOPOLOGIES`.
+      name: as in `--topology`, or "host".
       flops: peak FLOP/s of bfloat16 matrix products; float32 ones run as single bfloat16 passes by default.
       bandwidth: HBM bytes/s.
       hbm: bytes that the compiler has for a program, a little under what is published.

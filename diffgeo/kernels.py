@@ -53,26 +53,32 @@ def _patches(images):
     return jnp.concatenate(_shifted(images), axis=-1)
 
 
-@jax.custom_vjp
-def _conv_matrix(images, kernel):
+def _with_gradients(convolve, gradients):
+    """A convolution with gradients of its own.
+
+    Args:
+      convolve: (images, kernel) -> outputs.
+      gradients: (images, kernel, gradient of the outputs) -> gradients of the images and of the kernel.
+    """
+    form = jax.custom_vjp(convolve)
+    form.defvjp(
+        lambda images, kernel: (convolve(images, kernel), (images, kernel)),
+        lambda saved, cotangent: gradients(*saved, cotangent),
+    )
+    return form
+
+
+def _by_matrix(images, kernel):
     """3 x 3 convolution as one matrix product of patches with the kernel."""
     channels, features = kernel.shape[2:]
     return _patches(images) @ kernel.reshape(9 * channels, features)
 
 
-def _conv_matrix_forward(images, kernel):
-    return _conv_matrix(images, kernel), (images, kernel)
-
-
-def _conv_matrix_backward(saved, cotangent):
-    images, kernel = saved
+def _matrix_gradients(images, kernel, cotangent):
     patches = _patches(images)
     rows = math.prod(images.shape[:3])
-    kernel_gradient = patches.reshape(rows, -1).T @ cotangent.reshape(rows, -1)
-    return _conv_matrix(cotangent, _flipped(kernel)), kernel_gradient.reshape(kernel.shape)
-
-
-_conv_matrix.defvjp(_conv_matrix_forward, _conv_matrix_backward)
+    for_kernel = patches.reshape(rows, -1).T @ cotangent.reshape(rows, -1)
+    return _by_matrix(cotangent, _flipped(kernel)), for_kernel.reshape(kernel.shape)
 
 
 @functools.cache
@@ -107,18 +113,8 @@ def _flipped(kernel):
     return kernel[::-1, ::-1].swapaxes(2, 3)
 
 
-@jax.custom_vjp
-def _conv_fold(images, kernel):
-    """As `_conv_matrix`, but no gradient needs a copy of the kernel: for few pixels and a large kernel."""
-    return _conv_matrix(images, kernel)
-
-
-def _conv_fold_forward(images, kernel):
-    return _conv_matrix(images, kernel), (images, kernel)
-
-
-def _conv_fold_backward(saved, cotangent):
-    images, kernel = saved
+def _fold_gradients(images, kernel, cotangent):
+    """As `_matrix_gradients`, but without a copy of the kernel: for few pixels and a large kernel."""
     n, height, width, channels = images.shape
     matrix, rows = kernel.reshape(9 * channels, -1), cotangent.reshape(n * height * width, -1)
     for_kernel = _patches(images).reshape(n * height * width, -1).T @ rows
@@ -130,27 +126,11 @@ def _conv_fold_backward(saved, cotangent):
     return for_images, for_kernel.reshape(kernel.shape)
 
 
-_conv_fold.defvjp(_conv_fold_forward, _conv_fold_backward)
-
-
-@jax.custom_vjp
-def _conv_split(images, kernel):
-    """3 x 3 convolution by XLA, its gradient by the kernel as nine matrix products."""
-    return _conv_lax(images, kernel)
-
-
-def _conv_split_forward(images, kernel):
-    return _conv_lax(images, kernel), (images, kernel)
-
-
-def _conv_split_backward(saved, cotangent):
-    images, kernel = saved
+def _split_gradients(images, kernel, cotangent):
+    """The gradient of the images by XLA's convolution, that of the kernel as nine matrix products."""
     columns = cotangent.reshape(-1, cotangent.shape[-1]).T
     for_kernel = jnp.stack([(columns @ moved.reshape(columns.shape[1], -1)).T for moved in _shifted(images)])
     return _conv_lax(cotangent, _flipped(kernel)), for_kernel.reshape(kernel.shape)
-
-
-_conv_split.defvjp(_conv_split_forward, _conv_split_backward)
 
 
 def conv3x3(
@@ -184,7 +164,13 @@ def _best_on_cpu(side: int, kernel) -> str:
     return "matrix" if side <= SMALL_SIDE else "lax"
 
 
-_FORMS = {"dense": _conv_dense, "fold": _conv_fold, "lax": _conv_lax, "matrix": _conv_matrix, "split": _conv_split}
+_FORMS = {
+    "dense": _conv_dense,
+    "fold": _with_gradients(_by_matrix, _fold_gradients),
+    "lax": _conv_lax,
+    "matrix": _with_gradients(_by_matrix, _matrix_gradients),
+    "split": _with_gradients(_conv_lax, _split_gradients),
+}
 
 
 def gelu(x):

@@ -3,12 +3,14 @@
 import dataclasses
 from collections.abc import Callable, Sequence
 
+import jax
+
 from diffgeo import cost
 from diffgeo.checkpoints import Checkpoints
 from diffgeo.errors import UserError
 from diffgeo.evaluation import accuracy, waves
 from diffgeo.grid import Grid
-from diffgeo.mapping import Layout
+from diffgeo.mapping import Layout, fetch
 from diffgeo.settings import Settings
 from diffgeo.workdir import Workdir
 
@@ -51,7 +53,7 @@ def cases(folder: str, counts: Sequence[int], members: int | None = None) -> dic
             raise UserError(f"no checkpoint in {folder!r} yet: train it first")
         step = checkpoints.params_steps[-1]
         state = Layout().over(wave.members, wave.rows).abstract_state
-        stacked = checkpoints.restore_params(getattr(state, name), step, name)
+        stacked = jax.tree.map(fetch, checkpoints.restore_params(getattr(state, name), step, name))
 
     def case(own: Settings) -> dict:
         chosen = [
@@ -60,9 +62,10 @@ def cases(folder: str, counts: Sequence[int], members: int | None = None) -> dic
         ]
         mapped = Layout().over(chosen, wave.rows)
         drawn = mapped.sample(mapped.place(stacked), step, wave.stacked_labels)
+        asked = wave.labels[: len(chosen)], wave.origins[: len(chosen)]
         found = [
             accuracy(member, one.images[: len(labels)], labels, origin)
-            for member, one, labels, origin in zip(chosen, drawn, wave.labels, wave.origins, strict=False)
+            for member, one, labels, origin in zip(chosen, drawn, *asked, strict=True)
         ]
         told = {"members": [str(member) for member in chosen], "step": step}
         return told | {"network_calls": cost.network_calls(own), "accuracy": found}

@@ -55,6 +55,7 @@ def run(main: Callable[[], None]) -> None:
         ours = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1"
         if ours and several(DISTRIBUTED.value, COORDINATOR.value, os.environ):
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "4"
+        logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells when it lists the system's fonts
         try:
             main()
         except UserError as error:
@@ -117,7 +118,7 @@ def _parse(arguments):
 
 
 def keep_memory() -> None:
-    """Lets this process keep what it frees, on CPU a fifth to a half of a training step's time.
+    """Lets this process keep what it frees, on CPU a fifth to a quarter of a training step's time.
 
     XLA takes memory for temporaries anew for every step, and glibc gives large pieces back to the system at once, so
     each step would touch thousands of pages for the first time (8,800 at the laptop presets' size, 170,000 at the

@@ -1,5 +1,8 @@
-"""Small settings that the tests of training share."""
+"""Small settings that the tests of training share; references that several tests count by."""
 
+from fractions import Fraction
+
+import hypothesis
 import jax
 import numpy as np
 
@@ -8,6 +11,7 @@ from diffgeo.mapping import Layout, stack
 from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
 
 EMA_DECAY = 0.9
+few = hypothesis.settings(max_examples=20, deadline=None)
 
 
 def tiny(**axes) -> Settings:
@@ -58,3 +62,30 @@ def trained(members, steps: int, layout=Layout(mapping="loop"), devices=None):
 def drawn(own, *arguments, **options):
     """`own.sample(...)` of all members, stacked."""
     return stack(list(own.sample(*arguments, **options)))
+
+
+def draw(seed, *shape):
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def correlate(images, kernel):
+    """3 x 3 cross-correlation of zero-padded images, tap by tap, float64."""
+    n, height, width, _ = images.shape
+    out = np.zeros((n, height, width, kernel.shape[3]))
+    for r in range(height):
+        for c in range(width):
+            for i in range(3):
+                for j in range(3):
+                    row, column = r + i - 1, c + j - 1
+                    if 0 <= row < height and 0 <= column < width:
+                        out[:, r, c] += images[:, row, column].astype(float) @ kernel[i, j]
+    return out
+
+
+def multiples_below(stop, spacing):
+    """0, d, 2 d, ... under the stop, counted in exact arithmetic."""
+    values, value = [], Fraction(0)
+    while value < stop:
+        values.append(value)
+        value += Fraction(spacing)
+    return values

@@ -1,8 +1,6 @@
 """Label tables against counts by hand; the drawing of rows as a bijection of every epoch."""
 
-import dataclasses
 import functools
-import itertools
 from fractions import Fraction
 
 import hypothesis
@@ -12,16 +10,15 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from diffgeo import batches, datasets, images, limits, percolation
+from diffgeo import batches, datasets, images
 from diffgeo.errors import UserError
-from diffgeo.grid import Grid
 from diffgeo.limits import KINDS
-from diffgeo.settings import Data, Settings
+from diffgeo.settings import Data
+from tests.helpers import few, multiples_below
 
 DRAWN = 1024  # positions per call: one shape, so one program, for all counts
 SIZES = (102_400, 25_600, 11_449, 6_400, 4_096, 2_916, 2_116, 1_600, 1_296, 1_024)  # d = 0.1, 0.2, ... 1.0
 
-few = hypothesis.settings(max_examples=20, deadline=None)
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # compiles faster
 permute = jit(batches.permutation)
 
@@ -41,15 +38,6 @@ def order(seed, epoch, count):
 
 def drawn_by(seed, count, first=0):
     return np.asarray(rows_drawn(jax.random.key(seed), jnp.int32(first), jnp.int32(count)))
-
-
-def multiples_below(stop, spacing):
-    """0, d, 2 d, ... under the stop, counted in exact arithmetic."""
-    values, value = [], Fraction(0)
-    while value < stop:
-        values.append(value)
-        value += Fraction(spacing)
-    return values
 
 
 @pytest.mark.parametrize(("tenths", "size"), list(enumerate(SIZES, start=1)))
@@ -265,202 +253,3 @@ def test_grid_labels_are_the_window_pixel_by_pixel():
     table = datasets.make_table(np.array([(20.0, 20.0)]), "bump", 1.0, 16.0)
     labels = batches.evaluation_labels(table, jax.random.key(0), "grid", 3, 8)
     assert labels.tolist() == [[16 + x, 16 + y] for x in range(8) for y in range(8)]
-
-
-FRAME = Data(margin=6.0, dataset="2d+rim+1d+0d", kind="bump")  # 44 x 44 labels about 32 x 32 pixels
-LAPTOP = Data(
-    size=16,
-    margin=5.0,
-    dataset="2d+1d",
-    kind="sos",
-    sigma=0.7,
-    increment=0.5,
-    hole="cross",
-    width=3.5,
-    hole_center=7.75,
-)
-
-
-def part_by_brightness(x, y, data, level=0.04):
-    """The part of one label in image coordinates, from the two stripes' profiles pixel by pixel."""
-    in_x, in_y = 0 <= x < data.size, 0 <= y < data.size
-    if in_x and in_y:
-        return "2d"
-    pixels = np.arange(data.size)
-    seen = [
-        within or np.exp(-((pixels - m) ** 2) / (4 * data.sigma**2)).max() > level
-        for m, within in ((x, in_x), (y, in_y))
-    ]
-    if all(seen):
-        return "rim"
-    return "1d" if in_x or in_y else "0d"
-
-
-def counted(data, parts, held=lambda x, y: False):
-    """Labels of a data set by a loop over the frame's lattice in exact arithmetic."""
-    margin = Fraction(data.margin)
-    along_x, along_y = (
-        multiples_below(data.size + 2 * margin, Fraction(d).limit_denominator(1000)) for d in data.spacing
-    )
-    found = []
-    for x in along_x:
-        for y in along_y:
-            part = part_by_brightness(float(x - margin), float(y - margin), data)
-            if part in parts and not (part == "2d" and held(x - margin, y - margin)):
-                found.append((float(x), float(y)))
-    return found
-
-
-def rows(table):
-    return [tuple(row) for row in table.centers.tolist()]
-
-
-def change(data, **fields):
-    return dataclasses.replace(data, **fields)
-
-
-@pytest.mark.parametrize("names", ["2d", "1d", "rim", "0d", "2d+1d", "1d+rim", "2d+rim+1d+0d"])
-@pytest.mark.parametrize("data", [FRAME, change(FRAME, increment=0.5, sigma=1.3), change(LAPTOP, hole="none")])
-def test_parts_of_the_frame_are_counted(names, data):
-    table = datasets.build(change(data, dataset=names))
-    assert rows(table) == counted(data, names.split("+"))
-    assert table.origin.tolist() == [data.margin] * 2
-
-
-def test_parts_divide_the_papers_frame():
-    counts = {name: int(datasets.build(change(FRAME, dataset=name)).count) for name in datasets.PARTS}
-    assert sum(counts.values()) == 44**2
-    assert counts["2d"] == 32**2
-    assert all(counts.values())
-    assert datasets.rim_reach(1.0) == pytest.approx(3.588, abs=1e-3)
-    assert datasets.rim_reach(0.7) == pytest.approx(2.512, abs=1e-3)
-    np.testing.assert_array_equal(datasets.build(change(FRAME, dataset="2d")).centers, lattice_at(6.0))
-
-
-def lattice_at(margin):
-    return datasets.build(Data()).centers + np.float32(margin)
-
-
-@pytest.mark.parametrize("spacing", [1.0, 0.5, 0.1])
-def test_the_cross_leaves_out_exactly_its_centres(spacing):
-    def held(x, y):
-        return 13 <= x <= 19 or 13 <= y <= 19
-
-    data = Data(increment=spacing, hole="cross")
-    if spacing == 0.1:  # counted in integers: the loop would take long
-        kept = 320 - 61
-        table = datasets.build(data)
-        assert table.count == kept**2
-        assert not np.any((table.centers > 12.95) & (table.centers < 19.05))
-    else:
-        assert rows(datasets.build(data)) == counted(data, ["2d"], held)
-    in_frame = change(FRAME, increment=spacing, hole="cross", dataset="2d")
-    np.testing.assert_allclose(datasets.build(in_frame).centers - 6, datasets.build(data).centers, atol=1e-5)
-
-
-def test_a_hole_leaves_the_stripes_alone():
-    whole, cut = (datasets.build(change(FRAME, hole=hole, dataset="1d+rim+0d")) for hole in ("none", "cross"))
-    np.testing.assert_array_equal(whole.centers, cut.centers)
-
-
-def test_the_cross_of_the_small_preset():
-    """As of the prototype: [6, 9.5] of 16 x 16, stripes over 2.5 pixels outside."""
-    table = datasets.build(LAPTOP)
-    expected = counted(LAPTOP, ["2d", "1d"], lambda x, y: 6 <= x <= 9.5 or 6 <= y <= 9.5)
-    assert rows(table) == expected
-    at = table.centers - 5
-    stripes = at[np.any((at < 0) | (at >= 16), axis=1)]
-    outside = np.max(np.maximum(-stripes, stripes - 15), axis=1)
-    assert outside.min() > 2.5
-    assert len(stripes) == len(expected) - 24**2 > 100
-
-
-def test_kinds_belong_to_parts():
-    table = datasets.build(FRAME)
-    at = table.centers - 6
-    two_d = np.all((at >= 0) & (at < 32), axis=1)
-    assert set(table.kinds[two_d].tolist()) == {limits.kind_index("bump")}
-    assert set(table.kinds[~two_d].tolist()) == {limits.kind_index("sos")}
-    assert set(datasets.build(change(FRAME, kind="sos")).kinds.tolist()) == {limits.kind_index("sos")}
-
-
-def stripes_in(image):
-    """Number of stripes in an image: columns and rows that are dark from end to end."""
-    return int(image.min(axis=0).max() > 0.4) + int(image.min(axis=1).max() > 0.4)
-
-
-@few
-@hypothesis.given(st.sampled_from(["2d", "1d", "0d"]), st.integers(0, 2**31))
-def test_far_from_the_rim_a_part_shows_its_number_of_stripes(name, seed):
-    x, y = np.random.default_rng(seed).uniform(0, 44, (2, 400))
-    data, labels = FRAME, np.stack([x, y], axis=1).astype(np.float32)
-    at = labels - 6
-    # a middle line between the outermost pixels, or too far out to be seen: no flank at the edge
-    clear = np.all(
-        ((at >= 0) & (at <= 31)) | (at < -datasets.rim_reach(1.0)) | (at > 31 + datasets.rim_reach(1.0)), axis=1
-    )
-    mask = datasets.PARTS[name](data, labels) & clear
-    dark = (1 - np.asarray(images.render(at, 1.0, "sos", size=32))[..., 0]) / 2
-    assert {stripes_in(image) for image in dark[mask]} == {int(name[0])}
-
-
-def crossing(table):
-    """Per row, the largest value over pixels of the fainter of the two stripes' profiles."""
-    profile = images.stripe_profiles(table.centers - table.origin, table.sigma, 32)
-    return np.minimum(profile[:, 0].max(axis=1), profile[:, 1].max(axis=1))
-
-
-@pytest.mark.parametrize("sigma", [0.5, 1.0, 1.4])
-def test_no_stripe_without_rim_shows_a_crossing_and_some_with_rim_do(sigma):
-    data = change(FRAME, sigma=sigma, increment=0.25)
-    without, only_rim = (datasets.build(change(data, dataset=name)) for name in ("1d+0d", "rim"))
-    assert crossing(without).max() <= datasets.RIM_LEVEL
-    assert crossing(only_rim).min() > datasets.RIM_LEVEL
-    assert crossing(only_rim).max() > 0.9
-
-
-def test_kept_fractions_are_nested_and_the_same_for_every_sigma_and_data_set():
-    def points(**fields):
-        table = datasets.build(change(FRAME, hole="cross", dataset="2d", **fields))
-        return {(x - 6, y - 6) for x, y in rows(table)}
-
-    whole = points()
-    chain = [points(fraction=f / 10) for f in range(1, 11)]
-    assert [len(one) for one in chain] == [round(len(whole) * f / 10) for f in range(1, 11)]
-    assert all(a < b for a, b in itertools.pairwise(chain))
-    assert chain[-1] == whole
-    for sigma in (0.1, 0.5, 2.0):
-        assert points(fraction=0.3, sigma=sigma) == chain[2]
-    assert points(fraction=0.3, draw=1) != chain[2]
-    plain = datasets.build(Data(hole="cross", fraction=0.3))
-    assert set(rows(plain)) == chain[2]
-    mixed = datasets.build(change(FRAME, hole="cross", dataset="2d+1d", fraction=0.3))
-    stripes = datasets.build(change(FRAME, dataset="1d"))
-    assert {(x + 6, y + 6) for x, y in chain[2]} | set(rows(stripes)) == set(rows(mixed))
-    assert mixed.count == len(chain[2]) + stripes.count
-
-
-def test_kept_points_are_those_of_the_percolation_simulation(monkeypatch):
-    seen = []
-    monkeypatch.setattr(percolation, "largest_cluster", lambda points, *_: seen.append(points) or 1.0)
-    percolation.simulate(16, 1.0, [1.0], [0.1], [0.2, 0.6], repeats=1, seed=3, nested=True)
-    for points, fraction in zip(seen, (0.2, 0.6), strict=True):
-        table = datasets.build(Data(size=16, fraction=fraction, draw=3))
-        assert set(rows(table)) == {tuple(point) for point in points.tolist()}
-
-
-def test_what_leaves_no_data_is_said():
-    with pytest.raises(UserError, match=r"'1d' is empty.*margin=0.0, over 3.59"):
-        datasets.build(Data(dataset="1d"))
-    with pytest.raises(UserError, match=r"hole=lesion"):
-        datasets.build(Data(hole="lesion", width=40.0))
-    with pytest.raises(UserError, match=r"'grid'.*margin=6.0.*'2d'"):
-        datasets.build(Data(margin=6.0))
-    with pytest.raises(UserError, match=r"'2d\+rmi'.*'rim'"):
-        datasets.build(Data(margin=6.0, dataset="2d+rmi"))
-
-
-def test_a_mixed_grid_holds_under_two_megabytes_per_member_on_device():
-    members = Grid(Settings(axes={"increment": (0.1, 1.0), "seed": (0,)})).members
-    on_device = jax.device_put(datasets.stack([datasets.build(m.settings.data) for m in members]))
-    assert sum(leaf.nbytes for leaf in on_device) / len(members) < 2e6

@@ -9,26 +9,9 @@ import pytest
 import scipy.special
 
 from diffgeo import kernels
+from tests.helpers import correlate, draw
 
 FORMS = dict(kernels._FORMS)
-
-
-def draw(seed, *shape):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def correlate(images, kernel):
-    """3 x 3 cross-correlation of zero-padded images, tap by tap, float64."""
-    n, height, width, _ = images.shape
-    out = np.zeros((n, height, width, kernel.shape[3]))
-    for r in range(height):
-        for c in range(width):
-            for i in range(3):
-                for j in range(3):
-                    row, column = r + i - 1, c + j - 1
-                    if 0 <= row < height and 0 <= column < width:
-                        out[:, r, c] += images[:, row, column].astype(float) @ kernel[i, j]
-    return out
 
 
 def correlate_gradients(images, kernel, cotangent):

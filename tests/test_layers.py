@@ -9,24 +9,7 @@ import pytest
 import scipy.special
 
 from diffgeo import layers
-
-
-def draw(seed, *shape):
-    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
-
-
-def correlate(images, kernel):
-    """3 x 3 cross-correlation of zero-padded images, tap by tap, float64."""
-    n, height, width, _ = images.shape
-    out = np.zeros((n, height, width, kernel.shape[3]))
-    for r in range(height):
-        for c in range(width):
-            for i in range(3):
-                for j in range(3):
-                    row, column = r + i - 1, c + j - 1
-                    if 0 <= row < height and 0 <= column < width:
-                        out[:, r, c] += images[:, row, column].astype(float) @ kernel[i, j]
-    return out
+from tests.helpers import correlate, draw
 
 
 @pytest.mark.parametrize(("over", "axes"), [("image", (1, 2, 3)), ("pixel", (3,))])
