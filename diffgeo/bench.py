@@ -53,7 +53,8 @@ def peak_bytes() -> int | None:
     return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
 
 
-def _torch():
+def torch_reference():
+    """The module that needs PyTorch; raises `UserError` without."""
     try:
         from diffgeo import torch_reference
     except ImportError as error:
@@ -61,7 +62,7 @@ def _torch():
     return torch_reference
 
 
-def _pairs(ours: Callable[[], float], theirs: Callable[[], float] | None, repeats: int) -> dict:
+def pairs(ours: Callable[[], float], theirs: Callable[[], float] | None, repeats: int) -> dict:
     """Both timed alternately: medians, and the median of the pairs' ratios theirs / ours."""
     times = [(ours(), theirs() if theirs else None) for _ in range(repeats)]
     told = {"seconds": statistics.median(one for one, _ in times), "repeats": repeats}
@@ -104,13 +105,13 @@ def train_case(settings: Settings, members: int, repeats: int, steps: int, torch
     compiling = advance() * steps * members
     theirs = None
     if torch:
-        trainer = _torch().Trainer(settings)
+        trainer = torch_reference().Trainer(settings)
         trainer.step()
 
         def theirs():
             return seconds(lambda: [trainer.step() for _ in range(steps)]) / steps
 
-    told = _pairs(advance, theirs, repeats)
+    told = pairs(advance, theirs, repeats)
     flop = cost.TRAIN_PASSES * 2 * cost.forward_macs(settings) * settings.train.batch
     product = matrix_product()
     rate = flop / told["seconds"]
@@ -150,14 +151,14 @@ def sample_case(settings: Settings, members: int, repeats: int, torch: bool, cou
     timesteps = settings.diffusion.timesteps
     timed = min(SCALED_STEPS, timesteps)
     if torch:
-        reference = _torch()
+        reference = torch_reference()
         trainer = reference.Trainer(settings)
         tensors = [reference.torch.from_numpy(part) for part in np.array_split(at[0], sampling.calls(labels))]
 
         def theirs():
             return seconds(lambda: [trainer.denoise(part, timed) for part in tensors]) * timesteps / timed
 
-    told = _pairs(ours, theirs, repeats) | {
+    told = pairs(ours, theirs, repeats) | {
         "members": members,
         "labels": labels,
         "network_calls": cost.network_calls(settings) * sampling.calls(labels),
@@ -226,8 +227,3 @@ def cases(suite: str, networks: Mapping[str, Settings], repeats: int, steps: int
             else:
                 found[label] = lambda s=settings, m=members: sample_case(s, m, repeats, torch)
     return found
-
-
-def run(suite: str, chosen: Mapping[str, Callable[[], dict]]) -> dict:
-    """Runs cases one after another: plain JSON."""
-    return {"suite": suite, "device": jax.devices()[0].device_kind, "cases": {n: case() for n, case in chosen.items()}}

@@ -3,7 +3,9 @@
 Module names are those that `diffgeo.torch_weights` reads. This is the only file that needs PyTorch.
 """
 
+import functools
 import math
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -161,6 +163,33 @@ class Trainer:
         self.optimizer.step()
         self.scheduler.step()
         return loss.item()
+
+    def parts(self) -> dict[str, list[Callable[[], None]]]:
+        """A step's 3 x 3 convolutions, norms of images, attention blocks, each both passes; the optimiser's step."""
+        kinds = {"convolutions": nn.Conv2d, "norms": nn.GroupNorm, "attention": SelfAttention}
+        found: dict[str, list[Callable[[], None]]] = {part: [] for part in kinds}
+
+        def note(part, module, inputs):
+            x = torch.randn_like(inputs[0]).requires_grad_()
+            cotangent = torch.randn_like(module.forward(x))
+
+            def passes():
+                module.zero_grad()
+                x.grad = None
+                module.forward(x).backward(cotangent)
+
+            found[part].append(passes)
+
+        hooks = [
+            module.register_forward_pre_hook(functools.partial(note, part))
+            for part, kind in kinds.items()
+            for module in self.network.modules()
+            if type(module) is kind and getattr(module, "kernel_size", (3, 3)) == (3, 3)
+        ]
+        self.step()
+        for hook in hooks:
+            hook.remove()
+        return found | {"optimizer": [lambda: self.optimizer.step()]}  # holds the trainer, which its scheduler needs
 
     @torch.no_grad()
     def denoise(self, centers: torch.Tensor, steps: int) -> torch.Tensor:

@@ -62,6 +62,41 @@ def initial_state(settings: Settings, seed) -> MemberState:
     )
 
 
+def make_update(settings: Settings) -> Callable[..., MemberState]:
+    """What a step does with its loss and gradient, a pure function (state, loss, gradient) -> state.
+
+    A loss or gradient that is not finite freezes the member: it keeps what it had, and the step at which it stopped.
+    """
+    adamw = optimizer(settings.train)
+    ema_decay, every = settings.train.ema_decay, settings.evaluation.every
+
+    def update(state: MemberState, loss, gradient) -> MemberState:
+        with jax.numpy_dtype_promotion("standard"):  # optax raises floats to an int count; our own code is strict
+            updates, opt_state = adamw.update(gradient, state.optimizer, state.params)
+        params = optax.apply_updates(state.params, updates)
+        ema = state.ema
+        if ema_decay:
+            ema = jax.tree.map(lambda old, new: ema_decay * old + (1.0 - ema_decay) * new, ema, params)
+        finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
+        frozen = state.frozen_step != NEVER
+        keep = finite & ~frozen
+
+        def freeze(new, old):
+            return jax.tree.map(lambda n, o: jnp.where(keep, n, o), new, old)
+
+        so_far = jnp.where(state.step % every == 0, jnp.float32(0.0), state.loss_sum)
+        return MemberState(
+            step=state.step + 1,
+            params=freeze(params, state.params),
+            optimizer=freeze(opt_state, state.optimizer),
+            ema=freeze(ema, state.ema),
+            loss_sum=so_far + jnp.where(keep, loss, jnp.nan),
+            frozen_step=jnp.where(finite | frozen, state.frozen_step, state.step),
+        )
+
+    return update
+
+
 def make_step(
     settings: Settings, data_parts: int = 1, data_axis: str = "data", remat: str = "none"
 ) -> Callable[..., MemberState]:
@@ -77,9 +112,8 @@ def make_step(
     schedule = diffusion.Schedule(
         settings.diffusion.timesteps, settings.diffusion.beta_start, settings.diffusion.beta_end
     )
-    adamw = optimizer(settings.train)
+    update = make_update(settings)
     batch, size, periodic = settings.train.batch, settings.data.size, settings.data.periodic
-    ema_decay, every = settings.train.ema_decay, settings.evaluation.every
     part = batch // data_parts
 
     def draw(key, step, table):
@@ -109,27 +143,6 @@ def make_step(
         loss, gradient = jax.value_and_grad(batch_loss)(state.params, member_key(seed), state.step, table)
         if data_parts > 1:
             loss, gradient = jax.lax.pmean((loss, gradient), data_axis)
-        with jax.numpy_dtype_promotion("standard"):  # optax raises floats to an int count; our own code is strict
-            updates, opt_state = adamw.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
-        ema = state.ema
-        if ema_decay:
-            ema = jax.tree.map(lambda old, new: ema_decay * old + (1.0 - ema_decay) * new, ema, params)
-        finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
-        frozen = state.frozen_step != NEVER
-        keep = finite & ~frozen
-
-        def freeze(new, old):
-            return jax.tree.map(lambda n, o: jnp.where(keep, n, o), new, old)
-
-        so_far = jnp.where(state.step % every == 0, jnp.float32(0.0), state.loss_sum)
-        return MemberState(
-            step=state.step + 1,
-            params=freeze(params, state.params),
-            optimizer=freeze(opt_state, state.optimizer),
-            ema=freeze(ema, state.ema),
-            loss_sum=so_far + jnp.where(keep, loss, jnp.nan),
-            frozen_step=jnp.where(finite | frozen, state.frozen_step, state.step),
-        )
+        return update(state, loss, gradient)
 
     return step

@@ -1,11 +1,12 @@
 """Times training, sampling or analysis on this machine, on request beside the same in PyTorch.
 
     python -m launch.bench --suite=train [--torch] [--only=laptop_single] [--repeats=5] [--json]
-
+    python -m launch.bench --suite=parts --presets=paper --set=train.batch=8 --torch
     python -m launch.bench --suite=samplers --workdir=runs/p1_fig4 [--ddim=10 --ddim=20] [--members=3]
 
-The second samples a trained run by DDIM in several numbers of steps and by the ancestral sampler: their accuracy.
---torch needs `pip install 'diffgeo[bench]'`. Nothing else should run meanwhile.
+The second tells where a training step's time goes. The third samples a trained run by DDIM in several numbers of steps
+and by the ancestral sampler, and tells their accuracy; of the other flags it reads --only and --json. --torch needs
+`pip install 'diffgeo[bench]'`. Nothing else should run meanwhile.
 """
 
 import json
@@ -14,7 +15,9 @@ from absl import flags
 
 from launch import program
 
-SUITE = flags.DEFINE_string("suite", None, "train, sample, analysis or samplers.", required=True)
+SUITE = flags.DEFINE_enum(
+    "suite", None, ["train", "parts", "sample", "analysis", "samplers"], "What is timed.", required=True
+)
 ONLY = flags.DEFINE_list("only", None, "Cases of the suite, as laptop_single,paper_grid. Default: all.")
 REPEATS = flags.DEFINE_integer("repeats", 5, "Measurements of each case, after the one that compiles.", 1)
 STEPS = flags.DEFINE_integer("steps", 10, "Training steps of a measurement.", 1)
@@ -32,7 +35,7 @@ def main() -> None:
     import jax
 
     import experiments
-    from diffgeo import bench, sampler_steps, settings
+    from diffgeo import bench, parts, sampler_steps, settings
     from diffgeo.errors import UserError
     from diffgeo.settings import suggestion
 
@@ -45,17 +48,23 @@ def main() -> None:
     else:
         declared = experiments.find("p1_fig4")
         networks = {preset: settings.override(declared.settings(preset), *SET.value) for preset in PRESETS.value}
-        cases = bench.cases(SUITE.value, networks, REPEATS.value, STEPS.value, TORCH.value)
+        how = REPEATS.value, STEPS.value, TORCH.value
+        if SUITE.value == "parts":
+            cases = {n: case for preset, own in networks.items() for n, case in parts.cases(preset, own, *how).items()}
+        else:
+            cases = bench.cases(SUITE.value, networks, *how)
     for name in ONLY.value or ():
         if name not in cases:
             raise UserError(f"unknown case {name!r}{suggestion(name, cases)}")
-    told = bench.run(SUITE.value, {name: cases[name] for name in ONLY.value or cases})
+    told = {"suite": SUITE.value, "device": jax.devices()[0].device_kind, "cases": {}}
+    if not JSON.value:
+        print(f"{told['suite']} on {told['device']}", flush=True)
+    for name in ONLY.value or cases:
+        case = told["cases"][name] = cases[name]()
+        if not JSON.value:
+            print(f"{name}: " + ", ".join(f"{key} {_short(value)}" for key, value in case.items()), flush=True)
     if JSON.value:
         print(json.dumps(told | {"provenance": program.provenance()}, indent=2))
-        return
-    print(f"{told['suite']} on {told['device']}")
-    for name, case in told["cases"].items():
-        print(f"{name}: " + ", ".join(f"{key} {_short(value)}" for key, value in case.items()))
 
 
 def _short(value) -> str:

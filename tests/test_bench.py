@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diffgeo import bench, cost, images
+from diffgeo import bench, cost, images, parts
 from diffgeo.errors import UserError
 from tests.helpers import tiny
 
@@ -18,11 +18,11 @@ def test_medians_and_ratios_are_of_alternate_pairs():
 
         return one
 
-    told = bench._pairs(timed("ours", [1.0, 2.0, 4.0]), timed("theirs", [3.0, 2.0, 2.0]), 3)
+    told = bench.pairs(timed("ours", [1.0, 2.0, 4.0]), timed("theirs", [3.0, 2.0, 2.0]), 3)
     assert order == ["ours", "theirs"] * 3
     assert (told["seconds"], told["torch_seconds"]) == (2.0, 2.0)
     assert told["times_faster_than_torch"] == 1.0  # the median of 3, 1 and 0.5
-    assert "torch_seconds" not in bench._pairs(timed("ours", [1.0]), None, 1)
+    assert "torch_seconds" not in bench.pairs(timed("ours", [1.0]), None, 1)
 
 
 def test_a_training_case():
@@ -33,6 +33,34 @@ def test_a_training_case():
     assert 0 < told["share_of_matrix_product"] < 1
     assert told["torch_seconds"] > 0
     assert told["peak_bytes"] > 1e7
+
+
+def test_layers_called_are_those_of_the_network():
+    found = parts.layers_called(tiny())
+    # 2 of `inc` and of each of three in the bottleneck, 4 of each Down and Up; the first sees the image
+    assert {part: sum(calls.values()) for part, calls in found.items()} == {
+        "convolutions": 2 + 6 + 3 * 4 + 3 * 4,
+        "norms": 2 + 6 + 3 * 4 + 3 * 4,
+        "attention": 6,
+    }
+    convolutions = sum(
+        count * 9 * height * width * channels * layer.features
+        for (layer, (_, height, width, channels)), count in found["convolutions"].items()
+    )
+    assert 0.5 < convolutions / cost.forward_macs(tiny()) < 1
+    assert {shape[0] for _, shape in found["convolutions"]} == {tiny().train.batch}
+
+
+def test_parts_are_timed_beside_pytorchs():
+    pytest.importorskip("torch")
+    theirs = bench.torch_reference().Trainer(tiny()).parts()
+    ours = {part: sum(calls.values()) for part, calls in parts.layers_called(tiny()).items()}
+    assert {part: len(calls) for part, calls in theirs.items()} == ours | {"optimizer": 1}
+    for part in ("norms", "optimizer"):
+        told = parts.part_case(tiny(), part, 1, torch=True)
+        assert told["calls"] == len(theirs[part])
+        assert told["seconds"] > 0
+        assert told["torch_seconds"] > 0
 
 
 def test_a_sampling_case_counts_network_calls():

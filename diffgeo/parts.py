@@ -1,0 +1,112 @@
+"""Where a training step's time goes: its kinds of parts alone, forward and backward, on request beside PyTorch's."""
+
+import functools
+from collections import Counter
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from diffgeo import bench, train
+from diffgeo.layers import Conv3x3, Norm, SelfAttention
+from diffgeo.mapping.base import jit_once
+from diffgeo.settings import Settings
+
+KINDS = {"convolutions": Conv3x3, "norms": Norm, "attention": SelfAttention}
+PARTS = (*KINDS, "optimizer")
+
+
+def layers_called(settings: Settings) -> dict[str, Counter]:
+    """What the network calls in a step: part -> how often each (layer, shape of its input).
+
+    "norms" are those over images; an attention block with all that is in it counts as "attention".
+    """
+    network = settings.model.build()
+    found: dict[str, Counter] = {part: Counter() for part in KINDS}
+    n, size = settings.train.batch, settings.data.size
+
+    def note(call, arguments, keywords, context):
+        layer = context.module
+        for part, kind in KINDS.items():
+            if type(layer) is kind and getattr(layer, "over", "image") == "image":
+                found[part][layer.clone(parent=None, name=None), arguments[0].shape] += 1
+        return call(*arguments, **keywords)
+
+    def forward():
+        params = train.initial_state(settings, 0).params
+        with nn.intercept_methods(note):
+            return network.apply({"params": params}, jnp.zeros((n, size, size, 1)), jnp.ones(n, int), jnp.zeros((n, 2)))
+
+    jax.eval_shape(forward)
+    return found
+
+
+def _normal(seed: int, tree):
+    """Standard normal numbers in the shapes of a tree."""
+    random = np.random.default_rng(seed)
+    return jax.tree.map(lambda x: jnp.asarray(random.normal(size=x.shape), x.dtype), tree)
+
+
+def _passes(layer: nn.Module, shape: tuple[int, ...]) -> Callable[[], object]:
+    """Both passes of a layer, compiled: its output, and the gradients of its parameters and of its input."""
+    images = jax.ShapeDtypeStruct(shape, jnp.float32)
+    params = jax.eval_shape(layer.init, jax.random.key(0), images)
+    known = _normal(0, (params, images)), _normal(1, jax.eval_shape(layer.apply, params, images))
+
+    @jax.jit
+    def both(known, cotangent):
+        out, back = jax.vjp(layer.apply, *known)
+        return out, back(cotangent)
+
+    return functools.partial(both, *known)
+
+
+def _optimizer(settings: Settings) -> Callable[[], object]:
+    """What a step does with a gradient, compiled; the state is donated as in training."""
+    state = jit_once(lambda: train.initial_state(settings, 0))()
+    gradient = _normal(0, state.params)
+    update = jax.jit(train.make_update(settings), donate_argnums=0)
+    held = [state]
+
+    def one():
+        held[0] = update(held[0], jnp.float32(1.0), gradient)
+        return held[0]
+
+    return one
+
+
+def part_case(settings: Settings, part: str, repeats: int, torch: bool) -> dict:
+    """Seconds that one of `PARTS` takes in a step of one model, were nothing else there.
+
+    Args:
+      settings: network, batch and step.
+      part: all calls of that kind are timed and added up.
+      repeats: measurements, after one that compiles.
+      torch: also time PyTorch's, alternately.
+    """
+    if part == "optimizer":
+        ours = [(_optimizer(settings), 1)]
+    else:
+        ours = [(_passes(*called), count) for called, count in layers_called(settings)[part].items()]
+    theirs = bench.torch_reference().Trainer(settings).parts()[part] if torch else []
+
+    def our_seconds():
+        return sum(count * bench.seconds(one) for one, count in ours)
+
+    def their_seconds():
+        return sum(bench.seconds(one) for one in theirs)
+
+    our_seconds()
+    their_seconds()
+    told = bench.pairs(our_seconds, their_seconds if torch else None, repeats)
+    return told | {"calls": sum(count for _, count in ours)}
+
+
+def cases(name: str, settings: Settings, repeats: int, steps: int, torch: bool) -> dict[str, Callable[[], dict]]:
+    """The whole step of one model and each of `PARTS`: name -> what times it."""
+    found = {f"{name}_step": lambda: bench.train_case(settings, 1, repeats, steps, torch)}
+    for part in PARTS:
+        found[f"{name}_{part}"] = lambda part=part: part_case(settings, part, repeats, torch)
+    return found
