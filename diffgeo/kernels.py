@@ -15,6 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from diffgeo import winograd
+
 NORM_EPS = 1e-5
 
 _TARGET: ContextVar[str | None] = ContextVar("target", default=None)
@@ -143,7 +145,7 @@ def conv3x3(
       kernel: float[3, 3, C, O].
       form: one of `limits.CONV_FORMS`. "auto" is XLA's convolution everywhere but on CPU. There it is "dense" or
         "matrix" for sides up to `SMALL_SIDE` pixels, where XLA's own collapses, and for `WIDE` kernels "fold" or, for
-        larger images, "split".
+        larger images, "winograd" in float32 and "split" in bfloat16.
 
     Returns:
       float[n, H, W, O].
@@ -160,7 +162,9 @@ def _best_on_cpu(side: int, kernel) -> str:
     if side <= 2:
         return "dense"
     if math.prod(kernel.shape[2:]) >= WIDE:
-        return "fold" if side <= WIDE_SIDE else "split"
+        if side <= WIDE_SIDE:
+            return "fold"
+        return "winograd" if kernel.dtype == jnp.float32 else "split"
     return "matrix" if side <= SMALL_SIDE else "lax"
 
 
@@ -170,6 +174,7 @@ _FORMS = {
     "lax": _conv_lax,
     "matrix": _with_gradients(_by_matrix, _matrix_gradients),
     "split": _with_gradients(_conv_lax, _split_gradients),
+    "winograd": _with_gradients(winograd.convolve, winograd.gradients),
 }
 
 

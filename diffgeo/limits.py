@@ -5,7 +5,7 @@ from diffgeo.errors import UserError
 KINDS = ("bump", "sos")
 """Names of the image kinds; a label table stores the index into this tuple."""
 
-CONV_FORMS = ("auto", "lax", "matrix", "dense", "fold", "split")
+CONV_FORMS = ("auto", "lax", "matrix", "dense", "fold", "split", "winograd")
 """Forms of the 3 x 3 convolution; all give the same numbers and exact gradients."""
 
 COMPUTE = ("float32", "bfloat16")
