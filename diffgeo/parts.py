@@ -49,18 +49,27 @@ def _normal(seed: int, tree):
     return jax.tree.map(lambda x: jnp.asarray(random.normal(size=x.shape), x.dtype), tree)
 
 
-def _passes(layer: nn.Module, shape: tuple[int, ...]) -> Callable[[], object]:
-    """Both passes of a layer, compiled: its output, and the gradients of its parameters and of its input."""
-    images = jax.ShapeDtypeStruct(shape, jnp.float32)
-    params = jax.eval_shape(layer.init, jax.random.key(0), images)
-    known = _normal(0, (params, images)), _normal(1, jax.eval_shape(layer.apply, params, images))
+def _passes(calls: Counter) -> Callable[[], object]:
+    """Both passes of all calls as one compiled program: outputs, gradients of parameters and inputs.
+
+    Every call has numbers of its own, or equal ones would be computed once; one by one, small layers would show what it
+    takes to start a program.
+    """
+    layers = [layer for (layer, _), count in calls.items() for _ in range(count)]
+    images = [jax.ShapeDtypeStruct(shape, jnp.float32) for (_, shape), count in calls.items() for _ in range(count)]
+    params = [jax.eval_shape(layer.init, jax.random.key(0), one) for layer, one in zip(layers, images, strict=True)]
+    known = _normal(0, list(zip(params, images, strict=True)))
+    outputs = [jax.eval_shape(layer.apply, *own) for layer, own in zip(layers, known, strict=True)]
 
     @jax.jit
-    def both(known, cotangent):
-        out, back = jax.vjp(layer.apply, *known)
-        return out, back(cotangent)
+    def both(known, cotangents):
+        found = []
+        for layer, own, cotangent in zip(layers, known, cotangents, strict=True):
+            out, back = jax.vjp(layer.apply, *own)
+            found.append((out, back(cotangent)))
+        return found
 
-    return functools.partial(both, *known)
+    return functools.partial(both, known, _normal(1, outputs))
 
 
 def _optimizer(settings: Settings) -> Callable[[], object]:
@@ -87,21 +96,21 @@ def part_case(settings: Settings, part: str, repeats: int, torch: bool) -> dict:
       torch: also time PyTorch's, alternately.
     """
     if part == "optimizer":
-        ours = [(_optimizer(settings), 1)]
+        ours, count = _optimizer(settings), 1
     else:
-        ours = [(_passes(*called), count) for called, count in layers_called(settings)[part].items()]
+        calls = layers_called(settings)[part]
+        ours, count = _passes(calls), sum(calls.values())
     theirs = bench.torch_reference().Trainer(settings).parts()[part] if torch else []
 
     def our_seconds():
-        return sum(count * bench.seconds(one) for one, count in ours)
+        return bench.seconds(ours)
 
     def their_seconds():
         return sum(bench.seconds(one) for one in theirs)
 
     our_seconds()
     their_seconds()
-    told = bench.pairs(our_seconds, their_seconds if torch else None, repeats)
-    return told | {"calls": sum(count for _, count in ours)}
+    return bench.pairs(our_seconds, their_seconds if torch else None, repeats) | {"calls": count}
 
 
 def cases(name: str, settings: Settings, repeats: int, steps: int, torch: bool) -> dict[str, Callable[[], dict]]:
