@@ -1,8 +1,8 @@
 """A run's results in one small file: what pictures and verdicts are made of, without activations and most samples.
 
-Kept: every score of every member and evaluation, labels, the last predictions; samples at the steps that pictures
-show; the representation's UMAP at every evaluation, and what else is drawn of it at those steps only. Clouds are stored
-in half precision (3 digits: pictures do not show more). Everything else of the same variables is missing there.
+Kept: every score of every member and evaluation, labels, the last predictions and samples; of the other steps that
+pictures show, as many samples as they show, and the clouds of the papers' tensor; its UMAP at every evaluation. Clouds
+are stored in half precision (3 digits: pictures do not show more). What else the same variables held is missing there.
 """
 
 import os
@@ -79,6 +79,8 @@ def read(path: str | Path) -> xarray.Dataset:
 
 def reduced(results: xarray.Dataset) -> xarray.Dataset:
     """The results with only what pictures and verdicts are made of; see the module."""
+    from diffgeo.plots.samples import SIDE
+
     small = results.drop_vars([name for name in DROPPED if name in results])
     if "step" not in small.dims or "label" not in small:
         return small
@@ -87,8 +89,12 @@ def reduced(results: xarray.Dataset) -> xarray.Dataset:
         large = set(variable.dims) & set(STEP_DIMS)
         if "step" not in variable.dims or not large:
             continue
-        keep = xarray.zeros_like(shown) if name == "prediction" else shown.copy()
-        keep.loc[{"step": small["step"][-1]}] = True
+        last = small["step"] == small["step"][-1]
+        keep = last | (shown if name != "prediction" else False)
+        if "kept" in variable.dims:
+            keep = last | (keep & (xarray.DataArray(np.arange(small.sizes["kept"]), dims="kept") < SIDE**2))
+        if "tensor" in variable.dims:
+            keep = last | (keep & (small["tensor"] == LAYER))
         if name in EVERY_STEP:
             keep = keep | (small["tensor"] == LAYER)
         if variable.dtype == np.uint8:

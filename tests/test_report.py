@@ -101,7 +101,8 @@ def test_summary_keeps_scores_and_what_is_shown(tmp_path):
     analysed = {name: lambda at, t, tensor: 0.5 + 0.3 * t for name in ("r2", "r2_x", "r2_y")}
     whole = made_up("p1_fig9", lambda at, t, region: 0.9 * t, analysed, seeds=(0, 1))
     rng = np.random.default_rng(0)
-    whole["umap"].values[:] = rng.normal(size=whole["umap"].shape)
+    for name in ("umap", "pca"):
+        whole[name].values[:] = rng.normal(size=whole[name].shape)
     whole["samples"].values[:] = rng.integers(0, 4, whole["samples"].shape)
     short = summary.read(summary.write(whole, tmp_path / "s.zip"))
     assert "scores" not in short
@@ -112,15 +113,19 @@ def test_summary_keeps_scores_and_what_is_shown(tmp_path):
     np.testing.assert_allclose(short["umap"].sel(layer), whole["umap"].sel(layer), rtol=1e-3, atol=1e-3)
     middle = {"step": 800, "tensor": "pixels"}
     assert short["umap"].sel(middle).isnull().all()
-    shown = np.flatnonzero(
-        (short["samples"].isel(share=0, seed=0) == whole["samples"].isel(share=0, seed=0)).all(
-            ["kept", "row", "column"]
-        )
-    )
+    kept, drawn = (each["samples"].isel(share=0, seed=0) for each in (short, whole))
+    xarray.testing.assert_equal(kept.isel(step=-1), drawn.isel(step=-1))
+    drawable = {"kept": slice(0, 25)}  # of an early step, as many as a picture shows
+    shown = np.flatnonzero((kept == drawn).isel(drawable).all(["kept", "row", "column"]))
+    assert (kept.isel(step=slice(0, -1), kept=slice(25, None)) == 255).all()
     assert shown[0] == 0
     assert shown[-1] == whole.sizes["step"] - 1
     assert 3 <= len(shown) < whole.sizes["step"]
     np.testing.assert_array_equal(short["prediction"].isel(step=-1), whole["prediction"].isel(step=-1))
+    first, last = (short["pca"].isel(step=step) for step in (0, -1))
+    assert np.isfinite(first.sel(layer)).all()
+    assert first.sel(tensor="pixels").isnull().all()
+    assert np.isfinite(last).all()
 
 
 def test_mistakes_are_answered(tmp_path, launch):
