@@ -35,7 +35,7 @@ def main() -> None:
     import jax
 
     import experiments
-    from diffgeo import bench, parts, sampler_steps, settings
+    from diffgeo import bench, sampler_steps, settings, step_parts
     from diffgeo.errors import UserError
     from diffgeo.settings import suggestion
 
@@ -50,7 +50,9 @@ def main() -> None:
         networks = {preset: settings.override(declared.settings(preset), *SET.value) for preset in PRESETS.value}
         how = REPEATS.value, STEPS.value, TORCH.value
         if SUITE.value == "parts":
-            cases = {n: case for preset, own in networks.items() for n, case in parts.cases(preset, own, *how).items()}
+            cases = {}
+            for preset, own in networks.items():
+                cases |= step_parts.cases(preset, own, *how)
         else:
             cases = bench.cases(SUITE.value, networks, *how)
     for name in ONLY.value or ():

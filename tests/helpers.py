@@ -65,20 +65,24 @@ def drawn(own, *arguments, **options):
 
 
 def draw(seed, *shape):
+    """float32[shape] of standard normal numbers."""
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def taps(height: int, width: int):
+    """Each output pixel (r, c) with each tap (i, j) of a 3 x 3 kernel whose input pixel lies in the image, and that."""
+    for r, c, i, j in np.ndindex(height, width, 3, 3):
+        row, column = r + i - 1, c + j - 1
+        if 0 <= row < height and 0 <= column < width:
+            yield (r, c), (i, j), (row, column)
 
 
 def correlate(images, kernel):
     """3 x 3 cross-correlation of zero-padded images, tap by tap, float64."""
     n, height, width, _ = images.shape
     out = np.zeros((n, height, width, kernel.shape[3]))
-    for r in range(height):
-        for c in range(width):
-            for i in range(3):
-                for j in range(3):
-                    row, column = r + i - 1, c + j - 1
-                    if 0 <= row < height and 0 <= column < width:
-                        out[:, r, c] += images[:, row, column].astype(float) @ kernel[i, j]
+    for (r, c), tap, (row, column) in taps(height, width):
+        out[:, r, c] += images[:, row, column].astype(float) @ kernel[tap]
     return out
 
 

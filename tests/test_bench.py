@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diffgeo import bench, cost, images, parts
+from diffgeo import bench, cost, images, step_parts
 from diffgeo.errors import UserError
 from tests.helpers import tiny
 
@@ -36,7 +36,7 @@ def test_a_training_case():
 
 
 def test_layers_called_are_those_of_the_network():
-    found = parts.layers_called(tiny())
+    found = step_parts.layers_called(tiny())
     # 2 of `inc` and of each of three in the bottleneck, 4 of each Down and Up; the first sees the image
     assert {part: sum(calls.values()) for part, calls in found.items()} == {
         "convolutions": 2 + 6 + 3 * 4 + 3 * 4,
@@ -54,10 +54,10 @@ def test_layers_called_are_those_of_the_network():
 def test_parts_are_timed_beside_pytorchs():
     pytest.importorskip("torch")
     theirs = bench.torch_reference().Trainer(tiny()).parts()
-    ours = {part: sum(calls.values()) for part, calls in parts.layers_called(tiny()).items()}
+    ours = {part: sum(calls.values()) for part, calls in step_parts.layers_called(tiny()).items()}
     assert {part: len(calls) for part, calls in theirs.items()} == ours | {"optimizer": 1}
     for part in ("norms", "optimizer"):
-        told = parts.part_case(tiny(), part, 1, torch=True)
+        told = step_parts.part_case(tiny(), part, 1, torch=True)
         assert told["calls"] == len(theirs[part])
         assert told["seconds"] > 0
         assert told["torch_seconds"] > 0

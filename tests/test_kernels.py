@@ -9,7 +9,7 @@ import pytest
 import scipy.special
 
 from diffgeo import kernels
-from tests.helpers import correlate, draw
+from tests.helpers import correlate, draw, taps
 
 FORMS = dict(kernels._FORMS)
 
@@ -18,15 +18,10 @@ def correlate_gradients(images, kernel, cotangent):
     """Gradients of sum(cotangent * correlate(images, kernel)), tap by tap, float64."""
     _, height, width, _ = images.shape
     for_images, for_kernel = np.zeros(images.shape), np.zeros(kernel.shape)
-    for r in range(height):
-        for c in range(width):
-            for i in range(3):
-                for j in range(3):
-                    row, column = r + i - 1, c + j - 1
-                    if 0 <= row < height and 0 <= column < width:
-                        g = cotangent[:, r, c].astype(float)
-                        for_images[:, row, column] += g @ kernel[i, j].T
-                        for_kernel[i, j] += images[:, row, column].T @ g
+    for (r, c), tap, (row, column) in taps(height, width):
+        g = cotangent[:, r, c].astype(float)
+        for_images[:, row, column] += g @ kernel[tap].T
+        for_kernel[tap] += images[:, row, column].T @ g
     return for_images, for_kernel
 
 
