@@ -63,9 +63,9 @@ class Together:
                     process.wait()
 
     def said(self, i: int) -> str:
-        """All that process i has said, but for lines of its transport's."""
+        """All that process i has said, but for lines of its transport's, which may be broken into each other."""
         lines = self.logs[i].read_text().split("\n")
-        return "\n".join(line for line in lines if line and not line.startswith("[Gloo]"))
+        return "\n".join(line for line in lines if line and "[Gloo]" not in line and "peer ranks" not in line)
 
     def wait_for_state(self, folder: Path, step: int) -> None:
         """Waits until the run has saved its state at a step or later."""
