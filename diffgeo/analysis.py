@@ -5,13 +5,14 @@ hold every distance and angle of n x 16,384. They lie in the results, so that an
 checkpoint and no JAX. The untrained network is each run's own step 0.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import xarray
 
-from diffgeo import readout, representation
+from diffgeo import readout, representation, workers
 from diffgeo.errors import UserError
 from diffgeo.grid import Member
 from diffgeo.limits import RECORDED
@@ -27,6 +28,8 @@ GROUPS = dict.fromkeys(TENSORS, representation.GROUPS) | {
     "layer4_attention": ("spectrum",),
 }
 """What is measured of each cloud, as far as an experiment asks for it; topology and rings cost seconds to a minute."""
+
+WORTH_PROCESSES = 10_000  # points of clouds of which more than the spectrum is measured
 
 PHASES = "ABC"
 UNKNOWN = -1  # phase of a checkpoint that is not analysed
@@ -138,23 +141,20 @@ def _missing(at: xarray.Dataset, group: str) -> bool:
     return all(np.isnan(at[name].values).all() for name in fields)
 
 
-def measure(task: Task, found: xarray.Dataset) -> dict[str, np.ndarray]:
-    """One group of measures of one cloud: field name -> values.
+def _measured_once(task: Task) -> tuple:
+    """Equal for tasks whose measures are: the true images of a member are the same at every step."""
+    step = None if task.tensor == PIXELS else task.step
+    return task.member.index, step, task.tensor, task.group
 
-    Raises:
-      UserError: for a cloud that cannot be analysed so; names the group, the member, the step and the tensor.
-    """
+
+def _arguments(task: Task, found: xarray.Dataset) -> tuple:
+    """Of `representation.analyse`, for one group of measures of one cloud."""
     at = found.sel(dict(task.member.coordinates)).sel(step=task.step, tensor=task.tensor)
     labels = at["label"].values
     count = int(np.isfinite(labels).all(axis=1).sum())
     data = task.member.settings.data
     period = float(data.size) if data.periodic else None
-    try:
-        return representation.analyse(
-            at["scores"].values[:count, :count], labels[:count], period, (task.group,), task.member.seed
-        )
-    except UserError as error:
-        raise UserError(f"{task}: {error}") from error
+    return at["scores"].values[:count, :count], labels[:count], period, (task.group,), task.member.seed
 
 
 def behaviour(member: Member, step: int, found: xarray.Dataset) -> dict[str, np.ndarray]:
@@ -207,18 +207,25 @@ def complete(
     """
     found = read()
     tasks = pending(found, members, groups)
-    pixels: dict[tuple, dict] = {}  # the true images of a member are the same at every step
-    for task in watched(tasks):
-        known = (task.member.index, task.group)
-        try:
-            values = pixels.get(known) if task.tensor == PIXELS else None
-            values = measure(task, found) if values is None else values
-        except UserError as error:
-            say(str(error))
-            continue
-        if task.tensor == PIXELS:
-            pixels[known] = values
-        store.write_cloud(task.member, task.step, TENSORS.index(task.tensor), values)
+    new: dict[tuple, Task] = {}
+    for task in tasks:
+        new.setdefault(_measured_once(task), task)
+    calls = (_arguments(task, found) for task in new.values())
+    dear = sum(task.group != "spectrum" for task in new.values())
+    processes = workers.most_processes() if dear * found.sizes["sample"] >= WORTH_PROCESSES else 1
+    pixels: dict[tuple, Callable] = {}
+    with contextlib.closing(workers.in_order(representation.analyse, calls, processes)) as outcomes:
+        for task in watched(tasks):
+            known = _measured_once(task)
+            outcome = pixels[known] if known in pixels else next(outcomes)
+            if task.tensor == PIXELS:
+                pixels[known] = outcome
+            try:
+                values = outcome()
+            except UserError as error:
+                say(f"{task}: {error}")
+                continue
+            store.write_cloud(task.member, task.step, TENSORS.index(task.tensor), values)
     found = read()
     for member, step in unjudged(found, members) if groups else ():
         values = behaviour(member, step, found)

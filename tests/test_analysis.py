@@ -4,8 +4,9 @@ import dataclasses
 
 import numpy as np
 import pytest
+import xarray
 
-from diffgeo import analysis, representation, results
+from diffgeo import analysis, representation, results, workers
 from diffgeo.analysis import TENSORS
 from diffgeo.errors import UserError
 from diffgeo.evaluation import empty_results, waves
@@ -97,6 +98,27 @@ def test_every_cloud_is_measured_as_by_itself_and_once(run):
     assert np.isnan(found["ring_mean"].sel(tensor="layer4_proxy").values).all(), "too dear for a proxy"
     assert np.isnan(found["participation_ratio"].sel(step=20).values).all()
     assert complete(run) == ([], [])
+
+
+def test_processes_measure_the_same(run, monkeypatch):
+    evaluated(run)
+    evaluated(run, 20)
+    complete(run)
+    alone = run[2]().load()
+    grid, store, _ = run
+    for variable in representation.FIELDS:
+        blank = np.full((len(TENSORS), *representation.field_shape(variable, SIDE**2)), np.nan)
+        if variable in alone:
+            for step in (0, 20):
+                store.write(grid.members, {variable: [blank] * 4}, step)
+    started = []
+    in_order = workers.in_order
+    monkeypatch.setattr(workers, "in_order", lambda *given: started.append(given[-1]) or in_order(*given))
+    monkeypatch.setattr(workers, "most_processes", lambda: 2)
+    monkeypatch.setattr(analysis, "WORTH_PROCESSES", 1)
+    done, said = complete(run)
+    assert (started, said, len(done)) == ([2], [], 8 * (len(TENSORS) + 3))
+    xarray.testing.assert_equal(run[2]().load(), alone)
 
 
 def test_what_was_lost_is_measured_again(run):

@@ -1,0 +1,80 @@
+"""Host work in several processes: order, errors, an early end, and a parent that is killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from diffgeo import workers
+from diffgeo.errors import UserError
+from tests.conftest import REPOSITORY
+
+
+def half(number: int) -> tuple[int, int]:
+    """A half and the process that found it; later numbers are found sooner."""
+    time.sleep(0.2 / (1 + number))
+    if number % 2:
+        raise UserError(f"{number} is odd")
+    return number // 2, os.getpid()
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_results_and_errors_come_in_order_and_again(processes):
+    outcomes = list(workers.in_order(half, ((number,) for number in range(7)), processes))
+    found = [outcomes[number]() for number in (0, 2, 4, 6)]
+    assert [value for value, _ in found] == [0, 1, 2, 3]
+    assert outcomes[2]() == found[1]
+    assert ({process for _, process in found} == {os.getpid()}) == (processes == 1)
+    for _ in range(2):
+        with pytest.raises(UserError, match="3 is odd"):
+            outcomes[3]()
+
+
+def test_calls_are_taken_a_few_ahead_and_an_early_end_starts_no_more():
+    taken = []
+
+    def calls():
+        for number in range(0, 200, 2):
+            taken.append(number)
+            yield (number,)
+
+    outcomes = workers.in_order(half, calls(), 2)
+    assert next(outcomes)()[0] == 0
+    outcomes.close()
+    assert len(taken) <= 5
+    with pytest.raises(StopIteration):
+        next(outcomes)
+
+
+def test_workers_ignore_a_stop_and_end_with_their_parent():
+    code = (
+        "import os, sys, time\nfrom diffgeo import workers\nfrom tests.test_workers import half\n"
+        "if __name__ == '__main__':\n"
+        "    outcomes = workers.in_order(half, [(2 * i,) for i in range(10)], 2)\n"
+        "    print(os.getpid(), *{next(outcomes)()[1] for _ in range(4)}, flush=True)\n    time.sleep(60)\n"
+    )
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([sys.executable, "-c", code], cwd=REPOSITORY, text=True, **piped) as parent:
+        _, *others = (int(word) for word in parent.stdout.readline().split())
+        for one in others:
+            os.kill(one, signal.SIGINT)
+            os.kill(one, signal.SIGTERM)
+        time.sleep(0.5)
+        assert all(alive(one) for one in others)
+        parent.kill()
+    end = time.monotonic() + 20
+    while any(alive(one) for one in others) and time.monotonic() < end:
+        time.sleep(0.05)
+    assert others
+    assert not any(alive(one) for one in others)
+
+
+def alive(process: int) -> bool:
+    try:
+        with open(f"/proc/{process}/stat") as told:
+            return told.read().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
