@@ -21,6 +21,11 @@ CLOUD_SECONDS = {"spectrum": 0.1, "manifold": 0.7, "topology": 3.5, "rings": 0.2
 """CPU seconds to measure one cloud of 256 points; they grow with the square of the points."""
 CLOUDS = 4  # measured at an evaluation of a member, of those that an experiment asks everything of
 
+V5E_TRAIN_RATE = 16e12
+V5E_SAMPLE_RATE = 21e12
+"""Operations a second of one TPU v5e chip in the papers' network, by `plan` of p1_fig4: 10.9 ms a step of 16 images and
+4.4 s for 500 samples by 50 calls, both bound by memory."""
+
 TRAIN_PASSES = 3  # a step is one forward pass and a backward pass of twice its operations
 
 
@@ -75,7 +80,8 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
       "parameters" (per member), "label_rows" (largest table), "layer4" (shape of a sample's representation),
       "params_checkpoint_bytes" and "state_checkpoint_bytes" (one save of all members), "checkpoints_bytes" (all that a
       finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members), "two_core_minutes" (of a
-      small preset on two CPU cores, at the rates above; larger networks reach other rates).
+      small preset on two CPU cores, at the rates above; larger networks reach other rates), "v5e_chip_hours" (of the
+      papers' network on one TPU v5e chip; `plan` tells it of a grid on many).
     """
     grid = Grid(settings)
     programs = grid.programs if trained else []
@@ -83,7 +89,7 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
     one["programs"] = len(programs)
     params_bytes = state_bytes = 0
     training = sampling = 0.0
-    samples, rows, parameters, minutes = 0, 0, 0, 0.0
+    samples, rows, parameters, minutes, chip_seconds = 0, 0, 0, 0.0, 0.0
     cloud = CLOUDS * sum(CLOUD_SECONDS[group] for group in analyses)
     for group in programs:
         own = group[0].settings
@@ -103,6 +109,7 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
             analysis = len(own.evaluation_steps) * cloud * (drawn / 256) ** 2
             training, sampling = training + own_training, sampling + own_sampling
             minutes += (own_training / TRAIN_RATE + own_sampling / SAMPLE_RATE + analysis) / 60
+            chip_seconds += own_training / V5E_TRAIN_RATE + own_sampling / V5E_SAMPLE_RATE
     evaluations = settings.evaluation_steps if trained else ()
     return one | {
         "steps": settings.train.steps,
@@ -119,6 +126,7 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
         "training_pflop": training / 1e15,
         "sampling_pflop": sampling / 1e15,
         "two_core_minutes": minutes,
+        "v5e_chip_hours": chip_seconds / 3600,
     }
 
 

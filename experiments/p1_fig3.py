@@ -5,7 +5,7 @@ to an ordered 2D one (C), while samples pass from none or several bumps through 
 ones.
 
 Cost: `laptop` 16 minutes of training and 20 of analysis on two CPU cores that did other work beside it; `paper`
-57 PFLOP of training a model, 1.3 hours on one TPU v5e chip (predicted by memory traffic, 14 ms a step).
+57 PFLOP of training a model, 1.1 hours on one TPU v5e chip (`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p1_fig3 --preset=laptop --workdir=runs/p1_fig3
 """

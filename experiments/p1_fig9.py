@@ -5,8 +5,8 @@ Claim: accuracy in the hole is only slightly under that outside.
 Scaling: the papers have N = 32 and d = 0.1. `laptop` halves the image and has d = 0.25; the holes cover equal shares.
 Samples are taken on the N x N unit grid, since training labels hold none of the hole: 9 and 25 of its 256 lie in it.
 
-Cost: `laptop` 42 minutes on two CPU cores beside other work (6 models); `paper` 6 models of about 1.3 hours each on one
-TPU v5e chip (predicted by its memory traffic, 14 ms a step).
+Cost: `laptop` 42 minutes on two CPU cores beside other work (6 models); `paper` 6 models of about 1.1 hours each on one
+TPU v5e chip (`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p1_fig9 --preset=laptop --workdir=runs/p1_fig9
 """

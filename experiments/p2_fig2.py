@@ -5,7 +5,7 @@ Claim: the representation is a torus (Betti numbers 1, 2, 1) whose effective dim
 in parallel ones.
 
 Cost: `laptop` 46 minutes of training and 40 of analysis on two CPU cores that did other work beside it; `paper`
-57 PFLOP of training a model, 1.3 hours on one TPU v5e chip (predicted by memory traffic, 14 ms a step).
+57 PFLOP of training a model, 1.1 hours on one TPU v5e chip (`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p2_fig2 --preset=laptop --workdir=runs/p2_fig2
 """

@@ -10,7 +10,7 @@ Scaling: N = 8, 16, 24 at `laptop`; the papers' sizes, but for 32, and their inc
 margin 5 and d = 0.5 as in p2_fig4; half the batch, since steps count for more than images at this size.
 
 Cost: `laptop` about 60 minutes on two CPU cores (predicted, 36 models, N = 24 takes two thirds of it); `paper` 288
-models, 1.3 hours each at N = 32 on one TPU v5e chip (predicted by its memory traffic, 14 ms a step).
+models, 1.1 hours each at N = 32 on one TPU v5e chip (`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p2_fig5 --preset=laptop --workdir=runs/p2_fig5
 """

@@ -18,6 +18,10 @@ def main() -> None:
     from diffgeo import cost
 
     program.start_jax()
+    predicted = {
+        "laptop": ", about {two_core_minutes:.0f} minutes on two cores",
+        "paper": ", about {v5e_chip_hours:,.0f} hours of one TPU v5e chip",
+    }
     listed = {}
     for name in experiments.names():
         declared = experiments.find(name)
@@ -40,8 +44,7 @@ def main() -> None:
             print(
                 f"  {preset:<11} {facts['members']:>4} models ({axes}), {facts['steps']:,} steps of {facts['batch']}, "
                 f"{facts['evaluations']} evaluations, {pflop:.3g} PFLOP, "
-                f"{facts['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints"
-                + (f", about {facts['two_core_minutes']:.0f} minutes on two cores" if preset == "laptop" else "")
+                f"{facts['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints" + predicted.get(preset, "").format(**facts)
             )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 
+import experiments
 from diffgeo import cost
 from diffgeo.errors import UserError
 from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
@@ -33,3 +34,9 @@ def test_predicted_minutes_are_the_stated_rates():
     analysed = cost.describe(adapt(LAPTOP, train={"steps": 1_000}, evaluation={"every": 1_000}), analyses=("manifold",))
     assert analysed["two_core_minutes"] - one["two_core_minutes"] == pytest.approx(2 * 2 * 4 * 0.7 / 60)
     assert cost.describe(LAPTOP, trained=False)["two_core_minutes"] == 0
+
+
+def test_predicted_chip_hours_are_those_of_the_plan():
+    # 30 models: 320,000 steps of 10.95 ms and 51 evaluations of 4.43 s, but for the few that have under 500 labels
+    told = cost.describe(experiments.find("p1_fig4").settings("paper"))
+    assert told["v5e_chip_hours"] == pytest.approx(30 * (320_000 * 0.01095 + 51 * 4.43) / 3600, rel=0.03)

@@ -6,7 +6,9 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import threadpoolctl
 
 from diffgeo import workers
 from diffgeo.errors import UserError
@@ -31,6 +33,17 @@ def test_results_and_errors_come_in_order_and_again(processes):
     for _ in range(2):
         with pytest.raises(UserError, match="3 is odd"):
             outcomes[3]()
+
+
+def threads(size: int) -> int:
+    """Of linear algebra, as it is used."""
+    np.linalg.eigh(np.eye(size))
+    return max(library["num_threads"] for library in threadpoolctl.threadpool_info() if library["user_api"] == "blas")
+
+
+def test_workers_keep_to_one_thread(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
+    assert [outcome() for outcome in workers.in_order(threads, [(8,)] * 4, 2)] == [1] * 4
 
 
 def test_calls_are_taken_a_few_ahead_and_an_early_end_starts_no_more():
