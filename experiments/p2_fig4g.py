@@ -5,7 +5,7 @@ Claim: models of bumps and stripes make bumps in the held-out cross, with as lit
 Scaling: as p2_fig4; of 576 bumps outside the cross 0.1, 0.25, 0.5 or all are kept at `laptop`. The papers' rates are
 not stated.
 
-Cost: `laptop` about 30 minutes on two CPU cores (predicted, 8 models); `paper` 15 models of about 1.1 hours each on one
+Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 15 models of about 1.1 hours each on one
 TPU v5e chip (`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p2_fig4g --preset=laptop --workdir=runs/p2_fig4g
