@@ -32,7 +32,7 @@ def test_predicted_minutes_are_the_stated_rates():
     # two models: 40 ms a step, two evaluations of 3 s
     assert one["two_core_minutes"] == pytest.approx(2 * (1_000 * 0.040 + 2 * 3.0) / 60, rel=0.03)
     analysed = cost.describe(adapt(LAPTOP, train={"steps": 1_000}, evaluation={"every": 1_000}), analyses=("manifold",))
-    assert analysed["two_core_minutes"] - one["two_core_minutes"] == pytest.approx(2 * 2 * 4 * 0.7 / 60)
+    assert analysed["two_core_minutes"] - one["two_core_minutes"] == pytest.approx(2 * 2 * 4 * 0.3 / 2 / 60)
     assert cost.describe(LAPTOP, trained=False)["two_core_minutes"] == 0
 
 
