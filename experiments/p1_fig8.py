@@ -2,8 +2,8 @@
 
 Claim: the spread of the bumps has no strong effect on how fast they are learned; the increment has.
 
-Scaling: the papers have N = 32, sigma = 0.1 ... 1.0 and d = 0.1, 0.5, 1.0. `laptop` halves the image and takes 3 sigmas
-and d = 0.5, 1, 2, the increments of p1_fig4.
+Scaling: the papers have N = 32, sigma = 0.1 ... 1.0 and d = 0.1, 0.5, 1.0. `laptop` halves the image and takes sigma =
+0.3, 0.6, 1.0 and d = 0.5, 1, 2, the increments of p1_fig4.
 
 Cost: `laptop` about 35 minutes on two CPU cores (predicted, 18 models); `paper` 90 models of about 1.1 hours each on
 one TPU v5e chip (`launch.plan`, 11 ms a step).
@@ -26,7 +26,7 @@ EXPERIMENT = Experiment(
     claim="no strong effect of sigma, unlike that of the increment",
     presets={
         "tiny": adapt(TINY, {"increment": (0.5, 1.0), "sigma": (0.5, 1.0)}),
-        "laptop": adapt(LAPTOP, {"increment": (0.5, 1.0, 2.0), "sigma": (0.5, 0.7, 1.0)}, evaluation={"every": 400}),
+        "laptop": adapt(LAPTOP, {"increment": (0.5, 1.0, 2.0), "sigma": (0.3, 0.6, 1.0)}, evaluation={"every": 400}),
         "paper": adapt(PAPER, {"increment": (0.1, 0.5, 1.0), "sigma": TENTHS}),
     },
     analyses=("spectrum", "manifold"),
