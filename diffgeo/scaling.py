@@ -43,9 +43,11 @@ def scaling_exponent(results: xarray.Dataset, dataset: str, threshold: float) ->
     """Slope of log labels needed against log N, by least squares; dims `RESAMPLE` and seed.
 
     Raises:
-      UserError: if the threshold is not crossed at every size.
+      UserError: if the threshold is not crossed at every size, or if another axis is left.
     """
     needed = labels_needed(results, dataset, threshold)
+    if left := set(needed.dims) - {RESAMPLE, "seed", "size"}:
+        raise UserError(f"one value of {' and of '.join(sorted(map(str, left)))} must be selected first")
     lost = needed.isel({RESAMPLE: 0}).isnull()
     if lost.any():
         sizes = sorted({int(size) for size in lost["size"].values[lost.any("seed").transpose("size").values]})

@@ -123,12 +123,12 @@ CASES = {
         (lambda at, t, region: 0.8 if at["fraction"] == 1 else 0.3, ()),
     ),
     ("p2_fig5", "n"): (
-        (scaled({"2d": (1.05, 2), "2d+1d": (52, 1)}), ()),
-        (scaled({"2d": (130, 0), "2d+1d": (52, 1)}), ()),
+        (scaled({"2d": (1.05, 2), "2d+1d": (36, 1)}), ()),
+        (scaled({"2d": (130, 0), "2d+1d": (36, 1)}), ()),
     ),
     ("p2_fig5", "n, lower threshold"): (
-        (scaled({"2d": (1.4, 2), "2d+1d": (80, 1)}), ()),
-        (scaled({"2d": (200, 0), "2d+1d": (80, 1)}), ()),
+        (scaled({"2d": (1.4, 2), "2d+1d": (52, 1)}), ()),
+        (scaled({"2d": (200, 0), "2d+1d": (52, 1)}), ()),
     ),
     ("p2_fig6", "p"): (
         (lambda at, t, region: at["fraction"] ** (0.3 / at["sigma"]) * t, ()),
@@ -311,7 +311,7 @@ def test_mean_over_training_weighs_a_short_last_interval():
 
 
 def test_exponents_are_those_put_in():
-    found = made_up("p2_fig5", scaled({"2d": (1.05, 2), "2d+1d": (52, 1)}))
+    found = made_up("p2_fig5", scaled({"2d": (1.05, 2), "2d+1d": (36, 1)}))
     counts = scaling.labels_of(found)
     for at in ({"size": 8, "dataset": "2d", "fraction": 0.2}, {"size": 24, "dataset": "2d+1d", "fraction": 1.0}):
         assert int(counts.sel(at)) == datasets.build(data_at(found, **at)).count

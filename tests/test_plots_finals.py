@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import xarray
 from matplotlib.figure import Figure
 
 from diffgeo import plots, scaling
@@ -84,7 +85,7 @@ def test_parts_have_a_bar_for_each_mean_and_a_dot_for_each_seed():
 def test_data_needed_has_guides_and_exponents():
     from tests.test_claims import flat, scaled
 
-    found = made_up("p2_fig5", scaled({"2d": (1.05, 2), "2d+1d": (52, 1)}), seeds=(0, 1))
+    found = made_up("p2_fig5", scaled({"2d": (1.05, 2), "2d+1d": (36, 1)}), seeds=(0, 1))
     figure = draw(plots.data_needed(found, 0.6))
     (ax,) = figure.axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
@@ -96,6 +97,11 @@ def test_data_needed_has_guides_and_exponents():
     assert figure.legends[0].get_texts()[0].get_text().startswith("2D: N^")
     with pytest.raises(UserError, match=r"0\.6 is crossed at no size"):
         plots.data_needed(made_up("p2_fig5", flat(0.1), seeds=(0, 1)), 0.6)
+    swept = xarray.concat([found, found], "learning_rate").assign_coords(learning_rate=[0.001, 0.002])
+    with pytest.raises(UserError, match=r"one value of learning_rate must be selected first"):
+        plots.data_needed(swept, 0.6)
+    with pytest.raises(UserError, match=r"one value of learning_rate must be selected first"):
+        scaling.scaling_exponent(swept, "2d", 0.6)
 
 
 def test_curves_of_regions():

@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from diffgeo import scaling
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.reading import read_table, select, settings_text
+from diffgeo.plots.reading import read_table, refuse_dims, select, settings_text
 
 REGION_COLOURS = {
     "all": style.OKABE_ITO["black"],
@@ -147,6 +147,8 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
 
     for name in ("size", "dataset", "fraction"):
         _axis(results, name)
+    known = ("size", "dataset", "fraction", "seed", "step", "region")
+    refuse_dims(results, [dim for dim in results["accuracy"].dims if dim not in known])
     figure = style.new_figure(7.6, 4.6)
     ax = figure.subplots()
     sizes = results["size"].values.astype(float)

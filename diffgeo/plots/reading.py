@@ -60,7 +60,7 @@ def read_table(results: xr.Dataset, metric: str, axis: str | None) -> Table:
     if axis is not None and axis not in array.dims:
         choices = [repr(str(dim)) for dim in array.dims if dim not in (*OTHER_DIMS, "seed")] or ["None"]
         raise UserError(f"{metric!r} has no axis {axis!r}: give axis={' or '.join(choices)}")
-    _refuse_dims(array, [dim for dim in array.dims if dim not in (axis, "seed", "step")])
+    refuse_dims(array, [dim for dim in array.dims if dim not in (axis, "seed", "step")])
     axis_values = [None] if axis is None else _values(array, axis)
     seeds = _values(array, "seed") if "seed" in array.dims else [None]
     if "seed" not in array.dims and "seed" in array.coords:
@@ -130,7 +130,7 @@ def read_member(results: xr.Dataset, selection: dict) -> xr.Dataset:
         if needed not in results:
             raise UserError(f"there is no {needed!r} in these results, only {', '.join(map(str, results.data_vars))}")
     member = select(results, selection)
-    _refuse_dims(member, [dim for dim in member["samples"].dims if dim not in OTHER_DIMS])
+    refuse_dims(member, [dim for dim in member["samples"].dims if dim not in OTHER_DIMS])
     return member
 
 
@@ -170,8 +170,8 @@ def _metric(results: xr.Dataset, metric: str) -> xr.DataArray:
     return array
 
 
-def _refuse_dims(data, left: list) -> None:
-    """Raise UserError if dims are left that no picture shows."""
+def refuse_dims(data, left: list) -> None:
+    """Raises `UserError` if dims are left that a picture does not show."""
     if not left:
         return
     examples = ", ".join(f"{dim}={_quoted(_values(data, dim)[0])}" for dim in left)
