@@ -38,7 +38,7 @@ class Program(NamedTuple):
       bytes: accessed by a call as the compiler counts them, in HBM and on the chip.
       arguments, temporaries, outputs: bytes of HBM; outputs without those that reuse arguments.
       collectives: name -> number of them.
-      moved: bytes between HBM and the chip in a call; see `diffgeo.traffic`.
+      moved, touched: bytes between HBM and the chip in a call, and of its operations; see `diffgeo.traffic.Traffic`.
     """
 
     flops: float
@@ -48,6 +48,7 @@ class Program(NamedTuple):
     outputs: int
     collectives: dict[str, int]
     moved: float = 0.0
+    touched: float = 0.0
 
     @property
     def hbm(self) -> int:
@@ -104,7 +105,7 @@ def _figures(lowered: _Lowered) -> Program | str:
         memory.temp_size_in_bytes,
         memory.output_size_in_bytes - memory.alias_size_in_bytes,
         found,
-        float(traffic.hbm_bytes(text)),
+        *map(float, traffic.read(text)),
     )
 
 
@@ -138,6 +139,7 @@ def in_turn(program: Program, members: int) -> Program:
         members * program.outputs,
         program.collectives,
         members * program.moved,
+        members * program.touched,
     )
 
 
@@ -266,6 +268,7 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
             "flops_per_model_step_by_hand": cost.TRAIN_PASSES * forward * settings.train.batch,
             "bytes_per_model_step": step.bytes / model_steps,
             "moved_per_model_step": step.moved / model_steps,
+            "touched_per_model_step": step.touched / model_steps,
             "batch_per_device": part,
             "seconds_per_step": step_seconds,
         },
@@ -323,7 +326,8 @@ def as_text(told: dict) -> str:
             f"  training step: {training['hbm'] / GIB:.2f} GiB a device, per model "
             f"{training['flops_per_model_step'] / 1e9:.1f} GFLOP ({training['flops_per_model_step_by_hand'] / 1e9:.1f} "
             f"by hand) and {training['bytes_per_model_step'] / 1e9:.2f} GB "
-            f"({training['moved_per_model_step'] / 1e9:.2f} to and from HBM), collectives "
+            f"accessed ({training['touched_per_model_step'] / 1e9:.2f} by its operations, "
+            f"{training['moved_per_model_step'] / 1e9:.2f} to and from HBM), collectives "
             f"{json.dumps(training['collectives'])}, {1e3 * training['seconds_per_step']:.2f} ms ({training['bound']})",
             f"  sampling {drawing['labels']} labels: {drawing['hbm'] / GIB:.2f} GiB a device, collectives "
             f"{json.dumps(drawing['collectives'])}, {drawing['seconds_per_evaluation']:.1f} s an evaluation "

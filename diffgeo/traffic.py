@@ -1,11 +1,12 @@
-"""Bytes that a compiled program moves between HBM and the chip, read off its text.
+"""Bytes that a compiled program moves between HBM and the chip, and that its operations touch, read off its text.
 
-The compiler's own "bytes accessed" are more: it counts operands that lie in the chip's memory (`S(1)` in their layout)
-like those in HBM, and an asynchronous copy between both four times.
+The compiler's own "bytes accessed" are more than either: it counts operands that lie in the chip's memory (`S(1)` in
+their layout) like those in HBM, and an asynchronous copy between both, which runs beside the operations, four times.
 """
 
 import math
 import re
+from typing import NamedTuple
 
 WIDTHS = {
     "pred": 1,
@@ -43,10 +44,23 @@ def _arrays(types: str) -> list[tuple[int, bool]]:
     ]
 
 
-def hbm_bytes(text: str) -> int:
-    """Operands and results in HBM of every instruction; what a fusion does within itself moves nothing.
+class Traffic(NamedTuple):
+    """Bytes of one call of a program; a loop's body counts once.
 
-    A loop's body counts once. An operand counts whole, though the instruction may read a part of it.
+    Attributes:
+      hbm: between HBM and the chip, by operations and by asynchronous copies.
+      operations: operands and results of all operations, in whichever memory they lie, without asynchronous copies
+        from one memory to the other: what the compiler would count if all of it lay in HBM.
+    """
+
+    hbm: int
+    operations: int
+
+
+def read(text: str) -> Traffic:
+    """Operands and results of every instruction; what a fusion does within itself moves nothing.
+
+    An operand counts whole, though the instruction may read a part of it.
 
     Args:
       text: of the optimised program, `jax.stages.Compiled.as_text()`.
@@ -59,7 +73,7 @@ def hbm_bytes(text: str) -> int:
         elif found := INSTRUCTION.match(line):
             body.append(found.groups())
     within = set(WITHIN.findall(text))
-    total = 0
+    between = touched = 0
     for name, body in computations.items():
         if name in within:
             continue
@@ -67,11 +81,13 @@ def hbm_bytes(text: str) -> int:
         for _, made, operation, operands, _ in body:
             if operation in MOVES_NOTHING:
                 continue
-            given = [types.get(operand, "") for operand in re.findall(r"%([\w.\-]+)", operands)]
             if operation in STARTS:
                 # a result beside its source: as many bytes as the smaller, once on each side that is HBM
                 ends = [end for end in _arrays(made) if end[0] > 4][:2]
-                total += min((size for size, _ in ends), default=0) * sum(hbm for _, hbm in ends)
-            else:
-                total += sum(size for kind in (made, *given) for size, hbm in _arrays(kind) if hbm)
-    return total
+                between += min((size for size, _ in ends), default=0) * sum(hbm for _, hbm in ends)
+                continue
+            given = [types.get(operand, "") for operand in re.findall(r"%([\w.\-]+)", operands)]
+            arrays = [array for kind in (made, *given) for array in _arrays(kind)]
+            between += sum(size for size, hbm in arrays if hbm)
+            touched += sum(size for size, _ in arrays)
+    return Traffic(between, touched)
