@@ -105,14 +105,8 @@ def quick_embedding(monkeypatch):
     monkeypatch.setattr(representation, "umap_embedding", lambda cloud, seed: cloud[:, :3].astype(np.float32))
 
 
-@pytest.mark.parametrize("name", [name for name in experiments.names() if name not in (*OTHER_PROGRAMS, *LONG)])
+@pytest.mark.parametrize("name", experiments.names())
 def test_tiny_run_from_training_to_verdicts(name, tmp_path, quick_embedding):
-    run_tiny(name, tmp_path / "run")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", [*OTHER_PROGRAMS, *LONG])
-def test_tiny_run_that_takes_longer(name, tmp_path):
     run_tiny(name, tmp_path / "run")
 
 
