@@ -293,6 +293,15 @@ def more_data_helps(results: xarray.Dataset) -> list[Comparison]:
     most, least = last.isel(fraction=-1), last.isel(fraction=0)
     over = last.mean("fraction")
     sigmas = last["sigma"].values
+    rises = [  # where narrow bumps are not learned with all data either, they are late for another reason
+        compare(
+            f"last accuracy, most data less least, sigma = {sigma:g}", (most - least).sel(sigma=sigma), role=CONTROL
+        )
+        for sigma in sigmas
+    ]
+    learned = compare(
+        f"last accuracy with all data, sigma = {sigmas[0]:g}", most.isel(sigma=0), role=CONTROL, within=(0, 1)
+    )
     return [
         compare(
             f"last accuracy with all data, sigma = {sigmas[-1]:g}", most.isel(sigma=-1), above=LEARNED, role=NEEDED
@@ -303,6 +312,8 @@ def more_data_helps(results: xarray.Dataset) -> list[Comparison]:
             over.isel(sigma=-1) - over.isel(sigma=0),
             above=0.0,
         ),
+        learned,
+        *rises,
     ]
 
 

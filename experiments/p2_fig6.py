@@ -7,7 +7,7 @@ Scaling: the papers have N = 32 and the unit lattice, 1,024 labels. `laptop` has
 labels; overlap, a matter of neighbours, is the same. Three sigmas: one whose bumps hardly connect, one between, one
 whose bumps always do; fractions 0.1 ... 1 in five steps.
 
-Cost: `laptop` about 46 minutes on two CPU cores (predicted, 30 models); `paper` 150 models of about 1.1 hours each on
+Cost: `laptop` 53 minutes on two CPU cores beside other work (30 models); `paper` 150 models of about 1.1 hours each on
 one TPU v5e chip (`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p2_fig6 --preset=laptop --workdir=runs/p2_fig6
