@@ -162,7 +162,8 @@ def build(data: Data) -> Table:
     The hole and the subsampling touch the 2D part only.
 
     Raises:
-      UserError: for an unknown data set, an empty table, or "grid" with a margin.
+      UserError: for an unknown data set, one of which a part has no label in this frame, an empty table, or "grid"
+        with a margin.
     """
     wanted = ["2d"] if data.dataset == "grid" else data.dataset.split("+")
     for name in wanted:
@@ -173,11 +174,16 @@ def build(data: Data) -> Table:
         raise UserError(f"the data set 'grid' has no margin, got margin={data.margin}: take '2d', its part in a frame")
     labels = frame(data)
     parts = parts_of(data, labels)
+    if lacking := set(wanted) - set(parts):
+        raise UserError(
+            f"the data set {data.dataset!r} has no label in its part {min(lacking)!r}: widen the frame "
+            f"(margin={data.margin}, over {rim_reach(data.sigma):.3g} for stripes)"
+        )
     mask = np.isin(parts, wanted) & kept(data, labels)
     if not mask.any():
         raise UserError(
-            f"the data set {data.dataset!r} is empty: hold out less (hole={data.hole}), keep more (fraction="
-            f"{data.fraction}), or widen the frame (margin={data.margin}, over {rim_reach(data.sigma):.3g} for stripes)"
+            f"the data set {data.dataset!r} is empty: hold out less (hole={data.hole}) or keep more "
+            f"(fraction={data.fraction})"
         )
     kinds = np.where(parts == "2d", kind_index(data.kind), kind_index("sos"))
     return make_table(labels[mask], kinds[mask], data.sigma, data.margin)

@@ -5,6 +5,7 @@ import functools
 import json
 import signal
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,12 @@ from diffgeo.mapping import Layout
 from diffgeo.pictures import draw
 from diffgeo.settings import Settings, with_defaults
 from diffgeo.workdir import Workdir, first_difference
+
+SAVE_SECONDS = 600
+"""Training between two saves of the state at most goes on for so long: what a kill without warning may cost."""
+
+SAVE = 1
+"""A wish to save and go on; below the numbers of the signals that a run stops by, which outrank it."""
 
 
 @dataclass(frozen=True)
@@ -275,17 +282,23 @@ def _train_wave(run: Run, wave: Wave, mapped, checkpoints: Checkpoints, store, r
                 shown["loss"] = f"{np.mean(losses) if losses.size else np.nan:.4f}"
             bar.set_postfix(shown, refresh=False)
             bar.update(steps)
-            if stopper.agreed is not None:
+            wish = stopper.agreed
+            if wish is not None:
                 reader.settle()
                 checkpoints.save_state(step, mapped.state())
+                stopper.saved()
+                if wish == SAVE:
+                    checkpoints.release()
+                    continue
                 checkpoints.wait()
                 raise Interrupted(
-                    stopper.agreed, f"stopped at step {step} of {settings.train.steps}, state saved: run again to go on"
+                    wish, f"stopped at step {step} of {settings.train.steps}, state saved: run again to go on"
                 )
         reader.settle()
         state = mapped.state()
         checkpoints.save_params(step, state.params, state.ema)
         checkpoints.save_state(step, state)
+        stopper.saved()
         loss_sum, frozen_steps = mapped.totals()
         if step in missing:
             evaluate(
@@ -329,21 +342,31 @@ def _progress(total: int) -> tqdm:
 
 
 class _Stopper(contextlib.AbstractContextManager):
-    """Notes SIGTERM and SIGINT so that the loop can save and stop; a second one acts at once."""
+    """Notes SIGTERM and SIGINT so that the loop can save and stop; a second one acts at once. Tells when to save."""
 
     def __init__(self):
         self.signum = None
         self._before = {}
         self._answer = None
+        self.saved()
+
+    def saved(self) -> None:
+        """Notes that the state was saved just now."""
+        self._saved_at = time.monotonic()
+
+    @property
+    def _wish(self) -> int:
+        late = time.monotonic() - self._saved_at >= SAVE_SECONDS
+        return self.signum or (SAVE if late else 0)
 
     def ask(self) -> None:
-        """Starts asking all processes for a signal, so that they stop at one step; see `agreed`."""
-        self._answer = processes.greatest(self.signum or 0) if processes.shared() else None
+        """Starts asking all processes for a signal, so that they stop or save at one step; see `agreed`."""
+        self._answer = processes.greatest(self._wish) if processes.shared() else None
 
     @property
     def agreed(self) -> int | None:
-        """The signal to stop by: this process's, or of several, one that some process had when all last asked."""
-        return self.signum if self._answer is None else self._answer() or None
+        """The signal to stop by, or `SAVE`: this process's, or of several, what some had when all last asked."""
+        return (self._wish if self._answer is None else self._answer()) or None
 
     def _note(self, signum, _):
         self.signum = signum

@@ -45,6 +45,11 @@ def main() -> None:
             raise UserError(f"{name} trains nothing: there is nothing to plan")
         chosen.append((declared, settings.override(declared.settings(PRESET.value), *seeds, *SET.value)))
     program.start_jax()
+    if TOPOLOGY.value != "host":
+        # JAX stores what it compiles for a chip that is not here, and cannot read it again
+        import jax
+
+        jax.config.update("jax_enable_compilation_cache", False)
     layout = Layout("auto", None, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value)
     aim = chips.target(TOPOLOGY.value, layout)
     for declared, own in chosen:

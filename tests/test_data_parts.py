@@ -197,8 +197,10 @@ def test_kept_points_are_those_of_the_percolation_simulation(monkeypatch):
 
 
 def test_what_leaves_no_data_is_said():
-    with pytest.raises(UserError, match=r"'1d' is empty.*margin=0.0, over 3.59"):
+    with pytest.raises(UserError, match=r"'1d' has no label.*margin=0.0, over 3.59"):
         datasets.build(Data(dataset="1d"))
+    with pytest.raises(UserError, match=r"'2d\+1d' has no label in its part '1d'.*margin=6.0, over 7.18"):
+        datasets.build(Data(dataset="2d+1d", margin=6.0, sigma=2.0))
     with pytest.raises(UserError, match=r"hole=lesion"):
         datasets.build(Data(hole="lesion", width=40.0))
     with pytest.raises(UserError, match=r"'grid'.*margin=6.0.*'2d'"):

@@ -125,6 +125,16 @@ def test_an_experiment_that_trains_nothing_has_no_plan(launch):
     assert_refused(launch("plan", "--experiment=p1_fig7", "--topology=v5e:2x4"), "trains nothing")
 
 
+def test_the_program_plans_for_a_chip_that_is_not_here(launch, tmp_path):
+    pytest.importorskip("libtpu")
+    flags = ["--experiment=p1_fig4", "--preset=tiny", "--seeds=0", "--set=axes.increment=1", "--topology=v5e:1x1"]
+    told = launch("plan", *flags, "--json", f"--compile_cache={tmp_path}")
+    assert (told.returncode, told.stderr) == (0, "")
+    (one,) = json.loads(told.stdout)["programs"]
+    assert one["members_at_once"] == one["waves"] == 1
+    assert not any(tmp_path.iterdir()), "JAX warns of what it stores for a chip that is not here: it cannot read it"
+
+
 @pytest.mark.slow
 def test_a_real_step_compiled_for_a_tpu():
     pytest.importorskip("libtpu")

@@ -149,6 +149,36 @@ runpy.run_module("launch.train", run_name="__main__")
     same_results(whole, folder)
 
 
+def test_killed_far_from_an_evaluation_it_goes_on_from_a_state_saved_in_time(whole, tmp_path):
+    folder = tmp_path / "run"
+    code = f"""
+import os, runpy, sys
+from diffgeo import checkpoints, run
+save = checkpoints.Checkpoints.save_state
+
+def killed(self, step, state):
+    if step == 48:
+        os.kill(os.getpid(), 9)
+    save(self, step, state)
+
+run.SAVE_SECONDS = 0
+checkpoints.Checkpoints.save_state = killed
+sys.argv = ["train", *{["--compile_cache=" + CACHE, "--steps_per_call=3", *train_flags(folder, *SLOW_ENOUGH)]!r}]
+runpy.run_module("launch.train", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert newest_state(folder) == 45, "between the evaluations at 40 and 50"
+    done = subprocess.run(
+        command("train", *train_flags(folder, *SLOW_ENOUGH)), env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    one, other = stored(whole, "state"), stored(folder, "state")
+    for name, leaf in one.items():
+        np.testing.assert_array_equal(other[name], leaf, err_msg=name)
+    same_results(whole, folder)
+
+
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_asked_to_stop_it_saves_where_it_stands(whole, tmp_path, signum):
     folder = tmp_path / "run"
