@@ -14,7 +14,7 @@ N = 24 is not learned within the hour, so no exponent is fitted to `laptop`'s re
 --set=train.steps=6400 --set=axes.fraction=0.01,0.05,0.3.
 
 Cost: `laptop` 60 to 70 minutes on two CPU cores (36 models, N = 24 takes two thirds of it); `paper` 192 models,
-1.1 hours each at N = 32 on one TPU v5e chip (`launch.plan`, 11 ms a step).
+on one TPU v5e chip 0.5, 0.9, 1.0 and 4.3 hours each at N = 16, 24, 32, 48 (`launch.plan`: 6, 10, 11, 35 ms a step).
 
     python -m launch.train --experiment=p2_fig5 --preset=laptop --workdir=runs/p2_fig5
 """
