@@ -1,6 +1,7 @@
 """Real training steps compiled for TPU chips that are not here: they fit, share nothing, and do what is counted.
 
-The paper preset takes a core about six minutes; both are skipped where libtpu (extra `plan`) is not installed.
+The paper preset takes a core about six minutes, its largest images eight (slow); all are skipped where libtpu (extra
+`plan`) is not installed.
 """
 
 import pytest
@@ -23,3 +24,12 @@ def test_a_training_step_on_every_chip(preset):
     assert 0 < step.hbm < aim.chip.hbm / 4  # four members a chip at least
     by_hand = cost.TRAIN_PASSES * 2 * cost.forward_macs(settings) * settings.train.batch
     assert step.flops == pytest.approx(by_hand, rel=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_the_longest_training_step_of_all_experiments():
+    members = Grid(experiments.find("p2_fig5").settings("paper")).programs[-1][:4]
+    assert members[0].settings.data.size == 48
+    step = plan.training_step(members, 1, plan.ROWS, chips.target("v5e:2x2", Layout()))
+    assert step.collectives == {}
