@@ -28,7 +28,7 @@ from diffgeo.settings import Settings, with_defaults
 from diffgeo.workdir import Workdir, first_difference
 
 SAVE_SECONDS = 600
-"""Training between two saves of the state at most goes on for so long: what a kill without warning may cost."""
+"""Longest time that training goes on between two saves of the state: what a kill without warning may cost."""
 
 SAVE = 1
 """A wish to save and go on; below the numbers of the signals that a run stops by, which outrank it."""
