@@ -1,8 +1,8 @@
 """Attention of one head on a TPU whose scores never leave the chip: two Pallas kernels, forward and backward.
 
 Arrays are [rows, width, tokens], a row being one head of one image: tokens lie along the lanes of the vector unit, so
-heads as narrow as 16 channels waste none of them. A row's queries are taken `QUERIES` at a time; their scores
-[tokens, QUERIES] live in VMEM, and HBM sees only the arguments and the results.
+heads as narrow as 16 channels waste none of them. A row's queries are taken some at a time; their scores
+[tokens, queries] live in VMEM, and HBM sees only the arguments and the results.
 """
 
 import functools
@@ -12,15 +12,20 @@ import jax.numpy as jnp
 from jax.experimental import pallas as pl
 from jaxtyping import Array, Float
 
-QUERIES = 256  # at a time; at 1,024 keys their float32 scores are 1 MiB of 16 MiB of VMEM
-LANES = 128  # of the vector unit: tokens come in multiples of it
+SCORES = 2304 * 256  # at a time, keys x queries: a row's float32 temporaries of this size fit 16 MiB of VMEM
+QUERIES = 256  # at a time, at most
+LANES = 128  # of the vector unit
 
 Rows = Float[Array, "rows width tokens"]
 
 
 def serves(tokens: int) -> bool:
-    """Whether the kernels take so many tokens: whole vectors, scores and gradients of `QUERIES` of them in VMEM."""
-    return tokens % LANES == 0 and tokens <= 2048
+    """Whether the kernels take so many tokens: a vector at least, whole tiles, scores and gradients in VMEM.
+
+    16 is the height of a bfloat16 tile. Images of side 24 have 576 and 144 tokens, of 48 2,304 and 576; with 4,096 of
+    side 64 the queries are taken half as many at a time, and 6,400 of side 80 are too many.
+    """
+    return tokens % 16 == 0 and LANES <= tokens <= 4096
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -73,8 +78,9 @@ def _over_rows(kernel, arrays, outs, products: int, interpret: bool):
 
 
 def _spans(tokens: int):
-    """Slices of the queries, `QUERIES` at a time; the last may be shorter."""
-    return [slice(start, min(start + QUERIES, tokens)) for start in range(0, tokens, QUERIES)]
+    """Slices of the queries, as many whole vectors at a time as `SCORES` allows; the last may be shorter."""
+    at_once = min(QUERIES, SCORES // tokens // LANES * LANES)
+    return [slice(start, min(start + at_once, tokens)) for start in range(0, tokens, at_once)]
 
 
 def _product(one, other, over: tuple[int, int]):

@@ -25,7 +25,7 @@ def plain(query, key, value, heads):
 
 
 @pytest.mark.parametrize(("dtype", "error"), [("float32", 3e-6), ("bfloat16", 0.02)])
-@pytest.mark.parametrize(("tokens", "heads"), [(128, 4), (384, 1)])  # fewer than `QUERIES`; one and a half times
+@pytest.mark.parametrize(("tokens", "heads"), [(128, 4), (384, 1), (144, 2)])  # under, over `QUERIES`; no whole vector
 def test_attention_of_a_tpu(monkeypatch, tokens, heads, dtype, error):
     """Values and gradients, relative to the largest."""
     monkeypatch.setattr(tpu_attention, "attend", INTERPRETED)
@@ -56,9 +56,20 @@ def test_members_keep_to_themselves():
     np.testing.assert_allclose(together, alone, atol=1e-6)
 
 
-@pytest.mark.parametrize(("tokens", "serves"), [(1024, True), (256, True), (64, False), (200, False), (4096, False)])
+@pytest.mark.parametrize(
+    ("tokens", "serves"),
+    [(1024, True), (256, True), (576, True), (2304, True), (4096, True), (64, False), (200, False), (6400, False)],
+)
 def test_tokens_served(tokens, serves):
     assert tpu_attention.serves(tokens) == serves
+
+
+@pytest.mark.parametrize("tokens", [144, 576, 1024, 2304, 3136, 4096])
+def test_queries_are_taken_once_and_their_scores_fit(tokens):
+    spans = tpu_attention._spans(tokens)
+    assert [i for span in spans for i in range(tokens)[span]] == list(range(tokens))
+    assert max(span.stop - span.start for span in spans) * tokens <= tpu_attention.SCORES
+    assert all(span.start % tpu_attention.LANES == 0 for span in spans)
 
 
 def lowered(tokens: int, platform: str) -> str:
