@@ -1,5 +1,7 @@
 """How many labels a threshold accuracy needs, and how that grows with the image [2408.13256, section 3.2, Fig. 5]."""
 
+import dataclasses
+
 import numpy as np
 import xarray
 
@@ -9,34 +11,60 @@ from diffgeo.errors import UserError
 from diffgeo.results import data_at
 from diffgeo.scores import scores
 
+TIGHT = 0.9
+"""Where the smallest table is over the threshold, the share of it that no fraction removes must be this large for it to
+stand for the labels needed: they lie between that share and all of it, so N from 8 to 24 moves an exponent by under
+0.1."""
+
 
 def labels_of(results: xarray.Dataset) -> xarray.DataArray:
     """int: number of labels in each member's table, from the settings alone; dims are the grid's axes but the seed."""
+    return _counted(results, lambda data: datasets.build(data).count)
+
+
+def lasting_labels(results: xarray.Dataset) -> xarray.DataArray:
+    """int: those of `labels_of` that are kept at every fraction, the ones of other parts than "2d"; same dims."""
+
+    def count(data):
+        others = "+".join(part for part in data.dataset.split("+") if part not in ("2d", "grid"))
+        return datasets.build(dataclasses.replace(data, dataset=others)).count if others else 0
+
+    return _counted(results, count)
+
+
+def _counted(results, count) -> xarray.DataArray:
     axes = [str(dim) for dim in results["ceiling"].dims if dim != "seed"]
     values = np.empty([results.sizes[dim] for dim in axes], int)
     for place in np.ndindex(*values.shape):
         chosen = {dim: results[dim].values[i] for dim, i in zip(axes, place, strict=True)}
-        values[place] = datasets.build(data_at(results, **chosen)).count
+        values[place] = count(data_at(results, **chosen))
     return xarray.DataArray(values, {dim: results[dim].values for dim in axes}, axes)
 
 
 def labels_needed(results: xarray.Dataset, dataset: str, threshold: float) -> xarray.DataArray:
     """Labels with which the last accuracy reaches a threshold, per size; NaN where it does not, or always does.
 
-    Between two fractions the accuracy is taken to be linear in the logarithm of the number of labels.
+    Between two fractions the accuracy is taken to be linear in the logarithm of the number of labels. A size at which
+    the smallest fraction is over the threshold has the labels of that fraction, if `TIGHT` of them are kept at every
+    fraction (stripes beside few bumps): no data set of this kind is much smaller.
     """
     last = scores(results)["accuracy"].isel(step=-1).sel(dataset=dataset, drop=True).sortby("fraction")
     counts = np.log(labels_of(results).sel(dataset=dataset, drop=True).sortby("fraction"))
+    lasting = lasting_labels(results).sel(dataset=dataset, drop=True).isel(fraction=0, drop=True)
 
-    def crossing(accuracy, logs):
+    def crossing(accuracy, logs, lasting):
         over = np.flatnonzero(accuracy >= threshold)
-        if not over.size or over[0] == 0:
+        if not over.size:
             return np.nan
+        if over[0] == 0:
+            smallest = np.exp(logs[0])
+            return smallest if lasting >= TIGHT * smallest else np.nan
         i = over[0]
         part = (threshold - accuracy[i - 1]) / (accuracy[i] - accuracy[i - 1])
         return np.exp(logs[i - 1] + part * (logs[i] - logs[i - 1]))
 
-    return xarray.apply_ufunc(crossing, last, counts, input_core_dims=[["fraction"], ["fraction"]], vectorize=True)
+    dims = [["fraction"], ["fraction"], []]
+    return xarray.apply_ufunc(crossing, last, counts, lasting, input_core_dims=dims, vectorize=True)
 
 
 def scaling_exponent(results: xarray.Dataset, dataset: str, threshold: float) -> xarray.DataArray:

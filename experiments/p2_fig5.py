@@ -43,10 +43,10 @@ EXPERIMENT = Experiment(
         ),
         "laptop": adapt(
             LAPTOP,
-            {"size": (8, 16, 24), **KINDS, "fraction": (0.05, 0.2, 1.0)},
+            {"size": (8, 16, 24), **KINDS, "fraction": (0.02, 0.3)},
             data=HOLE | {"margin": 5.0, "increment": 0.5},
-            train={"steps": 3_200, "batch": 16, "learning_rate": 4e-3},
-            evaluation={"labels": "grid", "every": 3_200},
+            train={"steps": 5_400, "batch": 16, "learning_rate": 4e-3},
+            evaluation={"labels": "grid", "every": 5_400},
         ),
         "paper": adapt(
             PAPER,

@@ -123,12 +123,12 @@ CASES = {
         (lambda at, t, region: 0.8 if at["fraction"] == 1 else 0.3, ()),
     ),
     ("p2_fig5", "n"): (
-        (scaled({"2d": (1.05, 2), "2d+1d": (36, 1)}), ()),
-        (scaled({"2d": (130, 0), "2d+1d": (36, 1)}), ()),
+        (scaled({"2d": (0.4, 2), "2d+1d": (31, 1)}), ()),
+        (scaled({"2d": (50, 0), "2d+1d": (31, 1)}), ()),
     ),
     ("p2_fig5", "n, lower threshold"): (
-        (scaled({"2d": (1.4, 2), "2d+1d": (52, 1)}), ()),
-        (scaled({"2d": (200, 0), "2d+1d": (52, 1)}), ()),
+        (scaled({"2d": (0.5, 2), "2d+1d": (34, 1)}), ()),
+        (scaled({"2d": (60, 0), "2d+1d": (34, 1)}), ()),
     ),
     ("p2_fig6", "p"): (
         (lambda at, t, region: at["fraction"] ** (0.3 / at["sigma"]) * t, ()),
@@ -311,9 +311,9 @@ def test_mean_over_training_weighs_a_short_last_interval():
 
 
 def test_exponents_are_those_put_in():
-    found = made_up("p2_fig5", scaled({"2d": (1.05, 2), "2d+1d": (36, 1)}))
+    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (31, 1)}))
     counts = scaling.labels_of(found)
-    for at in ({"size": 8, "dataset": "2d", "fraction": 0.2}, {"size": 24, "dataset": "2d+1d", "fraction": 1.0}):
+    for at in ({"size": 8, "dataset": "2d", "fraction": 0.3}, {"size": 24, "dataset": "2d+1d", "fraction": 0.02}):
         assert int(counts.sel(at)) == datasets.build(data_at(found, **at)).count
     for name, power in (("2d", 2), ("2d+1d", 1)):
         exponent = scaling.scaling_exponent(found, name, 0.6)
@@ -321,6 +321,19 @@ def test_exponents_are_those_put_in():
         assert float(exponent.isel(resample=0).mean()) == pytest.approx(power, abs=0.15)
     with pytest.raises(UserError, match=r"not crossed within the fractions at N = 8, 16, 24 \(2d\)"):
         scaling.scaling_exponent(made_up("p2_fig5", flat(0.1)), "2d", 0.6)
+
+
+def test_the_smallest_data_set_stands_for_the_labels_needed_where_no_fraction_is_much_smaller():
+    found = made_up("p2_fig5", flat(0.9))
+    smallest = scaling.labels_of(found).isel(fraction=0)
+    stripes = scaling.lasting_labels(found).isel(fraction=0)
+    assert (stripes.sel(dataset="2d") == 0).all()
+    assert stripes.sel(dataset="2d+1d").values.tolist() == [224, 448, 672]
+    needed = scaling.labels_needed(found, "2d+1d", 0.6)
+    np.testing.assert_allclose(needed, smallest.sel(dataset="2d+1d").broadcast_like(needed).transpose(*needed.dims))
+    assert scaling.labels_needed(found, "2d", 0.6).isnull().all()
+    many = found.assign_coords(fraction=found["fraction"] * 0 + np.linspace(0.5, 1.0, found.sizes["fraction"]))
+    assert scaling.labels_needed(many, "2d+1d", 0.6).isnull().all()  # half of the bumps beside the stripes
 
 
 def test_r2_of_a_region_by_hand():

@@ -85,7 +85,7 @@ def test_parts_have_a_bar_for_each_mean_and_a_dot_for_each_seed():
 def test_data_needed_has_guides_and_exponents():
     from tests.test_claims import flat, scaled
 
-    found = made_up("p2_fig5", scaled({"2d": (1.05, 2), "2d+1d": (36, 1)}), seeds=(0, 1))
+    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (31, 1)}), seeds=(0, 1))
     figure = draw(plots.data_needed(found, 0.6))
     (ax,) = figure.axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
@@ -95,6 +95,9 @@ def test_data_needed_has_guides_and_exponents():
     for guide, power in ((linear, 1), (quadratic, 2)):
         assert np.log(guide[-1, 1] / guide[0, 1]) / np.log(guide[-1, 0] / guide[0, 0]) == pytest.approx(power)
     assert figure.legends[0].get_texts()[0].get_text().startswith("2D: N^")
+    (ax,) = draw(plots.data_needed(made_up("p2_fig5", flat(0.9), seeds=(0, 1)), 0.6)).axes
+    hollow = [line for line in ax.lines if line.get_markerfacecolor() == "none"]
+    assert [np.isfinite(line.get_ydata()).all() for line in hollow] == [True, True]  # the stripes' data sets, per seed
     with pytest.raises(UserError, match=r"0\.6 is crossed at no size"):
         plots.data_needed(made_up("p2_fig5", flat(0.1), seeds=(0, 1)), 0.6)
     swept = xarray.concat([found, found], "learning_rate").assign_coords(learning_rate=[0.001, 0.002])

@@ -134,7 +134,8 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     """Labels needed for a threshold accuracy against the image's side, on log axes [2408.13256, Fig. 5c].
 
     A dot per seed, lines fitted to all of them with their exponents and intervals, guides linear and quadratic in N.
-    Sizes at which the threshold is not crossed within the fractions of the run have no dot.
+    Sizes at which the threshold is not crossed within the run's fractions have no dot; a hollow one is the smallest
+    data set, already over it (`scaling.labels_needed`).
 
     Args:
       results: with the axes "size", "dataset" and "fraction".
@@ -152,12 +153,18 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     figure = style.new_figure(7.6, 4.6)
     ax = figure.subplots()
     sizes = results["size"].values.astype(float)
-    handles, first = [], []
+    handles, first, hollow = [], [], False
+    smallest = scaling.labels_of(results).min("fraction")
     for name, colour, marker in zip(results["dataset"].values, ("#0072B2", "#E69F00"), MARKERS, strict=False):
         needed = scaling.labels_needed(results, str(name), threshold).isel({RESAMPLE: 0})
         points = needed.transpose("size", "seed").values
-        for members in points.T:
-            ax.plot(sizes, members, linestyle="", marker=marker, markersize=6, color=colour, alpha=0.7)
+        at_most = np.isclose(points, smallest.sel(dataset=name).transpose("size").values[:, None])
+        hollow |= bool(at_most.any())
+        for members, bound in zip(points.T, at_most.T, strict=True):
+            dots = {"linestyle": "", "marker": marker, "markersize": 6, "color": colour, "alpha": 0.7}
+            ax.plot(sizes, np.where(bound, np.nan, members), **dots)
+            if bound.any():
+                ax.plot(sizes, np.where(bound, members, np.nan), **dots, markerfacecolor="none")
         label = value_words("dataset", name)
         try:
             exponent = compare("exponent", scaling.scaling_exponent(results, str(name), threshold))
@@ -167,6 +174,9 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
             label += ": not crossed at every size"
         handles.append(Line2D([], [], color=colour, marker=marker, linewidth=2.0, label=label))
         first.append(np.nanmin(points) if np.isfinite(points).any() else np.nan)
+    if hollow:
+        grey = {"linestyle": "", "color": "#777777", "markerfacecolor": "none"}
+        handles.append(Line2D([], [], marker="o", **grey, label="hollow: the smallest data set, already over it"))
     if not np.isfinite(first).any():
         raise UserError(f"accuracy {threshold:g} is crossed at no size within the fractions of this run")
     base = 0.7 * np.nanmin(first)
