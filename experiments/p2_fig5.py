@@ -3,10 +3,10 @@
 Claim: bumps alone need a number of labels quadratic in N, bumps and stripes one linear in N. A square of 20 % of the
 bumps is held out of both.
 
-A caution: labels are counted with the stripes among them, whose number is itself linear in N, while few bumps suffice
-beside them; the exponent of bumps and stripes is close to 1 by construction wherever the threshold can be reached. At
-N = 8 one bump beside 224 stripes gave 0.70 and 0.59 in two probes; where the smallest data set is over the threshold,
-its number of labels is taken, nearly all of which every fraction keeps (`scaling.labels_needed`).
+A caution: labels are counted with the stripes among them, whose number is itself linear in N; where few bumps suffice
+beside them, the exponent of bumps and stripes is 1 by construction. At N = 8 one bump beside 224 stripes gave 0.70 and
+0.59 in two probes; where the smallest data set is over the threshold, its number of labels is taken, nearly all of
+which every fraction keeps (`scaling.labels_needed`).
 
 Scaling: N = 8, 16, 24 at `laptop`; the papers' sizes, but for 32, and their increments are not stated. sigma = 1, d =
 0.5, a frame margin of 5; half the batch of other experiments, since N = 24 takes its time by the image. Steps and
@@ -16,7 +16,8 @@ probed: bumps, 5,600 steps, 0.46 at a peak of 2e-3, 0.82 at 3e-3; with stripes, 
 it near an hour.
 
 Cost: `laptop` about 100 minutes on two CPU cores (24 models, N = 24 takes over half of it); `paper` 192 models,
-on one TPU v5e chip 0.5, 0.9, 1.0 and 4.3 hours each at N = 16, 24, 32, 48 (`launch.plan`: 6, 10, 11, 35 ms a step).
+on one TPU v5e chip 0.5, 0.9, 1.0 and 4.3 hours each at N = 16, 24, 32, 48 (`launch.plan`: 6, 10, 11, 35 ms a step; at N
+= 24 and 48 before the attention of so many tokens was fused).
 
     python -m launch.train --experiment=p2_fig5 --preset=laptop --workdir=runs/p2_fig5
 """

@@ -1,6 +1,6 @@
 """Real training steps compiled for TPU chips that are not here: they fit, share nothing, and do what is counted.
 
-The paper preset takes a core about six minutes, its largest images eight (slow); all are skipped where libtpu (extra
+The paper preset takes a core about six minutes, its largest images five (slow); all are skipped where libtpu (extra
 `plan`) is not installed.
 """
 
