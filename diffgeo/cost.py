@@ -53,12 +53,18 @@ def forward_macs(settings: Settings) -> int:
         convolutions = double_conv(side, channels, channels) + double_conv(side, channels, features, channels // 2)
         return convolutions + embedding * features + attention(side, features)
 
-    n1, n2, n4, n8 = (size // k for k in (1, 2, 4, 8))
+    n1, n2, n4, n8 = (-(-size // k) for k in (1, 2, 4, 8))
     total = double_conv(n1, 1, b)
     total += down(n2, b, 2 * b) + down(n4, 2 * b, 4 * b) + down(n8, 4 * b, 4 * b)
     total += double_conv(n8, 4 * b, 8 * b) + double_conv(n8, 8 * b, 8 * b) + double_conv(n8, 8 * b, 4 * b)
     total += up(n4, 8 * b, 2 * b) + up(n2, 4 * b, b) + up(n1, 2 * b, b)
     return total + n1**2 * b
+
+
+def layer4(settings: Settings) -> list[int]:
+    """Shape of what the network records of one sample: [N / 2, N / 2, b], halves rounded up."""
+    side = -(-settings.data.size // 2)
+    return [side, side, settings.model.base_channels]
 
 
 def network_calls(settings: Settings) -> int:
@@ -120,7 +126,7 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
         "samples": samples,
         "parameters": parameters,
         "label_rows": rows,
-        "layer4": [settings.data.size // 2, settings.data.size // 2, settings.model.base_channels],
+        "layer4": layer4(settings),
         "params_checkpoint_bytes": params_bytes,
         "state_checkpoint_bytes": state_bytes,
         "checkpoints_bytes": len(evaluations) * params_bytes + min(2, len(evaluations)) * state_bytes,

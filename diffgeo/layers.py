@@ -105,25 +105,30 @@ class SelfAttention(nn.Module):
         return tokens.reshape(n, height, width, channels)
 
 
-def max_pool(images: Float[Array, "n H W C"]) -> Float[Array, "n H/2 W/2 C"]:
-    """Maximum over 2 x 2 blocks."""
+def max_pool(images: Float[Array, "n H W C"]) -> Float[Array, "n h w C"]:
+    """Maximum over 2 x 2 blocks, h = H / 2 rounded up: an odd side's last block is half (PyTorch's ceil_mode)."""
     n, height, width, channels = images.shape
+    if height % 2 or width % 2:
+        odd = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
+        images = jnp.pad(images, odd, constant_values=-jnp.inf)
+        n, height, width, channels = images.shape
     return images.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
 
 
 @functools.cache
-def upsampling_matrix(side: int) -> np.ndarray:
-    """float32[2 side, side]: linear interpolation to twice the points, first and last aligned."""
+def upsampling_matrix(target: int, side: int) -> np.ndarray:
+    """float32[target, side]: linear interpolation to at least as many points, first and last aligned."""
     if side == 1:
-        return np.ones((2, 1), np.float32)
-    position = np.arange(2 * side) * (side - 1) / (2 * side - 1)
+        return np.ones((target, 1), np.float32)
+    position = np.arange(target) * (side - 1) / (target - 1)
     distance = np.abs(position[:, None] - np.arange(side)[None, :])
     return np.maximum(0.0, 1.0 - distance).astype(np.float32)
 
 
-def upsample(images: Float[Array, "n H W C"]) -> Float[Array, "n H2 W2 C"]:
-    """Bilinear, twice the side, corners aligned (PyTorch's align_corners=True)."""
-    rows, columns = (jnp.asarray(upsampling_matrix(side)).astype(images.dtype) for side in images.shape[1:3])
+def upsample(images: Float[Array, "n H W C"], sides: tuple[int, int]) -> Float[Array, "n H2 W2 C"]:
+    """Bilinear, to H2, W2 = `sides`, corners aligned (PyTorch's align_corners=True)."""
+    matrices = (upsampling_matrix(*pair) for pair in zip(sides, images.shape[1:3], strict=True))
+    rows, columns = (jnp.asarray(matrix).astype(images.dtype) for matrix in matrices)
     return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, images)
 
 
@@ -143,9 +148,9 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Upsample 2 -> [skip, x] -> residual DoubleConv(i, i) -> DoubleConv(i, o, mid = i/2) -> + embedding.
+    """Upsample to the skip's sides -> [skip, x] -> residual DoubleConv(i, i) -> DoubleConv(i, o, mid = i/2) -> + cue.
 
-    The embedding enters as Linear(SiLU(embedding)), the same on every pixel. Returns the output and the
+    The cue enters as Linear(SiLU(embedding)), the same on every pixel. Returns the output and the
     tensor just before the embedding is added.
     """
 
@@ -154,7 +159,7 @@ class Up(nn.Module):
 
     @nn.compact
     def __call__(self, images, skip, embedding):
-        x = jnp.concatenate([skip, upsample(images)], axis=-1)
+        x = jnp.concatenate([skip, upsample(images, skip.shape[1:3])], axis=-1)
         channels = x.shape[-1]
         x = DoubleConv(channels, residual=True, form=self.form, name="conv1")(x)
         x = DoubleConv(self.features, middle=channels // 2, form=self.form, name="conv2")(x)

@@ -29,12 +29,13 @@ def kind_index(kind: str) -> int:
     return KINDS.index(kind)
 
 
-def check_size(size: int) -> None:
-    """Raises `UserError` unless an image of this side can be halved three times."""
+def check_size(size: int, ceil_mode: bool = False) -> None:
+    """Raises `UserError` unless an image of this side can be halved three times, halves rounded up with `ceil_mode`."""
     multiple = 2**POOLINGS
-    if size < multiple or size % multiple:
+    if size < multiple or (size % multiple and not ceil_mode):
         nearest = max(1, round(size / multiple)) * multiple
-        raise UserError(f"image size {size} is not a multiple of {multiple}: try {nearest}")
+        other = ", or model.ceil_mode=true" if size > multiple else ""
+        raise UserError(f"image size {size} is not a multiple of {multiple}: try {nearest}{other}")
 
 
 def check_network(base_channels: int, embedding: int, heads: int, conv: str, compute: str) -> None:

@@ -303,10 +303,10 @@ def _host_ram(settings: Settings, aim: Target, per_device: int, members: int, la
         by_process[device.process_index] = by_process.get(device.process_index, 0) + 1
     held = max(by_process.values()) * per_device / aim.layout.data_parallel
     pixels = settings.data.size**2
-    # three recorded tensors, the proxy, each [N/2, N/2, b]; the true images beside the samples
+    recorded = 4 * math.prod(cost.layer4(settings))  # three tensors and the proxy; the true images beside the samples
     if aim.loops:
         members = min(members, (os.cpu_count() or 1) + 3)
-    numbers = 2 * pixels + 4 * (pixels // 4) * settings.model.base_channels if analyses else pixels
+    numbers = 2 * pixels + recorded if analyses else pixels
     return int(own * held + 4 * members * labels * numbers)
 
 

@@ -53,6 +53,7 @@ class Model:
     heads: int = 4
     conv: str = "auto"
     compute: str = "float32"
+    ceil_mode: bool = False
 
     def __post_init__(self):
         check_network(self.base_channels, self.embedding, self.heads, self.conv, self.compute)
@@ -61,7 +62,7 @@ class Model:
         """The flax module of these settings, a `diffgeo.unet.UNet`."""
         from diffgeo.unet import UNet  # settings are read where there is no JAX
 
-        return UNet(self.base_channels, self.embedding, self.heads, self.conv, self.compute, remat)
+        return UNet(self.base_channels, self.embedding, self.heads, self.conv, self.compute, remat, self.ceil_mode)
 
 
 @dataclass(frozen=True)
@@ -92,9 +93,8 @@ class Data:
     draw: int = 0
 
     def __post_init__(self):
-        check_size(self.size)
         kind_index(self.kind)
-        require_positive(self, "sigma", "increment", "width")
+        require_positive(self, "size", "sigma", "increment", "width")
         for name in ("increment_x", "increment_y", "hole_center"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name}={value} must be positive")
@@ -218,6 +218,7 @@ class Settings:
         for point in itertools.product(*swept.values()) if swept else ():
             self.at(**dict(zip(swept, point, strict=True)))
         if not swept:  # what fields of two sections must agree on; of a grid every point is asked, not its defaults
+            check_size(self.data.size, self.model.ceil_mode)
             require(
                 self.evaluation.sampler_steps <= self.diffusion.timesteps,
                 f"sampler_steps={self.evaluation.sampler_steps} exceeds timesteps={self.diffusion.timesteps}",

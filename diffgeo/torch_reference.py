@@ -37,7 +37,9 @@ class Down(nn.Module):
 
     def __init__(self, i, o, embedding):
         super().__init__()
-        self.maxpool_conv = nn.Sequential(nn.MaxPool2d(2), DoubleConv(i, i, residual=True), DoubleConv(i, o))
+        self.maxpool_conv = nn.Sequential(
+            nn.MaxPool2d(2, ceil_mode=True), DoubleConv(i, i, residual=True), DoubleConv(i, o)
+        )
         self.emb_layer = nn.Sequential(nn.SiLU(), nn.Linear(embedding, o))
 
     def forward(self, x, cue):
@@ -49,12 +51,12 @@ class Up(nn.Module):
 
     def __init__(self, i, o, embedding):
         super().__init__()
-        self.up = nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True)
         self.conv = nn.Sequential(DoubleConv(i, i, residual=True), DoubleConv(i, o, i // 2))
         self.emb_layer = nn.Sequential(nn.SiLU(), nn.Linear(embedding, o))
 
     def forward(self, x, skip, cue):
-        x = self.conv(torch.cat([skip, self.up(x)], dim=1))
+        x = nn.functional.interpolate(x, skip.shape[2:], mode="bilinear", align_corners=True)
+        x = self.conv(torch.cat([skip, x], dim=1))
         return x + self.emb_layer(cue)[:, :, None, None], x
 
 

@@ -27,6 +27,8 @@ class UNet(nn.Module):
         encodings, statistics of norms, softmax, the noise and the recorded tensors stay float32.
       remat: one of `limits.REMAT`. "blocks": of each DoubleConv, Down, Up and attention block only its inputs are
         held for the gradient; the rest is computed again there. The same numbers, less memory, a third more work.
+      ceil_mode: whether images may have any side from 8, a pooling halving it rounded up. The papers' network halves
+        32 three times; it is the same at every multiple of 8 either way.
     """
 
     base_channels: int = 64
@@ -35,6 +37,7 @@ class UNet(nn.Module):
     conv: str = "auto"
     compute: str = "float32"
     remat: str = "none"
+    ceil_mode: bool = False
 
     def __post_init__(self):
         check_network(self.base_channels, self.embedding, self.heads, self.conv, self.compute)
@@ -48,20 +51,20 @@ class UNet(nn.Module):
         """Noise and recorded tensors.
 
         Args:
-          images: float[n, N, N, 1], N a multiple of 8.
+          images: float[n, N, N, 1], N a multiple of 8, or at least 8 with `ceil_mode`.
           t: int[n], the diffusion step, 1 .. T.
           centers: float[n, 2], the label (x, y) in pixels.
 
         Returns:
-          The predicted noise float[n, N, N, 1], and a dict of float[n, N/2, N/2, b]: "layer4" (the Up block's
-          output), "layer4_pre_embedding" (the same just before the embedding is added: a control, since the
+          The predicted noise float[n, N, N, 1], and a dict of float[n, N/2, N/2, b], rounded up: "layer4" (the Up
+          block's output), "layer4_pre_embedding" (the same just before the embedding is added: a control, since the
           label enters there) and "layer4_attention" (after its attention).
 
         Raises:
-          UserError: if N is not a multiple of 8.
+          UserError: if N is not a multiple of 8, or with `ceil_mode` under 8.
         """
         size, b = images.shape[1], self.base_channels
-        check_size(size)
+        check_size(size, self.ceil_mode)
         width = 2 * (self.embedding // 6)
         encodings = (t.astype(jnp.float32), centers[:, 0], centers[:, 1])
         cue = jnp.concatenate([positional_encoding(u, width) for u in encodings], axis=-1)

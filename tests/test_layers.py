@@ -45,23 +45,32 @@ def test_double_conv(residual):
     np.testing.assert_allclose(module.apply({"params": params}, jnp.asarray(images)), expected, atol=2e-5)
 
 
-@pytest.mark.parametrize("sides", [(1, 1), (2, 2), (4, 4), (3, 5)])
-def test_upsample(sides):
+@pytest.mark.parametrize(
+    ("sides", "target"), [((1, 1), (2, 2)), ((2, 2), (4, 4)), ((3, 5), (6, 10)), ((2, 7), (3, 13)), ((1, 2), (1, 3))]
+)
+def test_upsample(sides, target):
     images = draw(14, 2, *sides, 3)
     expected = images.astype(float)
-    for axis, side in zip((1, 2), sides, strict=True):  # 2 side points from the first pixel to the last
-        points = np.linspace(0, side - 1, 2 * side)
+    for axis, side, count in zip((1, 2), sides, target, strict=True):  # points from the first pixel to the last
+        points = np.linspace(0, side - 1, count)
         expected = np.apply_along_axis(lambda line, p=points: np.interp(p, np.arange(len(line)), line), axis, expected)
-    assert expected.shape == (2, 2 * sides[0], 2 * sides[1], 3)
-    np.testing.assert_allclose(layers.upsample(jnp.asarray(images)), expected, atol=1e-5)
+    assert expected.shape == (2, *target, 3)
+    np.testing.assert_allclose(layers.upsample(jnp.asarray(images), target), expected, atol=1e-5)
 
 
-def test_max_pool():
-    images = draw(15, 2, 4, 6, 3)
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (3, 6), (5, 7), (1, 1)])
+def test_max_pool(height, width):
+    """Odd sides: the last block is what there is; every block's gradient goes to its maximum."""
+    images = draw(15, 2, height, width, 3) - 10.0  # below zero: what is padded must not win
     ours = layers.max_pool(jnp.asarray(images))
-    assert ours.shape == (2, 2, 3, 3)
+    gradient = jax.grad(lambda x: layers.max_pool(x).sum())(jnp.asarray(images))
+    assert ours.shape == (2, math.ceil(height / 2), math.ceil(width / 2), 3)
+    expected = np.zeros_like(images)
     for n, r, c, channel in np.ndindex(*ours.shape):
-        assert ours[n, r, c, channel] == images[n, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2, channel].max()
+        block = images[n, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2, channel]
+        assert ours[n, r, c, channel] == block.max()
+        expected[n, 2 * r : 2 * r + 2, 2 * c : 2 * c + 2, channel] = block == block.max()
+    np.testing.assert_array_equal(gradient, expected)
 
 
 def test_positional_encoding():

@@ -273,10 +273,17 @@ def test_refused_settings(settings, message):
         UNet(**settings)
 
 
-@pytest.mark.parametrize(("size", "mend"), [(12, 16), (4, 8), (0, 8), (33, 32)])
+@pytest.mark.parametrize(
+    ("size", "mend"), [(12, "16, or model.ceil_mode=true"), (4, 8), (0, 8), (33, "32, or model.ceil_mode=true")]
+)
 def test_refused_sizes(size, mend):
     with pytest.raises(UserError, match=rf"image size {size} is not a multiple of 8: try {mend}$"):
         check_size(size)
+
+
+def test_refused_with_ceil_mode():
+    with pytest.raises(UserError, match=r"image size 7 is not a multiple of 8: try 8$"):
+        check_size(7, ceil_mode=True)
 
 
 def test_the_network_refuses_a_size():
@@ -284,6 +291,15 @@ def test_the_network_refuses_a_size():
         shapes(UNet(B, EMBEDDING), 12)
 
 
-@pytest.mark.parametrize("size", [8, 16, 24, 32])
-def test_accepted_sizes(size):
-    check_size(size)
+@pytest.mark.parametrize(
+    ("size", "ceil_mode"), [(8, False), (16, False), (24, True), (32, False), (12, True), (9, True)]
+)
+def test_accepted_sizes(size, ceil_mode):
+    check_size(size, ceil_mode)
+
+
+def test_ceil_mode_changes_nothing_at_a_multiple_of_8(params):
+    def lowered(ceil_mode):
+        return jax.jit(UNet(B, EMBEDDING, ceil_mode=ceil_mode).apply).lower({"params": params}, *inputs()).as_text()
+
+    assert lowered(True) == lowered(False)
