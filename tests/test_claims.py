@@ -123,12 +123,12 @@ CASES = {
         (lambda at, t, region: 0.8 if at["fraction"] == 1 else 0.3, ()),
     ),
     ("p2_fig5", "n"): (
-        (scaled({"2d": (0.4, 2), "2d+1d": (31, 1)}), ()),
-        (scaled({"2d": (50, 0), "2d+1d": (31, 1)}), ()),
+        (scaled({"2d": (0.4, 2), "2d+1d": (16, 1)}), ()),
+        (scaled({"2d": (50, 0), "2d+1d": (16, 1)}), ()),
     ),
     ("p2_fig5", "n, lower threshold"): (
-        (scaled({"2d": (0.5, 2), "2d+1d": (34, 1)}), ()),
-        (scaled({"2d": (60, 0), "2d+1d": (34, 1)}), ()),
+        (scaled({"2d": (0.5, 2), "2d+1d": (19, 1)}), ()),
+        (scaled({"2d": (60, 0), "2d+1d": (19, 1)}), ()),
     ),
     ("p2_fig6", "p"): (
         (lambda at, t, region: at["fraction"] ** (0.3 / at["sigma"]) * t, ()),
@@ -311,15 +311,15 @@ def test_mean_over_training_weighs_a_short_last_interval():
 
 
 def test_exponents_are_those_put_in():
-    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (31, 1)}))
+    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (16, 1)}))
     counts = scaling.labels_of(found)
-    for at in ({"size": 8, "dataset": "2d", "fraction": 0.3}, {"size": 24, "dataset": "2d+1d", "fraction": 0.02}):
+    for at in ({"size": 8, "dataset": "2d", "fraction": 0.3}, {"size": 16, "dataset": "2d+1d", "fraction": 0.02}):
         assert int(counts.sel(at)) == datasets.build(data_at(found, **at)).count
     for name, power in (("2d", 2), ("2d+1d", 1)):
         exponent = scaling.scaling_exponent(found, name, 0.6)
         # between two fractions accuracy is not linear in log labels: the crossing is not exact
         assert float(exponent.isel(resample=0).mean()) == pytest.approx(power, abs=0.15)
-    with pytest.raises(UserError, match=r"not crossed within the fractions at N = 8, 16, 24 \(2d\)"):
+    with pytest.raises(UserError, match=r"not crossed within the fractions at N = 8, 12, 16 \(2d\)"):
         scaling.scaling_exponent(made_up("p2_fig5", flat(0.1)), "2d", 0.6)
 
 
@@ -328,7 +328,7 @@ def test_the_smallest_data_set_stands_for_the_labels_needed_where_no_fraction_is
     smallest = scaling.labels_of(found).isel(fraction=0)
     stripes = scaling.lasting_labels(found).isel(fraction=0)
     assert (stripes.sel(dataset="2d") == 0).all()
-    assert stripes.sel(dataset="2d+1d").values.tolist() == [224, 448, 672]
+    assert stripes.sel(dataset="2d+1d").values.tolist() == [96, 144, 192]
     needed = scaling.labels_needed(found, "2d+1d", 0.6)
     np.testing.assert_allclose(needed, smallest.sel(dataset="2d+1d").broadcast_like(needed).transpose(*needed.dims))
     assert scaling.labels_needed(found, "2d", 0.6).isnull().all()

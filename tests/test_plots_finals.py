@@ -85,7 +85,7 @@ def test_parts_have_a_bar_for_each_mean_and_a_dot_for_each_seed():
 def test_data_needed_has_guides_and_exponents():
     from tests.test_claims import flat, scaled
 
-    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (31, 1)}), seeds=(0, 1))
+    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (16, 1)}), seeds=(0, 1))
     figure = draw(plots.data_needed(found, 0.6))
     (ax,) = figure.axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
