@@ -24,7 +24,7 @@ CLOUDS = 4  # measured at an evaluation of a member, of those that an experiment
 V5E_TRAIN_RATE = 16e12
 V5E_SAMPLE_RATE = 21e12
 """Operations a second of one TPU v5e chip in the papers' network, by `plan` of p1_fig4: 10.9 ms a step of 16 images and
-4.4 s for 500 samples by 50 calls, both bound by memory. Images of another side reach others: p2_fig5's sizes take 325
+4.4 s for 500 samples by 50 calls, both bound by memory. Images of another side reach others: p2_fig5's sizes take 213
 hours of a chip by their own plans, 246 by these rates."""
 
 TRAIN_PASSES = 3  # a step is one forward pass and a backward pass of twice its operations

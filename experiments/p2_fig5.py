@@ -13,9 +13,8 @@ is it sooner with wider bumps (2,700 steps, two seeds: 0.03 and 0.17 at sigma = 
 `ceil_mode` makes a third size of 12. sigma = 1, d = 0.5; a frame margin of 4, just over the reach of a stripe, for few
 of them (12 N); half the batch of other experiments. Two fractions only, to keep it under an hour.
 
-Cost: `laptop` 50 minutes on two CPU cores (24 models); `paper` 192 models, predicted on one TPU v5e chip at
-0.5, 0.9, 1.0 and 4.3 hours each at N = 16, 24, 32, 48 (`launch.plan`: 6, 10, 11, 35 ms a step; at N = 24 and 48 before
-the attention of so many tokens was fused).
+Cost: `laptop` 50 minutes on two CPU cores (24 models); `paper` 192 models, predicted on one TPU v5e chip
+0.5, 0.7, 1.0 and 2.1 hours each at N = 16, 24, 32, 48 (`launch.plan`: 6, 8, 11, 20 ms a step).
 
     python -m launch.train --experiment=p2_fig5 --preset=laptop --workdir=runs/p2_fig5
 """
