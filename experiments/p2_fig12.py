@@ -3,8 +3,8 @@
 Claim: sums of stripes are composed over larger squares than bumps, and the middle is easier than the corner.
 
 Scaling: the papers have N = 32; their widths are not stated. `laptop` has N = 16 and widths 3.5, 5.5, 7.5, which hold
-16, 36 and 64 labels of the unit grid both in the middle (about 7.75) and in the corner; sigma = 1 as in the papers: in
-the steps that an hour has, wide bumps are learned and narrow ones are not; d = 0.5.
+16, 36 and 64 labels of the unit grid both in the middle (about 7.75) and in the corner; sigma = 1 as in the papers,
+with which bumps are learned in fewer steps than with 0.7; d = 0.5.
 
 Cost: `laptop` 46 minutes on two CPU cores (24 models); `paper` 60 models of about 1.1 hours each on one TPU v5e chip
 (`launch.plan`, 11 ms a step).
