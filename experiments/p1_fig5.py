@@ -6,9 +6,8 @@ coordinates are not learned independently.
 Scaling: the papers have N = 32, dx = 0.1 and dy = 0.5, 1.0. `laptop` halves the image and has dx = 0.25, so that x has
 2 and 4 times the values of y in place of 5 and 10.
 
-Cost: `laptop` 80 minutes on two CPU cores that did other work (6 models, 16 minutes of it analysis), alone about 25 of
-training and 2 of analysis by the rates of its first 610 steps; `paper` 6 models of about 1.1 hours each on one TPU v5e
-chip (`launch.plan`, 11 ms a step).
+Cost: `laptop` 17 minutes on two CPU cores (6 models, a minute of it analysis); `paper` 6 models of about 1.1 hours each
+on one TPU v5e chip (`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p1_fig5 --preset=laptop --workdir=runs/p1_fig5
 """

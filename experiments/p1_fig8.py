@@ -5,8 +5,8 @@ Claim: the spread of the bumps has no strong effect on how fast they are learned
 Scaling: the papers have N = 32, sigma = 0.1 ... 1.0 and d = 0.1, 0.5, 1.0. `laptop` halves the image and takes sigma =
 0.3, 0.6, 1.0 and d = 0.5, 1, 2, the increments of p1_fig4.
 
-Cost: `laptop` an hour on two CPU cores beside other work (18 models; about 38 minutes alone, by its speed then);
-`paper` 90 models of about 1.1 hours each on one TPU v5e chip (`launch.plan`, 11 ms a step).
+Cost: `laptop` 47 minutes on two CPU cores (18 models); `paper` 90 models of about 1.1 hours each on one TPU v5e chip
+(`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p1_fig8 --preset=laptop --workdir=runs/p1_fig8
 """

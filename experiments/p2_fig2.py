@@ -4,9 +4,8 @@ Claim: the representation is a torus (Betti numbers 1, 2, 1) whose effective dim
 4; rings of fixed x and of fixed y lie in orthogonal planes, as on a Clifford torus, but rings of different x do not lie
 in parallel ones.
 
-Cost: `laptop` 46 minutes of training and 40 of analysis on two CPU cores that did other work beside it, alone about 19
-and 7 by the rates of its first 1,240 steps and of their analysis; `paper` 57 PFLOP of training a model, 1.1 hours on
-one TPU v5e chip (`launch.plan`, 11 ms a step).
+Cost: `laptop` 13 minutes of training and 14 of analysis on two CPU cores (3 models); `paper` 57 PFLOP of training a
+model, 1.1 hours on one TPU v5e chip (`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p2_fig2 --preset=laptop --workdir=runs/p2_fig2
 """

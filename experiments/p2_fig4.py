@@ -8,8 +8,7 @@ Scaling: the papers have N = 32, the cross at [13, 19] and a frame margin of 6. 
 sigma = 0.7, so that the cross is wider than a stripe (5 sigma against 6) and stripes fit beside the rim; d = 0.5.
 Chosen: no 0D labels, whose images are empty (`data.dataset` may add them).
 
-Cost: `laptop` 67 minutes on two CPU cores beside other work (8 models), alone about 50 by the rate of its first 450
-steps, 45 of it training, the rest estimated; `paper` 12 models of about 1.1 hours each on one TPU v5e chip
+Cost: `laptop` 32 minutes on two CPU cores (8 models); `paper` 12 models of about 1.1 hours each on one TPU v5e chip
 (`launch.plan`, 11 ms a step).
 
     python -m launch.train --experiment=p2_fig4 --preset=laptop --workdir=runs/p2_fig4
