@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from diffgeo.claims import Claim
-from diffgeo.errors import UserError
-from diffgeo.settings import Settings, suggestion
+from diffgeo.errors import UserError, suggestion
+from diffgeo.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,13 @@ class Experiment:
     compute: Callable | None = None
     claims: tuple[Claim, ...] = ()
 
+    @property
+    def trained(self) -> bool:
+        """Whether models are trained; False for results that follow from the settings alone."""
+        return self.compute is None
+
     def settings(self, preset: str) -> Settings:
-        """The settings of a preset; raises `UserError` for an unknown one."""
+        """Return the settings of a preset; raises `UserError` for an unknown one."""
         if preset not in self.presets:
             raise UserError(f"unknown preset {preset!r} of {self.name}{suggestion(preset, self.presets)}")
         return self.presets[preset]

@@ -3,8 +3,8 @@
 Shape legend of the whole program: M members, B batch, n images, N image side, C channels, F features,
 S samples, L rows of a label table.
 
-Coordinates: x = column, y = row; pixel (row r, column c) is at (x, y) = (c, r), 0-based pixel centres.
-All centres and sigmas are in pixels. The papers' top-left pixel is (1, 1): a shift by one, nothing else.
+Coordinates: x = column, y = row; pixel (row r, column c) is at (x, y) = (c, r), 0-based pixel centers.
+All centers and sigmas are in pixels. The papers' top-left pixel is (1, 1): a shift by one, nothing else.
 """
 
 import functools
@@ -14,22 +14,20 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float
 
-from diffgeo.limits import kind_index
-
-MIN_SIGMA = 1e-3  # pixels; far under any image's resolution, keeps 1/sigma^2 and its gradient finite
+from diffgeo.settings.allowed import MIN_SIGMA, kind_index
 
 
 def render(centers, sigma, kind="bump", size: int = 32, periodic: bool = False) -> Float[Array, "n N N 1"]:
-    r"""Images in [-1, 1], dark on white, of the given centres.
+    r"""Images in [-1, 1], dark on white, of the given centers.
 
     With the stripe profile :math:`g(u; \mu, s) = \exp(-(u - \mu)^2 / 4 s^2)` (note 4 s^2: the bump's
-    standard deviation is :math:`\sqrt 2 s` pixels), the grey value v in [0, 255] is
+    standard deviation is :math:`\sqrt 2 s` pixels), the gray value v in [0, 255] is
 
     * bump: :math:`v = 255 (1 - g(x; \mu_x, s_x)\, g(y; \mu_y, s_y))`            [2402.03305, section 2]
     * sos (sum of stripes): :math:`v = 255 (1 - (g(x; \mu_x, s_x) + g(y; \mu_y, s_y)) / 2)` [2408.13256, section 2]
 
     and the image is 2 v / 255 - 1. Periodic images measure u - mu on the circle of circumference N
-    [2408.13256, section 3.1]. Centres may lie anywhere, outside the image too. Pure, jitted and differentiable.
+    [2408.13256, section 3.1]. Centers may lie anywhere, outside the image too. Pure, jitted and differentiable.
 
     Args:
       centers: float[n, 2], (x, y) in pixels.
@@ -43,7 +41,7 @@ def render(centers, sigma, kind="bump", size: int = 32, periodic: bool = False) 
 
     Raises:
       UserError: for an unknown kind.
-      ValueError: for centres that are not [n, 2].
+      ValueError: for centers that are not [n, 2].
     """
     if jnp.ndim(centers) != 2 or jnp.shape(centers)[1] != 2:
         raise ValueError(f"centers must be [n, 2] as (x, y), got shape {jnp.shape(centers)}")
@@ -70,22 +68,22 @@ def _render(centers, sigma, kinds, size, periodic):
 
 
 def to_uint8(images: Float[ArrayLike, "*batch N N 1"]) -> np.ndarray:
-    """Grey values 0 (dark) to 255 (white) of images in [-1, 1]; values outside are clipped.
+    """Gray values 0 (dark) to 255 (white) of images in [-1, 1]; values outside are clipped.
 
     NaN, which a network that has diverged may draw, becomes white: such an image shows no bump.
 
     Returns uint8[*batch, N, N], on host.
     """
-    grey = (np.asarray(images)[..., 0] + 1.0) * 127.5
-    return np.rint(np.clip(np.nan_to_num(grey, nan=255.0), 0.0, 255.0)).astype(np.uint8)
+    gray = (np.asarray(images)[..., 0] + 1.0) * 127.5
+    return np.rint(np.clip(np.nan_to_num(gray, nan=255.0), 0.0, 255.0)).astype(np.uint8)
 
 
 def overlap(center_a, center_b, sigma, size: int = 32) -> float:
-    r"""Normalised overlap of two bumps, ||sqrt(a b)||_2 / ||a||_2 of the inverted images a, b.
+    r"""Normalized overlap of two bumps, ||sqrt(a b)||_2 / ||a||_2 of the inverted images a, b.
 
     [2402.03305, B.5; 2408.13256, A.5]. Equal to :math:`(\sum_p a_p b_p / \sum_p a_p^2)^{1/2}`, which away from
     borders and for sigma >= 1 tends to exp(-d^2 / 16 s^2) at distance d. It is not symmetric and may exceed
-    1 for small sigma, since a's own norm depends on where its centre lies between the pixels.
+    1 for small sigma, since a's own norm depends on where its center lies between the pixels.
 
     Args:
       center_a, center_b: (x, y) in pixels.

@@ -13,7 +13,7 @@ images a, b with midpoint m,
 exactly, for pixelated and cropped bumps alike. The papers' overlap
 :math:`\|\sqrt{a b}\|_2 / \|a\|_2 = (\sum a b / \|a\|^2)^{1/2}` is divided by the norm of one of the two. Rule
 of this module: **connected if either direction is above the threshold**, that is, divide by the smaller
-norm: what the papers' neighbour search finds when it may start at any bump.
+norm: what the papers' neighbor search finds when it may start at any bump.
 """
 
 import numpy as np
@@ -25,10 +25,10 @@ from scipy.spatial import cKDTree
 from scipy.special import stdtrit
 
 from diffgeo.errors import UserError
+from diffgeo.settings.allowed import MIN_SIGMA
 
-SMALLEST_SIGMA = 1e-3  # pixels; `images.render` draws nothing sharper
 BLANK = float(np.log(np.finfo(np.float64).tiny))  # log of the squared norm under which a bump counts as blank
-NEIGHBOURS = 8  # nearest neighbours tried first; enough to join nearly all of a dense set
+NEIGHBORS = 8  # nearest neighbors tried first; enough to join nearly all of a dense set
 GROWTH = 1.5  # ratio of successive search radii
 CHUNK = 1 << 20  # pairs held at a time: bounds the memory at about 0.2 GB
 
@@ -59,7 +59,7 @@ def clusters(centers, sigma, size: int, threshold: float) -> Int[np.ndarray, " n
     under 2.2e-308: tiny and far from every pixel; `images.overlap` is NaN there) is connected to nothing.
     """
     centers, spread = _check(centers, sigma, size, threshold)
-    # Copies of a centre overlap by exactly 1: they are one node, and split again only for thresholds >= 1.
+    # Copies of a center overlap by exactly 1: they are one node, and split again only for thresholds >= 1.
     points, node, copies = np.unique(centers + 0.0, axis=0, return_inverse=True, return_counts=True)
     node = node.reshape(-1)  # its shape differs between versions of numpy
     norms = _log_mass(points[:, 0], spread[0], size) + _log_mass(points[:, 1], spread[1], size)
@@ -74,22 +74,22 @@ def clusters(centers, sigma, size: int, threshold: float) -> Int[np.ndarray, " n
     return np.unique(named, return_inverse=True)[1].reshape(-1)
 
 
-def reach(sigma, threshold: float, log_norm: float | None = None) -> float:
+def connection_radius(sigma, threshold: float, log_norm: float | None = None) -> float:
     r"""Upper bound, in pixels, of the distance at which two bumps can be connected.
 
     By the formulas above a connected pair has
     :math:`d^2 / 8 s^2 < -2 \ln t + \ln T(m_x) T(m_y) - \ln \|a\|^2`. Over all m, and with no border, T is
     largest at a pixel (by Poisson summation), where it is at most :math:`1 + 2 p / (1 - p)`,
     :math:`p = e^{-1 / 2 s^2}` (sum over pixels), and at most :math:`s \sqrt{2 \pi} (1 + 2 q / (1 - q))`,
-    :math:`q = e^{-2 \pi^2 s^2}` (sum over frequencies); borders only lessen it. A centre is at most 1/2 pixel
+    :math:`q = e^{-2 \pi^2 s^2}` (sum over frequencies); borders only lessen it. A center is at most 1/2 pixel
     from a pixel in each axis, so :math:`\ln \|a\|^2 \ge -1/8 s_x^2 - 1/8 s_y^2`.
     In the continuum the reach is :math:`4 s \sqrt{-\ln t}`.
 
     Args:
       sigma: spread in pixels, a scalar or (s_x, s_y).
       threshold: overlap > 0.
-      log_norm: log of the least squared norm among the bumps; None stands for the bound of any centre
-        inside the image's outline, [-1/2, N - 1/2] in both axes. Centres outside it can be dimmer, and as the
+      log_norm: log of the least squared norm among the bumps; None stands for the bound of any center
+        inside the image's outline, [-1/2, N - 1/2] in both axes. Centers outside it can be dimmer, and as the
         overlap is relative to the dimmer bump, they reach farther.
 
     Returns:
@@ -98,11 +98,11 @@ def reach(sigma, threshold: float, log_norm: float | None = None) -> float:
     _, spread = _check(np.zeros((1, 2)), sigma, 1, threshold)
     if log_norm is None:
         log_norm = -np.sum(1.0 / (8.0 * spread**2))
-    return float(_scaled_reach(spread, threshold, log_norm) * spread.max())
+    return float(_scaled_radius(spread, threshold, log_norm) * spread.max())
 
 
 def lattice(size: int, increment) -> Float[np.ndarray, "n 2"]:
-    """Centres arange(0, N, d_x) x arange(0, N, d_y), end point excluded, x slowest.
+    """Centers arange(0, N, d_x) x arange(0, N, d_y), end point excluded, x slowest.
 
     `datasets.lattice` in float64 and without JAX: equal coordinates stay equal bit by bit.
 
@@ -113,7 +113,7 @@ def lattice(size: int, increment) -> Float[np.ndarray, "n 2"]:
     step = np.broadcast_to(np.asarray(increment, np.float64), (2,))
     if not (np.all(np.isfinite(step)) and np.all(step > 0)):
         raise UserError(f"increment {increment} must be positive: give the lattice spacing in pixels")
-    # The slack keeps 32 / 0.1 at 320 where the division errs upwards.
+    # The slack keeps 32 / 0.1 at 320 where the division errs upward.
     along = [d * np.arange(np.ceil(size / d - 1e-6)) for d in step]
     return np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 2)
 
@@ -136,13 +136,13 @@ def simulate(size: int, increment, sigmas, thresholds, fractions, repeats=5, see
         an independent draw [P2, section D.1].
 
     Returns:
-      xarray.Dataset: `mass`[threshold, sigma, fraction, repeat], cluster mass over the points kept, in
+      xr.Dataset: `largest_fraction`[threshold, sigma, fraction, repeat], cluster mass over the points kept, in
       (0, 1], and `kept`[fraction], the number of points.
 
     Raises:
       UserError: for an argument out of its range.
     """
-    import xarray
+    import xarray as xr
 
     points = lattice(size, increment)
     sigmas, thresholds, fractions = (np.atleast_1d(np.asarray(v, np.float64)) for v in (sigmas, thresholds, fractions))
@@ -162,12 +162,15 @@ def simulate(size: int, increment, sigmas, thresholds, fractions, repeats=5, see
             for t, threshold in enumerate(thresholds):
                 for s, sigma in enumerate(sigmas):
                     mass[t, s, f, repeat] = largest_cluster(subset, sigma, size, threshold)
-    return xarray.Dataset(
-        {"mass": (("threshold", "sigma", "fraction", "repeat"), mass), "kept": ("fraction", kept)},
+    return xr.Dataset(
+        {
+            "largest_fraction": (("threshold", "sigma", "kept_fraction", "repeat"), mass),
+            "kept": ("kept_fraction", kept),
+        },
         coords={
             "threshold": thresholds,
             "sigma": sigmas,
-            "fraction": fractions,
+            "kept_fraction": fractions,
             "repeat": np.arange(repeats),
         },
         attrs={
@@ -180,7 +183,7 @@ def simulate(size: int, increment, sigmas, thresholds, fractions, repeats=5, see
     )
 
 
-def interval(dataset, level: float = 0.95):
+def mean_interval(dataset, level: float = 0.95):
     """Mean over the repeats of `simulate` and its Student-t interval, cut to [0, 1] where masses lie.
 
     Student's t, not a bootstrap, whose interval is too narrow for as few draws as five.
@@ -190,33 +193,33 @@ def interval(dataset, level: float = 0.95):
       level: coverage in (0, 1).
 
     Returns:
-      xarray.Dataset with `mean`, `low`, `high`[threshold, sigma, fraction]; low and high are NaN
+      xr.Dataset with `mean`, `low`, `high`[threshold, sigma, fraction]; low and high are NaN
       for one repeat.
     """
-    import xarray
+    import xarray as xr
 
-    mass = dataset["mass"]
+    mass = dataset["largest_fraction"]
     repeats, mean = mass.sizes["repeat"], mass.mean("repeat")
     if repeats > 1:
         half = float(stdtrit(repeats - 1, 0.5 + 0.5 * level)) * mass.std("repeat", ddof=1) / np.sqrt(repeats)
     else:
-        half = xarray.full_like(mean, np.nan)
-    return xarray.Dataset(
+        half = xr.full_like(mean, np.nan)
+    return xr.Dataset(
         {"mean": mean, "low": (mean - half).clip(min=0.0), "high": (mean + half).clip(max=1.0)},
         attrs={**dataset.attrs, "level": level, "repeats": repeats},
     )
 
 
 def _check(centers, sigma, size, threshold) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " 2"]]:
-    """Centres and (s_x, s_y) in float64; `UserError` for anything out of range."""
+    """Centers and (s_x, s_y) in float64; `UserError` for anything out of range."""
     centers = np.asarray(centers, np.float64)
     if centers.ndim != 2 or centers.shape[1] != 2 or len(centers) == 0:
         raise UserError(f"centers of shape {centers.shape} must be [n, 2] as (x, y), with n >= 1")
     if not np.all(np.isfinite(centers)):
         raise UserError(f"{np.sum(~np.isfinite(centers))} coordinates of centers are not finite: leave them out")
     spread = np.asarray(sigma, np.float64)
-    if spread.shape not in ((), (2,)) or not np.all((spread >= SMALLEST_SIGMA) & np.isfinite(spread)):
-        raise UserError(f"sigma {sigma} must be one number or (s_x, s_y), at least {SMALLEST_SIGMA} pixels")
+    if spread.shape not in ((), (2,)) or not np.all((spread >= MIN_SIGMA) & np.isfinite(spread)):
+        raise UserError(f"sigma {sigma} must be one number or (s_x, s_y), at least {MIN_SIGMA} pixels")
     if size < 1:
         raise UserError(f"size {size} must be at least 1 pixel")
     if not (np.isfinite(threshold) and threshold > 0):
@@ -235,8 +238,8 @@ def _log_mass(middles: Float[np.ndarray, " n"], spread, size: int) -> Float[np.n
     return (np.log(total) - np.square(nearest) / (2.0 * spread**2))[back.reshape(-1)]
 
 
-def _scaled_reach(spread, threshold: float, log_norm) -> Float[np.ndarray, " *n"]:
-    """`reach` in units of sigma per axis, for given squared norms of the dimmer bump."""
+def _scaled_radius(spread, threshold: float, log_norm) -> Float[np.ndarray, " *n"]:
+    """`connection_radius` in units of sigma per axis, for given squared norms of the dimmer bump."""
     sharp, wide = 0.5 / spread**2, 2.0 * (np.pi * spread) ** 2
     most = np.minimum(
         1.0 + 2.0 * np.exp(-sharp) / -np.expm1(-sharp),
@@ -251,11 +254,11 @@ def _components(points, norms, spread, size: int, threshold: float) -> Int[np.nd
 
     Within reach of each other there can be thousands of times more pairs than points. Nearly all join what
     nearer pairs have joined already, so pairs are tried at growing distance, and only those between
-    different components: after the nearest neighbours come all pairs within a radius, which grows up to the
+    different components: after the nearest neighbors come all pairs within a radius, which grows up to the
     reach. Each step is exact for the pairs within its radius; the last one makes the whole exact.
     """
     scaled = points / spread
-    reaches = _scaled_reach(spread, threshold, norms)
+    reaches = _scaled_radius(spread, threshold, norms)
     limit = float(reaches.max())
 
     def connected(first, second) -> Bool[np.ndarray, " pairs"]:
@@ -269,11 +272,11 @@ def _components(points, norms, spread, size: int, threshold: float) -> Int[np.nd
         result[result] = shared - np.minimum(norms[first], norms[second]) > 2.0 * np.log(threshold)
         return result
 
-    count = min(NEIGHBOURS + 1, len(points))
-    distance, neighbour = cKDTree(scaled).query(scaled, k=np.arange(1, count + 1), distance_upper_bound=limit)
-    first, second = np.repeat(np.arange(len(points)), count), neighbour.reshape(-1)
+    count = min(NEIGHBORS + 1, len(points))
+    distance, neighbor = cKDTree(scaled).query(scaled, k=np.arange(1, count + 1), distance_upper_bound=limit)
+    first, second = np.repeat(np.arange(len(points)), count), neighbor.reshape(-1)
     labels = _join(np.arange(len(points)), first[second < len(points)], second[second < len(points)], connected)
-    # Fewer neighbours than asked for: all within reach have been tried.
+    # Fewer neighbors than asked for: all within reach have been tried.
     unfinished = np.flatnonzero(np.isfinite(distance[:, -1])) if count < len(points) else np.arange(0)
     if len(unfinished) == 0:
         return labels

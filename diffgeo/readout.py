@@ -1,7 +1,7 @@
-"""Centres read from images, the papers' accuracy, and the failure modes of generation.
+"""Centers read from images, the papers' accuracy, and the failure modes of generation.
 
-Runs on host, on uint8[n, N, N] images as `diffgeo.images.to_uint8` makes them (dark on white). Centres are
-(x, y) = (column, row) in 0-based pixel centres, the renderer's coordinates. "Darkness" is 255 - grey value.
+Runs on host, on uint8[n, N, N] images as `diffgeo.images.to_uint8` makes them (dark on white). Centers are
+(x, y) = (column, row) in 0-based pixel centers, the renderer's coordinates. "Darkness" is 255 - gray value.
 This module needs no JAX, so it can score stored samples anywhere.
 
 Two questions are kept apart. `accuracy` is the papers' own number: it takes the read-out as it is, with the
@@ -16,20 +16,15 @@ import numpy as np
 from jaxtyping import Bool, Float, Float32, Int, Int8, UInt8
 
 from diffgeo.errors import UserError
-
-METHODS = ("contour", "darkest")
-"""Read-outs: of 2402.03305 (Alg. 1) and of 2408.13256 (A.3)."""
-
-OUTCOMES = ("correct", "no_bump", "wrong_place", "several_bumps")
-"""Success and the three failure modes of 2402.03305, section 3; `outcomes` holds indices into this tuple."""
+from diffgeo.settings.allowed import OUTCOMES, READOUTS
 
 BACKGROUND = 0.1  # quantile of darkness taken for the background; wide stripes cover more than half an image
 
 BUMP_LEVEL = 0.75  # of the contrast: an SOS's crossing is over it, its stripes (about 0.5) are not
 
-# Grey levels, by image kind.
+# Gray levels, by image kind.
 # bump: 20 % of full darkness. A bump of sigma 0.3 half way between four pixels still has 64; noise of
-# standard deviation 8 about any grey has about 35.
+# standard deviation 8 about any gray has about 35.
 # sos: 60 %. A lone stripe has 127 and no crossing; a crossing of sigma >= 0.4 has 172 or more.
 MIN_CONTRAST = {"bump": 51, "sos": 153}
 
@@ -48,7 +43,7 @@ class Readout(NamedTuple):
     """What `score` reads from n images."""
 
     predicted: Float32[np.ndarray, "n 2"]
-    """Read-out centres (x, y), pixels."""
+    """Read-out centers (x, y), pixels."""
     bumps: Int[np.ndarray, " n"]
     """Number of bumps (crossings of stripes, for SOS) in each image."""
     hits: Bool[np.ndarray, "n 2"]
@@ -60,26 +55,26 @@ class Readout(NamedTuple):
 def predict_centers(
     images: np.ndarray, method: str = "contour", kind: str = "bump", periodic: bool = False
 ) -> Float32[np.ndarray, "n 2"]:
-    """Centre of the bump, or of the crossing of stripes, in each image.
+    """Center of the bump, or of the crossing of stripes, in each image.
 
     * "contour" [2402.03305, Alg. 1]: threshold the inverted image by Otsu's method and find the external
-      contours; if there is exactly one, the centre of its bounding rectangle, else the image's centroid.
-      The rectangle of first column x and width w covers the pixel centres x ... x + w - 1, whose middle is
+      contours; if there is exactly one, the center of its bounding rectangle, else the image's centroid.
+      The rectangle of first column x and width w covers the pixel centers x ... x + w - 1, whose middle is
       x + (w - 1) / 2; the paper's x + w / 2 is half a pixel too high in these coordinates. A bump within
-      2 sigma of a border is cut there and reads inwards of its centre: at sigma 1 a centre on the border
+      2 sigma of a border is cut there and reads inward of its center: at sigma 1 a center on the border
       itself is just missed by a tolerance of 1 pixel. For bumps only: above Otsu's level a sum of stripes
       is one cross, whose rectangle is the whole image.
     * "darkest" [2408.13256, A.3]: the darkest pixel, or the mean of several equally dark ones (a clipped
       bump); the image's centroid if `count_bumps` is not 1.
 
-    The centroid is that of darkness, and the image's centre (N - 1) / 2 if there is no darkness at all.
+    The centroid is that of darkness, and the image's center (N - 1) / 2 if there is no darkness at all.
 
     Args:
       images: uint8[n, N, N], 0 dark to 255 white.
-      method: one of `METHODS`.
+      method: one of `READOUTS`.
       kind: "bump" or "sos"; what "darkest" counts.
       periodic: the image's edges are joined. Each image is rolled so that its darkest pixel is in the middle,
-        read, and the centre shifted back.
+        read, and the center shifted back.
 
     Returns:
       float32[n, 2], (x, y) in pixels, in [0, N - 1], or in [0, N) if periodic.
@@ -89,8 +84,8 @@ def predict_centers(
       ValueError: for images that are not uint8[n, N, N].
     """
     images = _checked(images)
-    if method not in METHODS:
-        raise UserError(f"unknown read-out method {method!r}: choose one of {', '.join(METHODS)}")
+    if method not in READOUTS:
+        raise UserError(f"unknown read-out method {method!r}: choose one of {', '.join(READOUTS)}")
     _min_contrast(kind)
     if method == "contour" and kind == "sos":
         raise UserError("the read-out 'contour' cannot find the crossing of an 'sos' image: choose 'darkest'")
@@ -106,7 +101,7 @@ def predict_centers(
     else:
         one = count_bumps(rolled, kind, periodic) == 1
         centers[one] = _darkest(rolled[one])
-    if periodic:  # the second modulo: float32 may round a centre just under N up to N
+    if periodic:  # the second modulo: float32 may round a center just under N up to N
         centers = np.mod(np.mod(centers - shift, size).astype(np.float32), size)
     return centers.astype(np.float32)
 
@@ -156,14 +151,14 @@ def hits(
       period: circumference of both axes in pixels (N for periodic images), None for a plain distance.
 
     Returns:
-      bool[n, 2], for (x, y); False where a centre is NaN.
+      bool[n, 2], for (x, y); False where a center is NaN.
 
     Raises:
-      ValueError: for centres that are not two equal [n, 2].
+      ValueError: for centers that are not two equal [n, 2].
     """
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     if predicted.ndim != 2 or predicted.shape[1] != 2 or predicted.shape != true.shape:
-        raise ValueError(f"predicted and true centres must both be [n, 2], got {predicted.shape} and {true.shape}")
+        raise ValueError(f"predicted and true centers must both be [n, 2], got {predicted.shape} and {true.shape}")
     distance = np.abs(predicted - true)
     if period is not None:
         distance = np.mod(distance, period)
@@ -196,7 +191,7 @@ def outcomes(
     hit = hits(predicted, true, tolerance, period).all(axis=1)
     bumps = np.asarray(bumps)
     if bumps.shape != hit.shape:
-        raise ValueError(f"bumps must be [n] = {hit.shape}, one per centre, got {bumps.shape}")
+        raise ValueError(f"bumps must be [n] = {hit.shape}, one per center, got {bumps.shape}")
     code = OUTCOMES.index
     choices = [code("no_bump"), code("several_bumps"), code("correct")]
     return np.select([bumps == 0, bumps > 1, hit], choices, code("wrong_place")).astype(np.int8)
@@ -233,7 +228,7 @@ def score(
     periodic: bool = False,
     tolerance: float | int = 1.0,
 ) -> Readout:
-    """Read n generated images and compare them with the centres they were asked for.
+    """Read n generated images and compare them with the centers they were asked for.
 
     Args:
       images: uint8[n, N, N], 0 dark to 255 white.
@@ -243,7 +238,7 @@ def score(
       tolerance: pixels.
 
     Returns:
-      A `Readout`; `summarise` turns it into means.
+      A `Readout`; `summarize` turns it into means.
 
     Raises:
       UserError, ValueError: as `predict_centers` and `hits`.
@@ -255,7 +250,7 @@ def score(
     return Readout(predicted, bumps, hit, outcomes(predicted, true, bumps, tolerance, period))
 
 
-def summarise(readout: Readout, mask: np.ndarray | None = None) -> dict[str, float]:
+def summarize(readout: Readout, mask: np.ndarray | None = None) -> dict[str, float]:
     """Means over images of a `Readout`: the three accuracies, and the fraction of each outcome.
 
     Args:
@@ -308,7 +303,7 @@ def _min_contrast(kind: str) -> int:
 
 
 def _centroids(images: UInt8[np.ndarray, "n N N"]) -> Float[np.ndarray, "n 2"]:
-    """Centroids (x, y) of darkness; the image's centre where there is none."""
+    """Centroids (x, y) of darkness; the image's center where there is none."""
     darkness = 255.0 - images
     blank = darkness.max(axis=(1, 2)) == 0
     darkness[blank] = 1.0
@@ -324,7 +319,7 @@ def _darkest(images: UInt8[np.ndarray, "n N N"]) -> Float[np.ndarray, "n 2"]:
 
 
 def _only_rectangle(image: UInt8[np.ndarray, "N N"]) -> tuple[float, float] | None:
-    """Centre of the only contour's bounding rectangle; None if there is not exactly one contour."""
+    """Center of the only contour's bounding rectangle; None if there is not exactly one contour."""
     import cv2
 
     _, dark = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
@@ -351,7 +346,7 @@ def _count_components(mask: Bool[np.ndarray, "N N"], periodic: bool) -> int:
 
 
 def _shift_darkest_to_middle(images: UInt8[np.ndarray, "n N N"]) -> Int[np.ndarray, "n 2"]:
-    """Pixels (x, y) to roll each image by; 0 for an image of one grey, which has no darkest pixel."""
+    """Pixels (x, y) to roll each image by; 0 for an image of one gray, which has no darkest pixel."""
     size = images.shape[1]
     flat = images.reshape(len(images), size * size)
     rows, columns = np.divmod(flat.argmin(axis=1), size)

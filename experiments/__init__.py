@@ -3,9 +3,8 @@
 import importlib
 import pkgutil
 
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, suggestion
 from diffgeo.experiment import Experiment
-from diffgeo.settings import suggestion
 
 
 def names() -> list[str]:

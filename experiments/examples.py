@@ -9,7 +9,7 @@ Cost: nothing is trained; seconds on two CPU cores at every preset.
 
 from functools import partial
 
-from diffgeo import computed
+from diffgeo.data import computed
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import data
 from diffgeo.settings import Data, Settings, Train

@@ -9,12 +9,11 @@ Cost: nothing is trained; seconds on two CPU cores at every preset.
 
 from functools import partial
 
-from diffgeo import computed
+from diffgeo.data import computed
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import data
-from diffgeo.settings import Data, Settings, Train
+from diffgeo.settings import TENTHS, Data, Settings, Train
 
-FRACTIONS = tuple(i / 10 for i in range(1, 11))
 CROSS = {"hole": "cross", "kind": "sos"}
 GRID = {"dataset": "grid", "margin": 0.0}
 
@@ -28,16 +27,17 @@ TABLES = {
     "lesion": GRID | {"hole": "lesion", "kind": "sos"},
     "interior square": GRID | {"hole": "square"},
     "exterior square": GRID | {"hole": "corner"},
-} | {f"fraction {fraction}": GRID | {"fraction": fraction} for fraction in FRACTIONS}
+} | {f"fraction {fraction}": GRID | {"kept_fraction": fraction} for fraction in TENTHS}
 
 EXPERIMENT = Experiment(
     name="latents",
     figure="2408.13256 Fig. 4a-b, 9e-h, 10a, 10d, 11a, 12a-b, 14a: the labels of each data set",
     claim="none: shows the data",
     presets={
-        "tiny": Settings(data=Data(size=8, margin=4.0, sigma=0.5, width=2.0), train=Train(steps=0)),
+        "tiny": Settings(data=Data(size=8, margin=4.0, sigma=0.5, hole_width=2.0), train=Train(steps=0)),
         "laptop": Settings(
-            data=Data(size=16, margin=5.0, sigma=0.7, increment=0.5, width=3.5, hole_center=7.75), train=Train(steps=0)
+            data=Data(size=16, margin=5.0, sigma=0.7, increment=0.5, hole_width=3.5, hole_center=7.75),
+            train=Train(steps=0),
         ),
         "paper": Settings(data=Data(size=32, margin=6.0), train=Train(steps=0)),
     },
@@ -46,7 +46,7 @@ EXPERIMENT = Experiment(
         Plot("p2_fig9efgh", partial(data.latents, tables=("2D", "1D", "2D + 1D", "2D bump + 1D"))),
         Plot("p2_fig10ad", partial(data.latents, tables=("1D", "1D with rim"))),
         Plot("p2_fig11a_12ab", partial(data.latents, tables=("lesion", "interior square", "exterior square"))),
-        Plot("p2_fig14a", partial(data.nested_latents, tables=tuple(f"fraction {fraction}" for fraction in FRACTIONS))),
+        Plot("p2_fig14a", partial(data.nested_latents, tables=tuple(f"fraction {fraction}" for fraction in TENTHS))),
     ),
     compute=partial(computed.label_tables, tables=TABLES),
 )

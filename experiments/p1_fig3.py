@@ -12,12 +12,11 @@ Cost: `laptop` 16 minutes of training and 20 of analysis on two CPU cores that d
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.plots import learned
-from diffgeo.presets import TINY
-from diffgeo.settings import Data, Evaluation, Model, Settings, Train
+from diffgeo.plots import members
+from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p1_fig3",
@@ -25,19 +24,13 @@ EXPERIMENT = Experiment(
     claim="the representation has no structure, then a disordered, then an ordered 2D manifold, as samples get right",
     presets={
         "tiny": TINY,
-        "laptop": Settings(
-            model=Model(base_channels=8, embedding=192, heads=1),
-            data=Data(size=16, increment=0.25),
-            train=Train(steps=4_000, batch=32, learning_rate=2e-3),
-            evaluation=Evaluation(every=200, count=500, sampler_steps=20, readout="darkest"),
-            axes={"seed": (0, 1)},
-        ),
-        "paper": Settings(data=Data(increment=0.1), axes={"seed": (0, 1, 2)}),
+        "laptop": adapt(LAPTOP, data={"increment": 0.25}, train={"steps": 4_000}, evaluation={"num_samples": 500}),
+        "paper": adapt(PAPER, data={"increment": 0.1}),
     },
     analyses=("spectrum", "manifold"),
     plots=(
-        Plot("phases", partial(learned.phases, seed=0)),
-        Plot("umaps", partial(learned.umaps, seed=0)),
+        Plot("phases", partial(members.phases, seed=0)),
+        Plot("umaps", partial(members.umaps, seed=0)),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "probe_r2"), axis=None)),
         Plot("failure_modes", partial(plots.failure_modes, axis=None)),
     ),
@@ -46,21 +39,21 @@ EXPERIMENT = Experiment(
             "a",
             "models pass through the phases A, B and C, in that order",
             "2402.03305, section 3, Fig. 3",
-            evidence.phases_in_order,
+            p1.phases_in_order,
             "more seeds, and evaluations close enough to see each phase",
         ),
         Claim(
             "b",
             "accuracy and averaged R^2 rise together",
             "2402.03305, section 3, Fig. 3, 4",
-            evidence.rise_together,
+            p1.rise_together,
             "more seeds",
         ),
         Claim(
             "b, before the label",
             "accuracy and averaged R^2 rise together, also in the tensor to which the label has not yet been added",
             "a control of this project, beyond 2402.03305",
-            partial(evidence.rise_together, tensor="layer4_pre_embedding"),
+            partial(p1.rise_together, tensor="layer4_pre_embedding"),
             "more seeds",
         ),
     ),

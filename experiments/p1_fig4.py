@@ -11,31 +11,19 @@ of sampling.
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.presets import TINY, adapt
-from diffgeo.settings import Data, Evaluation, Model, Settings, Train
+from diffgeo.settings import LAPTOP, PAPER, TENTHS, TINY, adapt
 
-# With 8 channels, four heads would be 2 wide and cost twice the time: the small presets have one.
-# `laptop` reads the darkest pixel [2408.13256, A.3]: at N = 16 a large share of the labels lies within 2 sigma of the
-# border, where Alg. 1's rectangle is cut and reads over a pixel off even on perfect images.
 EXPERIMENT = Experiment(
     name="p1_fig4",
     figure="2402.03305 Fig. 4: accuracy and averaged R^2 over increment x steps",
     claim="smaller increments are learned faster at equal batches, through the phases A, B, C",
     presets={
         "tiny": adapt(TINY, {"increment": (0.5, 1.0)}),
-        "laptop": Settings(
-            model=Model(base_channels=8, embedding=192, heads=1),
-            data=Data(size=16),
-            train=Train(steps=2_400, batch=32, learning_rate=2e-3),
-            evaluation=Evaluation(every=200, count=256, sampler_steps=20, readout="darkest"),
-            axes={"increment": (0.5, 1.0, 2.0), "seed": (0, 1, 2)},
-        ),
-        "paper": Settings(
-            axes={"increment": (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0), "seed": (0, 1, 2)},
-        ),
+        "laptop": adapt(LAPTOP, {"increment": (0.5, 1.0, 2.0), "seed": (0, 1, 2)}),
+        "paper": adapt(PAPER, {"increment": TENTHS}),
     },
     analyses=("spectrum", "manifold"),
     plots=(
@@ -50,14 +38,14 @@ EXPERIMENT = Experiment(
             "b",
             "accuracy and averaged R^2 rise together",
             "2402.03305, section 3, Fig. 4",
-            evidence.rise_together,
+            p1.rise_together,
             "more seeds",
         ),
         Claim(
             "c",
             "a smaller increment is learned faster at equal batches",
             "2402.03305, section 3, Fig. 4",
-            evidence.faster_along,
+            p1.faster_along,
             "more seeds, and increments further apart",
         ),
     ),

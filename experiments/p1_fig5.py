@@ -14,10 +14,10 @@ on one TPU v5e chip (`launch.plan`, 11 ms a step).
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
 SEEDS = (0, 1, 2)
 
@@ -31,8 +31,8 @@ EXPERIMENT = Experiment(
             LAPTOP,
             {"increment_y": (0.5, 1.0), "seed": SEEDS},
             data={"increment": 0.25},
-            train={"steps": 4_000},
-            evaluation={"every": 400},
+            train={"steps": 4_000, "log_every": 400},
+            evaluation={"every_steps": 400},
         ),
         "paper": adapt(PAPER, {"increment_y": (0.5, 1.0)}, data={"increment": 0.1}),
     },
@@ -54,7 +54,7 @@ EXPERIMENT = Experiment(
             "d",
             "with dx < dy, x is not learned faster than y, and their R^2 move together",
             "2402.03305, section 3, Fig. 5",
-            evidence.coupled,
+            p1.coupled,
             "more seeds, and training to an accuracy over 0.5 in all of them",
         ),
     ),

@@ -1,4 +1,4 @@
-"""2402.03305 Fig. 7b and 2408.13256 Fig. 6b: overlap of neighbouring bumps against the increment, for several spreads.
+"""2402.03305 Fig. 7b and 2408.13256 Fig. 6b: overlap of neighboring bumps against the increment, for several spreads.
 
 Claim: overlap falls with the increment and grows with the spread, smoothly for wide bumps; for small ones pixels show,
 with cusps at increments near 0.5, where the overlap may exceed 1.
@@ -8,12 +8,10 @@ Cost: nothing is trained; seconds on two CPU cores at every preset.
     python -m launch.train --experiment=p1_fig7 --preset=paper --workdir=runs/p1_fig7
 """
 
-from diffgeo import computed
+from diffgeo.data import computed
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import percolation
-from diffgeo.settings import Data, Settings, Train
-
-TENTHS = tuple(i / 10 for i in range(1, 11))
+from diffgeo.settings import TENTHS, Data, Settings, Train
 
 
 def preset(size: int, points: int, sigmas: tuple[float, ...]) -> Settings:
@@ -24,13 +22,13 @@ def preset(size: int, points: int, sigmas: tuple[float, ...]) -> Settings:
 
 EXPERIMENT = Experiment(
     name="p1_fig7",
-    figure="2402.03305 Fig. 7b, 2408.13256 Fig. 6b: overlap of neighbouring bumps against the increment",
+    figure="2402.03305 Fig. 7b, 2408.13256 Fig. 6b: overlap of neighboring bumps against the increment",
     claim="overlap falls with the increment and grows with the spread; small spreads have cusps near 0.5",
     presets={
         "tiny": preset(8, 10, (0.1, 1.0)),
         "laptop": preset(16, 50, TENTHS),
         "paper": preset(32, 100, TENTHS),
     },
-    plots=(Plot("overlap", percolation.neighbour_overlap),),
-    compute=computed.neighbour_overlap,
+    plots=(Plot("overlap", percolation.neighbor_overlap),),
+    compute=computed.neighbor_overlap,
 )

@@ -13,12 +13,10 @@ Cost: `laptop` 47 minutes on two CPU cores (18 models); `paper` 90 models of abo
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
-
-TENTHS = tuple(i / 10 for i in range(1, 11))
+from diffgeo.settings import LAPTOP, PAPER, TENTHS, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p1_fig8",
@@ -26,7 +24,12 @@ EXPERIMENT = Experiment(
     claim="no strong effect of sigma, unlike that of the increment",
     presets={
         "tiny": adapt(TINY, {"increment": (0.5, 1.0), "sigma": (0.5, 1.0)}),
-        "laptop": adapt(LAPTOP, {"increment": (0.5, 1.0, 2.0), "sigma": (0.3, 0.6, 1.0)}, evaluation={"every": 400}),
+        "laptop": adapt(
+            LAPTOP,
+            {"increment": (0.5, 1.0, 2.0), "sigma": (0.3, 0.6, 1.0)},
+            train={"log_every": 400},
+            evaluation={"every_steps": 400},
+        ),
         "paper": adapt(PAPER, {"increment": (0.1, 0.5, 1.0), "sigma": TENTHS}),
     },
     analyses=("spectrum", "manifold"),
@@ -40,7 +43,7 @@ EXPERIMENT = Experiment(
             "e",
             "sigma has no strong effect on how fast models learn",
             "2402.03305, C.1, Fig. 8",
-            evidence.little_effect,
+            p1.little_effect,
             "more seeds, and training until most models of every sigma are right",
         ),
     ),

@@ -13,10 +13,10 @@ TPU v5e chip (`launch.plan`, 11 ms a step).
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
 SHARES = (0.035, 0.1)
 
@@ -25,34 +25,39 @@ EXPERIMENT = Experiment(
     figure="2402.03305 Fig. 9: metrics inside and outside a hole in the data",
     claim="accuracy out of distribution, in the hole, is only slightly under that in distribution",
     presets={
-        "tiny": adapt(TINY, {"share": (0.1, 0.2)}, data={"hole": "square"}, evaluation={"labels": "grid", "keep": 64}),
+        "tiny": adapt(
+            TINY,
+            {"hole_area_fraction": (0.1, 0.2)},
+            data={"hole": "square"},
+            evaluation={"label_source": "grid", "stored_images": 64},
+        ),
         "laptop": adapt(
             LAPTOP,
-            {"share": SHARES, "seed": (0, 1, 2)},
+            {"hole_area_fraction": SHARES, "seed": (0, 1, 2)},
             data={"hole": "square", "increment": 0.25},
-            train={"steps": 4_000},
-            evaluation={"labels": "grid", "every": 400, "keep": 256},
+            train={"steps": 4_000, "log_every": 400},
+            evaluation={"label_source": "grid", "every_steps": 400, "stored_images": 256},
         ),
         "paper": adapt(
             PAPER,
-            {"share": SHARES},
+            {"hole_area_fraction": SHARES},
             data={"hole": "square", "increment": 0.1},
-            evaluation={"labels": "grid", "keep": 1_024},
+            evaluation={"label_source": "grid", "stored_images": 1_024},
         ),
     },
     analyses=("spectrum", "manifold"),
     plots=(
-        Plot("accuracy", partial(plots.region_curves, axis="share", regions=("id", "ood"))),
-        Plot("r2", partial(plots.region_r2, axis="share", regions=("id", "ood"))),
-        Plot("held_out_samples", partial(plots.region_samples, axis="share", region="ood")),
-        Plot("error_map", partial(plots.error_map, axis="share")),
+        Plot("accuracy", partial(plots.region_curves, axis="hole_area_fraction", regions=("id", "ood"))),
+        Plot("r2", partial(plots.region_r2, axis="hole_area_fraction", regions=("id", "ood"))),
+        Plot("held_out_samples", partial(plots.region_samples, axis="hole_area_fraction", region="ood")),
+        Plot("error_map", partial(plots.error_map, axis="hole_area_fraction")),
     ),
     claims=(
         Claim(
             "f",
             "accuracy in a hole, mean over those of 3.5 % and 10 %, is only slightly (under 0.15) below that outside",
             "2402.03305, C.2, Fig. 9",
-            evidence.slightly_under,
+            p1.slightly_under,
             "more seeds, or a denser grid of labels in the hole",
         ),
     ),

@@ -13,11 +13,11 @@ TPU v5e chip (`launch.plan`, 11 ms a step).
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p2
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.plots import learned
-from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+from diffgeo.plots import members
+from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
 LESION = {"kind": "sos", "hole": "lesion"}
 
@@ -27,35 +27,38 @@ EXPERIMENT = Experiment(
     claim="accuracy in the lesion falls gradually with its width",
     presets={
         "tiny": adapt(
-            TINY, {"width": (1.0, 3.0)}, data=LESION | {"sigma": 0.5}, evaluation={"labels": "grid", "keep": 64}
+            TINY,
+            {"hole_width": (1.0, 3.0)},
+            data=LESION | {"sigma": 0.5},
+            evaluation={"label_source": "grid", "stored_images": 64},
         ),
         "laptop": adapt(
             LAPTOP,
-            {"width": (0.5, 1.5, 3.5, 5.5)},
+            {"hole_width": (0.5, 1.5, 3.5, 5.5)},
             data=LESION | {"sigma": 0.7, "increment": 0.5, "hole_center": 7.75},
-            train={"steps": 5_000},
-            evaluation={"labels": "grid", "every": 1_250, "keep": 256},
+            train={"steps": 5_000, "log_every": 1_250},
+            evaluation={"label_source": "grid", "every_steps": 1_250, "stored_images": 256},
         ),
         "paper": adapt(
             PAPER,
-            {"width": tuple(i / 2 for i in range(2, 17))},
+            {"hole_width": tuple(i / 2 for i in range(2, 17))},
             data=LESION | {"increment": 0.1},
-            evaluation={"labels": "grid", "readout": "darkest", "keep": 1_024},
+            evaluation={"label_source": "grid", "readout": "darkest", "stored_images": 1_024},
         ),
     },
     analyses=("spectrum", "manifold"),
     plots=(
-        Plot("fig11b", partial(plots.final_values, axis="width", by="region", values=("all", "id", "ood"))),
-        Plot("fig11c", partial(learned.last_umaps, columns="width", seed=0)),
-        Plot("held_out_samples", partial(plots.region_samples, axis="width", region="ood")),
-        Plot("error_map", partial(plots.error_map, axis="width")),
+        Plot("fig11b", partial(plots.final_values, axis="hole_width", by="region", values=("all", "id", "ood"))),
+        Plot("fig11c", partial(members.last_umaps, columns="hole_width", seed=0)),
+        Plot("held_out_samples", partial(plots.region_samples, axis="hole_width", region="ood")),
+        Plot("error_map", partial(plots.error_map, axis="hole_width")),
     ),
     claims=(
         Claim(
             "m",
             "accuracy in the lesion falls gradually with its width",
             "2408.13256, C.3, Fig. 11b",
-            evidence.falls_gradually,
+            p2.falls_gradually,
             "more seeds, more widths",
         ),
     ),

@@ -14,10 +14,10 @@ Cost: `laptop` 46 minutes on two CPU cores (24 models); `paper` 60 models of abo
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p2
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
 KINDS = {"hole": ("square", "corner"), "kind": ("bump", "sos")}
 
@@ -27,33 +27,36 @@ EXPERIMENT = Experiment(
     claim="sums of stripes are composed over larger squares than bumps, interior better than exterior",
     presets={
         "tiny": adapt(
-            TINY, {**KINDS, "width": (2.0, 3.0)}, data={"sigma": 0.5}, evaluation={"labels": "grid", "keep": 16}
+            TINY,
+            {**KINDS, "hole_width": (2.0, 3.0)},
+            data={"sigma": 0.5},
+            evaluation={"label_source": "grid", "stored_images": 16},
         ),
         "laptop": adapt(
             LAPTOP,
-            {**KINDS, "width": (3.5, 5.5, 7.5)},
+            {**KINDS, "hole_width": (3.5, 5.5, 7.5)},
             data={"increment": 0.5, "hole_center": 7.75},
-            train={"steps": 2_000},
-            evaluation={"labels": "grid", "every": 1_000},
+            train={"steps": 2_000, "log_every": 1_000},
+            evaluation={"label_source": "grid", "every_steps": 1_000},
         ),
         "paper": adapt(
             PAPER,
-            {**KINDS, "width": (4.0, 8.0, 12.0, 16.0, 20.0)},
+            {**KINDS, "hole_width": (4.0, 8.0, 12.0, 16.0, 20.0)},
             data={"increment": 0.1},
-            evaluation={"labels": "grid", "readout": "darkest"},
+            evaluation={"label_source": "grid", "readout": "darkest"},
         ),
     },
     plots=(
-        Plot("fig12cd", partial(plots.final_values, axis="width", by="region", panels="kind", hole="square")),
-        Plot("fig12ef", partial(plots.final_values, axis="width", by="region", panels="kind", hole="corner")),
-        Plot("in_the_square", partial(plots.final_values, axis="width", by="kind", panels="hole", region="ood")),
+        Plot("fig12cd", partial(plots.final_values, axis="hole_width", by="region", panels="kind", hole="square")),
+        Plot("fig12ef", partial(plots.final_values, axis="hole_width", by="region", panels="kind", hole="corner")),
+        Plot("in_the_square", partial(plots.final_values, axis="hole_width", by="kind", panels="hole", region="ood")),
     ),
     claims=(
         Claim(
             "o",
             "sums of stripes are composed over larger held-out squares than bumps, interior better than exterior",
             "2408.13256, C.4, Fig. 12",
-            evidence.squares,
+            p2.squares,
             "more seeds, longer training of the bumps",
         ),
     ),

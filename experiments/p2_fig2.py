@@ -12,12 +12,11 @@ model, 1.1 hours on one TPU v5e chip (`launch.plan`, 11 ms a step).
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p2
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.plots import learned
-from diffgeo.presets import TINY, adapt
-from diffgeo.settings import Data, Evaluation, Model, Settings, Train
+from diffgeo.plots import members
+from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
 # Samples are taken on the N x N unit grid [2408.13256, A.3], so that rings of fixed x and of fixed y exist.
 EXPERIMENT = Experiment(
@@ -25,30 +24,30 @@ EXPERIMENT = Experiment(
     figure="2408.13256 Fig. 2, 3 and 8: topology and geometry of the representation of periodic bumps",
     claim="a torus of effective dimension over 4: x orthogonal to y, different values of x not parallel",
     presets={
-        "tiny": adapt(TINY, data={"periodic": True}, evaluation={"labels": "grid"}),
-        "laptop": Settings(
-            model=Model(base_channels=8, embedding=192, heads=1),
-            data=Data(size=16, periodic=True, increment=0.25),
-            train=Train(steps=6_000, batch=32, learning_rate=2e-3),
-            evaluation=Evaluation(every=300, labels="grid", sampler_steps=20, readout="darkest"),
-            axes={"seed": (0, 1, 2)},
+        "tiny": adapt(TINY, data={"periodic": True}, evaluation={"label_source": "grid"}),
+        "laptop": adapt(
+            LAPTOP,
+            {"seed": (0, 1, 2)},
+            data={"periodic": True, "increment": 0.25},
+            train={"steps": 6_000, "log_every": 300},
+            evaluation={"every_steps": 300, "label_source": "grid", "num_samples": 500},
         ),
-        "paper": Settings(
-            data=Data(increment=0.1, periodic=True),
-            evaluation=Evaluation(labels="grid", readout="darkest"),
-            axes={"seed": (0, 1, 2)},
+        "paper": adapt(
+            PAPER,
+            data={"increment": 0.1, "periodic": True},
+            evaluation={"label_source": "grid", "readout": "darkest"},
         ),
     },
     analyses=("spectrum", "manifold", "topology", "rings"),
     plots=(
         Plot("fig2a", lambda _: plots.ideal_tori()),
-        Plot("fig2b", partial(learned.persistence, seed=0)),
-        Plot("fig2c", learned.dimension),
-        Plot("fig2d", partial(learned.spectra, seed=0)),
-        Plot("fig2efg", partial(learned.components_in_training, seed=0)),
-        Plot("fig2_controls", partial(learned.components, seed=0)),
-        Plot("fig3", partial(learned.rings, seed=0)),
-        Plot("fig8", learned.distances),
+        Plot("fig2b", partial(members.persistence, seed=0)),
+        Plot("fig2c", members.dimension),
+        Plot("fig2d", partial(members.spectra, seed=0)),
+        Plot("fig2efg", partial(members.components_in_training, seed=0)),
+        Plot("fig2_controls", partial(members.components, seed=0)),
+        Plot("fig3", partial(members.rings, seed=0)),
+        Plot("fig8", members.distances),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "loss"), axis=None)),
         Plot("failure_modes", partial(plots.failure_modes, axis=None)),
     ),
@@ -57,21 +56,21 @@ EXPERIMENT = Experiment(
             "g",
             "the representation of periodic bumps has a torus's Betti numbers 1, 2, 1 (as the images themselves may)",
             "2408.13256, section 3.1, Fig. 2b",
-            evidence.torus,
+            p2.torus,
             "more seeds, longer training",
         ),
         Claim(
             "h",
             "its effective dimension rises, then falls, to more than 4",
             "2408.13256, section 3.1, Fig. 2c",
-            evidence.dimension_rises_then_falls,
+            p2.dimension_rises_then_falls,
             "more seeds, longer training",
         ),
         Claim(
             "i",
             "rings of x are orthogonal to rings of y as on a Clifford torus, but not parallel to each other",
             "2408.13256, section 3.1, B.2, Fig. 3, 8",
-            evidence.orthogonal_not_parallel,
+            p2.orthogonal_not_parallel,
             "more seeds",
         ),
     ),

@@ -16,12 +16,12 @@ Cost: `laptop` 32 minutes on two CPU cores (8 models); `paper` 12 models of abou
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p2
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
-MODELS = {"dataset": (evidence.ONE_D, evidence.TWO_D, evidence.BOTH, evidence.RIM)}
+MODELS = {"dataset": (p2.ONE_D, p2.TWO_D, p2.BOTH, p2.RIM)}
 CROSS = {"kind": "sos", "hole": "cross"}
 PARTS = ("vertical", "horizontal", "intersection")
 
@@ -33,21 +33,21 @@ EXPERIMENT = Experiment(
         "tiny": adapt(
             TINY,
             MODELS,
-            data=CROSS | {"margin": 4.0, "sigma": 0.5, "width": 2.0},
-            evaluation={"labels": "grid", "keep": 64},
+            data=CROSS | {"margin": 4.0, "sigma": 0.5, "hole_width": 2.0},
+            evaluation={"label_source": "grid", "stored_images": 64},
         ),
         "laptop": adapt(
             LAPTOP,
             MODELS,
-            data=CROSS | {"margin": 5.0, "sigma": 0.7, "increment": 0.5, "width": 3.5, "hole_center": 7.75},
-            train={"steps": 6_000},
-            evaluation={"labels": "grid", "every": 1_000, "keep": 256},
+            data=CROSS | {"margin": 5.0, "sigma": 0.7, "increment": 0.5, "hole_width": 3.5, "hole_center": 7.75},
+            train={"steps": 6_000, "log_every": 1_000},
+            evaluation={"label_source": "grid", "every_steps": 1_000, "stored_images": 256},
         ),
         "paper": adapt(
             PAPER,
             MODELS,
             data=CROSS | {"margin": 6.0, "increment": 0.1},
-            evaluation={"labels": "grid", "readout": "darkest", "keep": 1_024},
+            evaluation={"label_source": "grid", "readout": "darkest", "stored_images": 1_024},
         ),
     },
     analyses=("spectrum",),
@@ -64,28 +64,28 @@ EXPERIMENT = Experiment(
             "j",
             "the 2D model is right in the coordinate seen, wrong in the other, and in neither in the intersection",
             "2408.13256, section 3.2, Fig. 4c-e",
-            evidence.factorised,
+            p2.factorized,
             "more seeds, longer training of the 2D model",
         ),
         Claim(
             "k",
             "the 2D + 1D model is right in x and in y in every held-out part",
             "2408.13256, section 3.2, Fig. 4c-e",
-            evidence.stripes_compose,
+            p2.stripes_compose,
             "longer training: the accuracy still rises at the end of short runs",
         ),
         Claim(
             "k, beside 2D",
             "stripes of every position raise the accuracy in every held-out part",
             "2408.13256, section 3.2, Fig. 4c-e",
-            evidence.stripes_help,
+            p2.stripes_help,
             "more seeds",
         ),
         Claim(
             "l",
             "stripes alone do not compose, and a rim of partial crossings mends that",
             "2408.13256, sections 3.2, C.2, Fig. 10",
-            evidence.rim_mends,
+            p2.rim_mends,
             "more seeds, longer training of the 1D models",
         ),
     ),

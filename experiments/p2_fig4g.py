@@ -13,10 +13,10 @@ TPU v5e chip (`launch.plan`, 11 ms a step).
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p2
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
 CROSS = {"kind": "bump", "hole": "cross", "dataset": "2d+1d"}
 PARTS = ("vertical", "horizontal", "intersection")
@@ -28,37 +28,37 @@ EXPERIMENT = Experiment(
     presets={
         "tiny": adapt(
             TINY,
-            {"fraction": (0.25, 1.0)},
-            data=CROSS | {"margin": 4.0, "sigma": 0.5, "width": 2.0},
-            evaluation={"labels": "grid", "keep": 64},
+            {"kept_fraction": (0.25, 1.0)},
+            data=CROSS | {"margin": 4.0, "sigma": 0.5, "hole_width": 2.0},
+            evaluation={"label_source": "grid", "stored_images": 64},
         ),
         "laptop": adapt(
             LAPTOP,
-            {"fraction": (0.1, 0.25, 0.5, 1.0)},
-            data=CROSS | {"margin": 5.0, "sigma": 0.7, "increment": 0.5, "width": 3.5, "hole_center": 7.75},
-            train={"steps": 5_000},
-            evaluation={"labels": "grid", "every": 1_000, "keep": 256},
+            {"kept_fraction": (0.1, 0.25, 0.5, 1.0)},
+            data=CROSS | {"margin": 5.0, "sigma": 0.7, "increment": 0.5, "hole_width": 3.5, "hole_center": 7.75},
+            train={"steps": 5_000, "log_every": 1_000},
+            evaluation={"label_source": "grid", "every_steps": 1_000, "stored_images": 256},
         ),
         "paper": adapt(
             PAPER,
-            {"fraction": (0.2, 0.4, 0.6, 0.8, 1.0)},
+            {"kept_fraction": (0.2, 0.4, 0.6, 0.8, 1.0)},
             data=CROSS | {"margin": 6.0, "increment": 0.1},
-            evaluation={"labels": "grid", "readout": "darkest", "keep": 1_024},
+            evaluation={"label_source": "grid", "readout": "darkest", "stored_images": 1_024},
         ),
     },
     analyses=("spectrum",),
     plots=(
-        Plot("fig4g", partial(plots.final_values, axis="fraction", by="region", values=("id", *PARTS))),
-        Plot("curves", partial(plots.region_curves, axis="fraction", regions=("id", "ood"))),
-        Plot("held_out_samples", partial(plots.region_samples, axis="fraction", region="ood")),
-        Plot("error_map", partial(plots.error_map, axis="fraction")),
+        Plot("fig4g", partial(plots.final_values, axis="kept_fraction", by="region", values=("id", *PARTS))),
+        Plot("curves", partial(plots.region_curves, axis="kept_fraction", regions=("id", "ood"))),
+        Plot("held_out_samples", partial(plots.region_samples, axis="kept_fraction", region="ood")),
+        Plot("error_map", partial(plots.error_map, axis="kept_fraction")),
     ),
     claims=(
         Claim(
             "k, few bumps",
             "accuracy in the held-out cross hardly depends on the share of bumps that is kept, from a quarter on",
             "2408.13256, section 3.2, Fig. 4g",
-            evidence.few_suffice,
+            p2.few_suffice,
             "more seeds, longer training",
         ),
     ),

@@ -21,13 +21,13 @@ Cost: `laptop` 50 minutes on two CPU cores (24 models); `paper` 192 models, pred
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p2
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
-HOLE = {"kind": "bump", "hole": "square", "share": 0.2}
-KINDS = {"dataset": (evidence.TWO_D, evidence.BOTH)}
+HOLE = {"kind": "bump", "hole": "square", "hole_area_fraction": 0.2}
+KINDS = {"dataset": (p2.TWO_D, p2.BOTH)}
 LOWER = 0.3  # of accuracy, in case the papers' 0.6 is not reached at every size
 
 EXPERIMENT = Experiment(
@@ -37,28 +37,28 @@ EXPERIMENT = Experiment(
     presets={
         "tiny": adapt(
             TINY,
-            {"size": (8, 12), **KINDS, "fraction": (0.25, 1.0)},
+            {"size": (8, 12), **KINDS, "kept_fraction": (0.25, 1.0)},
             model={"ceil_mode": True},
             data=HOLE | {"margin": 4.0, "sigma": 0.5, "increment": 1.0},
-            evaluation={"labels": "grid", "keep": 16},
+            evaluation={"label_source": "grid", "stored_images": 16},
         ),
         "laptop": adapt(
             LAPTOP,
-            {"size": (8, 12, 16), **KINDS, "fraction": (0.02, 0.3)},
+            {"size": (8, 12, 16), **KINDS, "kept_fraction": (0.02, 0.3)},
             model={"ceil_mode": True},
             data=HOLE | {"margin": 4.0, "increment": 0.5},
-            train={"steps": 3_600, "batch": 16, "learning_rate": 4e-3},
-            evaluation={"labels": "grid", "every": 3_600},
+            train={"steps": 3_600, "batch_size": 16, "learning_rate": 4e-3, "log_every": 3_600},
+            evaluation={"label_source": "grid", "every_steps": 3_600},
         ),
         "paper": adapt(
             PAPER,
-            {"size": (16, 24, 32, 48), **KINDS, "fraction": (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)},
+            {"size": (16, 24, 32, 48), **KINDS, "kept_fraction": (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)},
             data=HOLE | {"margin": 6.0, "increment": 0.5},
-            evaluation={"labels": "grid", "readout": "darkest"},
+            evaluation={"label_source": "grid", "readout": "darkest"},
         ),
     },
     plots=(
-        Plot("fig5ab", partial(plots.final_values, axis="fraction", by="size", panels="dataset")),
+        Plot("fig5ab", partial(plots.final_values, axis="kept_fraction", by="size", panels="dataset")),
         Plot("fig5c", partial(plots.data_needed, threshold=0.6)),
         Plot("fig5c_lower", partial(plots.data_needed, threshold=LOWER)),
     ),
@@ -67,14 +67,14 @@ EXPERIMENT = Experiment(
             "n",
             "labels needed for accuracy 0.6 grow as N^2 for bumps and as N for bumps and stripes",
             "2408.13256, section 3.2, Fig. 5c",
-            evidence.data_scaling,
+            p2.data_scaling,
             "more sizes and fractions, and training until 0.6 is crossed at every size",
         ),
         Claim(
             "n, lower threshold",
             "labels needed for accuracy 0.3 grow as N^2 for bumps and as N for bumps and stripes",
             "2408.13256, section 3.2, Fig. 5c, at a lower threshold",
-            partial(evidence.data_scaling, threshold=LOWER),
+            partial(p2.data_scaling, threshold=LOWER),
             "more sizes and fractions, and longer training",
         ),
     ),

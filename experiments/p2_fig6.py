@@ -4,7 +4,7 @@ Claim: accuracy rises with the kept fraction of the data, later for smaller sigm
 overlapping bumps does. Fig. 6b is `p1_fig7`, the whole simulation of Fig. 6c, 13 and 14b is `percolation`.
 
 Scaling: the papers have N = 32 and the unit lattice, 1,024 labels. `laptop` has N = 16 and the unit lattice, 256
-labels; overlap, a matter of neighbours, is the same. Three sigmas: one whose bumps hardly connect, one between, one
+labels; overlap, a matter of neighbors, is the same. Three sigmas: one whose bumps hardly connect, one between, one
 whose bumps always do; fractions 0.1 ... 1 in five steps.
 
 Cost: `laptop` 53 minutes on two CPU cores beside other work (30 models); `paper` 150 models of about 1.1 hours each on
@@ -15,45 +15,43 @@ one TPU v5e chip (`launch.plan`, 11 ms a step).
 
 from functools import partial
 
-from diffgeo import evidence, plots
-from diffgeo.claims import Claim
+from diffgeo import plots
+from diffgeo.claims import Claim, p2
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.plots import learned, percolation
-from diffgeo.presets import LAPTOP, PAPER, TINY, adapt
-
-TENTHS = tuple(i / 10 for i in range(1, 11))
+from diffgeo.plots import members, percolation
+from diffgeo.settings import LAPTOP, PAPER, TENTHS, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p2_fig6",
     figure="2408.13256 Fig. 6c, e, 14, 15: accuracy against the kept fraction, beside percolation",
     claim="accuracy rises with the kept fraction, later for smaller sigma, as clusters of overlapping bumps do",
     presets={
-        "tiny": adapt(TINY, {"sigma": (0.3, 1.0), "fraction": (0.5, 1.0)}, evaluation={"labels": "grid"}),
+        "tiny": adapt(TINY, {"sigma": (0.3, 1.0), "kept_fraction": (0.5, 1.0)}, evaluation={"label_source": "grid"}),
         "laptop": adapt(
             LAPTOP,
-            {"sigma": (0.2, 0.5, 1.0), "fraction": (0.1, 0.3, 0.5, 0.7, 1.0)},
-            train={"steps": 2_000},
-            evaluation={"labels": "grid", "every": 1_000},
+            {"sigma": (0.2, 0.5, 1.0), "kept_fraction": (0.1, 0.3, 0.5, 0.7, 1.0)},
+            train={"steps": 2_000, "log_every": 1_000},
+            evaluation={"label_source": "grid", "every_steps": 1_000},
         ),
         "paper": adapt(
             PAPER,
-            {"sigma": (0.1, 0.3, 0.5, 0.7, 1.0), "fraction": TENTHS},
-            evaluation={"labels": "grid", "readout": "darkest"},
+            {"sigma": (0.1, 0.3, 0.5, 0.7, 1.0), "kept_fraction": TENTHS},
+            evaluation={"label_source": "grid", "readout": "darkest"},
         ),
     },
     analyses=("spectrum", "manifold"),
     plots=(
         Plot("fig6ce", partial(percolation.simulated_and_trained, threshold=0.005)),
         Plot("fig13", partial(percolation.simulated_and_trained, threshold=0.05)),
-        Plot("final_losses", partial(plots.final_values, metrics=("loss",), axis="fraction", by="sigma")),
-        Plot("fig15", partial(learned.last_umaps, rows="sigma", columns="fraction", seed=0)),
+        Plot("final_losses", partial(plots.final_values, metrics=("loss",), axis="kept_fraction", by="sigma")),
+        Plot("fig15", partial(members.last_umaps, rows="sigma", columns="kept_fraction", seed=0)),
     ),
     claims=(
         Claim(
             "p",
             "accuracy rises with the kept fraction, later for smaller sigma",
             "2408.13256, section 3.3, Fig. 6e",
-            evidence.more_data_helps,
+            p2.more_data_helps,
             "more seeds and draws, and training until all data are learned at the largest sigma",
         ),
     ),

@@ -10,18 +10,17 @@ Cost: nothing is trained; about 20 seconds on two CPU cores at `paper` (measured
 
 from functools import partial
 
-from diffgeo import computed
+from diffgeo.data import computed
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import percolation
-from diffgeo.settings import Data, Settings, Train
+from diffgeo.settings import TENTHS, Data, Settings, Train
 
-TENTHS = tuple(i / 10 for i in range(1, 11))
 THRESHOLDS = (0.005, 0.05, 0.1, 0.2, 0.5, 0.8)  # the papers name the first two; Fig. 13's others are not stated
 
 
 def preset(size: int, values: tuple[float, ...], draws: int) -> Settings:
     """Sigmas and fractions of the same values, the unit lattice."""
-    axes = {"sigma": values, "fraction": values, "draw": tuple(range(draws))}
+    axes = {"sigma": values, "kept_fraction": values, "subset_seed": tuple(range(draws))}
     return Settings(data=Data(size=size), train=Train(steps=0), axes=axes)
 
 
@@ -37,7 +36,7 @@ EXPERIMENT = Experiment(
     plots=(
         Plot("p2_fig6c", partial(percolation.cluster_masses, thresholds=(0.005,))),
         Plot("p2_fig13", partial(percolation.cluster_masses, thresholds=THRESHOLDS)),
-        Plot("p2_fig14b", partial(percolation.cluster_masses, thresholds=(0.05,), variable="mass_nested")),
+        Plot("p2_fig14b", partial(percolation.cluster_masses, thresholds=(0.05,), variable="largest_fraction_nested")),
     ),
     compute=partial(computed.cluster_masses, thresholds=THRESHOLDS),
 )

@@ -1,4 +1,4 @@
-"""Evaluates every stored checkpoint of a run that its results lack, and draws its figures again.
+"""Evaluate every stored checkpoint of a run that its results lack, and draw its figures again.
 
     python -m launch.analyze --workdir=runs/p1_fig4
 
@@ -13,26 +13,16 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=Tr
 
 
 def main() -> None:
-    """Reads the folder's configuration and analyses it."""
+    """Read the folder's configuration and analyze it."""
     import experiments
-    from diffgeo import processes, run, untrained
-    from diffgeo.errors import UserError
+    from diffgeo import run
+    from diffgeo.results.workdir import read_run
     from diffgeo.settings import Settings
-    from diffgeo.workdir import Workdir
 
-    config = Workdir(WORKDIR.value).read_config()
-    if config is None:
-        raise UserError(f"no run in {WORKDIR.value!r}: start one there with launch.train first")
     program.start_jax()
+    _, config = read_run(WORKDIR.value)
     declared = experiments.find(config["experiment"])
-    settings = Settings.from_json(config["settings"])
-    planned = run.Run(declared.name, config["preset"], settings, analyses=declared.analyses)
-    if declared.compute is not None:
-        if not processes.leave():
-            return
-        untrained.compute(planned, WORKDIR.value, declared.compute, declared.plots)
-        return
-    run.analyze(planned, WORKDIR.value, declared.plots)
+    run.analyze(run.Run.of(declared, config["preset"], Settings.from_json(config["settings"])), WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""Times training, sampling or analysis on this machine, on request beside the same in PyTorch.
+"""Time training, sampling or analysis on this machine, on request beside the same in PyTorch.
 
     python -m launch.bench --suite=train [--torch] [--only=laptop_single] [--repeats=5] [--json]
-    python -m launch.bench --suite=parts --presets=paper --set=train.batch=8 --torch
+    python -m launch.bench --suite=parts --presets=paper --set=train.batch_size=8 --torch
     python -m launch.bench --suite=samplers --workdir=runs/p1_fig4 [--ddim=10 --ddim=20] [--members=3]
 
-The second tells where a training step's time goes. The third samples a trained run by DDIM in several numbers of steps
-and by the ancestral sampler, and tells their accuracy; of the other flags it reads --only and --json. --torch needs
+The second shows where a training step's time goes. The third samples a trained run by DDIM in several numbers of steps
+and by the ancestral sampler, and prints their accuracy; of the other flags it reads --only and --json. --torch needs
 `pip install 'diffgeo[bench]'`. Nothing else should run meanwhile.
 """
 
@@ -16,14 +16,14 @@ from absl import flags
 from launch import program
 
 SUITE = flags.DEFINE_enum(
-    "suite", None, ["train", "parts", "sample", "analysis", "samplers"], "What is timed.", required=True
+    "suite", None, ["train", "parts", "sample", "analysis", "samplers"], "Suite to time.", required=True
 )
 ONLY = flags.DEFINE_list("only", None, "Cases of the suite, as laptop_single,paper_grid. Default: all.")
 REPEATS = flags.DEFINE_integer("repeats", 5, "Measurements of each case, after the one that compiles.", 1)
 STEPS = flags.DEFINE_integer("steps", 10, "Training steps of a measurement.", 1)
 TORCH = flags.DEFINE_boolean("torch", False, "Also time PyTorch, alternately.")
 PRESETS = flags.DEFINE_list("presets", ["laptop", "paper"], "Presets of p1_fig4 whose networks are timed.")
-SET = flags.DEFINE_multi_string("set", [], "A setting in place of the presets', as train.batch=8.")
+SET = flags.DEFINE_multi_string("set", [], "A setting in place of the presets', as train.batch_size=8.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the trained run that the suite samplers draws from.")
 DDIM = flags.DEFINE_multi_integer("ddim", [10, 20, 50, 100], "DDIM steps of the suite samplers; may be repeated.", 1)
 MEMBERS = flags.DEFINE_integer("members", None, "Models of the run, from its first. Default: all of a wave.", 1)
@@ -31,45 +31,46 @@ JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 
 
 def main() -> None:
-    """Runs the suite and prints."""
+    """Run the suite and print."""
     import jax
 
     import experiments
-    from diffgeo import bench, sampler_steps, settings, step_parts
-    from diffgeo.errors import UserError
-    from diffgeo.settings import suggestion
+    from diffgeo.bench import cases, samplers, step_parts
+    from diffgeo.errors import UserError, require_choice
+    from diffgeo.host import runtime
+    from diffgeo.settings import override
 
     program.start_jax()
     jax.config.update("jax_enable_compilation_cache", False)  # or what is read from it would pass for compiling
     if SUITE.value == "samplers":
         if WORKDIR.value is None:
             raise UserError("--suite=samplers needs --workdir, the folder of a trained run")
-        cases = sampler_steps.cases(WORKDIR.value, DDIM.value, MEMBERS.value)
+        chosen = samplers.cases(WORKDIR.value, DDIM.value, MEMBERS.value)
     else:
         declared = experiments.find("p1_fig4")
-        networks = {preset: settings.override(declared.settings(preset), *SET.value) for preset in PRESETS.value}
+        networks = {preset: override(declared.settings(preset), *SET.value) for preset in PRESETS.value}
         how = REPEATS.value, STEPS.value, TORCH.value
         if SUITE.value == "parts":
-            cases = {}
-            for preset, own in networks.items():
-                cases |= step_parts.cases(preset, own, *how)
+            chosen = {}
+            for preset, settings in networks.items():
+                chosen |= step_parts.cases(preset, settings, *how)
         else:
-            cases = bench.cases(SUITE.value, networks, *how)
+            chosen = cases.cases(SUITE.value, networks, *how)
     for name in ONLY.value or ():
-        if name not in cases:
-            raise UserError(f"unknown case {name!r}{suggestion(name, cases)}")
-    told = {"suite": SUITE.value, "device": jax.devices()[0].device_kind, "cases": {}}
+        require_choice("case", name, chosen)
+    device, timed = jax.devices()[0].device_kind, {}
     if not JSON.value:
-        print(f"{told['suite']} on {told['device']}", flush=True)
-    for name in ONLY.value or cases:
-        case = told["cases"][name] = cases[name]()
+        print(f"{SUITE.value} on {device}", flush=True)
+    for name in ONLY.value or chosen:
+        timed[name] = chosen[name]()
         if not JSON.value:
-            print(f"{name}: " + ", ".join(f"{key} {_short(value)}" for key, value in case.items()), flush=True)
+            print(f"{name}: " + ", ".join(f"{key} {_short(value)}" for key, value in timed[name].items()), flush=True)
     if JSON.value:
-        print(json.dumps(told | {"provenance": program.provenance()}, indent=2))
+        report = {"suite": SUITE.value, "device": device, "cases": timed, "provenance": runtime.provenance()}
+        print(json.dumps(report, indent=2))
 
 
-def _short(value) -> str:
+def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -1,4 +1,4 @@
-"""Lists every experiment: its figure, and per preset the members, steps, evaluations and predicted cost. Runs nothing.
+"""List every experiment: its figure, and per preset the members, steps, evaluations and predicted cost. Runs nothing.
 
 python -m launch.list [--json]
 """
@@ -13,9 +13,9 @@ JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 
 
 def main() -> None:
-    """Prints the list."""
+    """Print the list."""
     import experiments
-    from diffgeo import cost
+    from diffgeo.costs import by_hand
 
     program.start_jax()
     predicted = {
@@ -25,9 +25,9 @@ def main() -> None:
     listed = {}
     for name in experiments.names():
         declared = experiments.find(name)
-        trained = declared.compute is None
         presets = {
-            preset: cost.describe(settings, trained, declared.analyses) for preset, settings in declared.presets.items()
+            preset: by_hand.describe(settings, declared.trained, declared.analyses)
+            for preset, settings in declared.presets.items()
         }
         listed[name] = {"figure": declared.figure, "claim": declared.claim, "presets": presets}
     if JSON.value:

@@ -1,9 +1,9 @@
-"""Tells what a run takes on a TPU pod, by compiling its real programs for it here, without one.
+"""Predict memory, time and cost of a run on a TPU pod, by compiling its real programs for it here, without one.
 
     python -m launch.plan --experiment=p1_fig4 --preset=paper --topology=v5e:2x4 [--json]
     python -m launch.plan --experiment=p1_fig4,p1_fig8
 
-Several experiments are told one after another, and a program that they share is compiled once. Needs
+Several experiments are planned one after another, and a program that they share is compiled once. Needs
 `pip install 'diffgeo[plan]'`; the papers' network takes the compiler minutes. --topology=host plans for this machine's
 devices, at the rate of a matrix product and a copy measured on the spot.
 """
@@ -19,43 +19,46 @@ EXPERIMENT = flags.DEFINE_list("experiment", None, "Names of experiments; see la
 PRESET = flags.DEFINE_string("preset", "paper", "Its size: tiny, laptop or paper.")
 TOPOLOGY = flags.DEFINE_string("topology", "v5e:2x4", "v4, v5e, v5p or v6e, with a shape as v5e:16x16; or host.")
 SEEDS = flags.DEFINE_list("seeds", None, "Seeds in place of the preset's, as 0,1,2.")
-SET = flags.DEFINE_multi_string("set", [], "A setting in place of the preset's, as train.batch=8.")
+SET = flags.DEFINE_multi_string("set", [], "A setting in place of the preset's, as train.batch_size=8.")
 DATA_PARALLEL = flags.DEFINE_integer("data_parallel", 1, "Devices that share one member's batch.")
 MEMBERS_PER_DEVICE = flags.DEFINE_integer(
-    "members_per_device", None, "At most so many members at once on a device. Default: what fits."
+    "members_per_device", None, "At most this many members at once on a device. Default: what fits."
 )
-REMAT = flags.DEFINE_string("remat", "none", "What the backward pass computes again to save memory: none or blocks.")
+REMAT = flags.DEFINE_string("remat", "none", "Rematerialization in the backward pass, to save memory: none or blocks.")
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 
 
 def main() -> None:
-    """Plans and prints."""
+    """Plan and print."""
     if TOPOLOGY.value != "host":
         os.environ["JAX_PLATFORMS"] = "cpu"  # a plan uses no accelerator of this machine
     import experiments
-    from diffgeo import chips, plan, settings
+    from diffgeo.costs import chips, plan
     from diffgeo.errors import UserError
-    from diffgeo.mapping import Layout
+    from diffgeo.settings import override
+    from diffgeo.training import Placement
 
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
     chosen = []
     for name in EXPERIMENT.value:
         declared = experiments.find(name)
-        if declared.compute is not None:
+        if not declared.trained:
             raise UserError(f"{name} trains nothing: there is nothing to plan")
-        chosen.append((declared, settings.override(declared.settings(PRESET.value), *seeds, *SET.value)))
+        chosen.append((declared, override(declared.settings(PRESET.value), *seeds, *SET.value)))
     program.start_jax()
     if TOPOLOGY.value != "host":
         # JAX stores what it compiles for a chip that is not here, and cannot read it again
         import jax
 
         jax.config.update("jax_enable_compilation_cache", False)
-    layout = Layout("auto", None, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value)
-    aim = chips.target(TOPOLOGY.value, layout)
-    for declared, own in chosen:
-        told = {"experiment": declared.name, "preset": PRESET.value} | plan.plan(own, aim, bool(declared.analyses))
-        words = json.dumps(told, indent=2) if JSON.value else f"{declared.name}, {PRESET.value}, {plan.as_text(told)}"
-        print(words, flush=True)
+    placement = Placement("auto", None, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value)
+    target = chips.target(TOPOLOGY.value, placement)
+    for declared, settings in chosen:
+        planned = plan.plan(settings, target, bool(declared.analyses))
+        if JSON.value:
+            print(json.dumps({"experiment": declared.name, "preset": PRESET.value} | planned, indent=2), flush=True)
+        else:
+            print(f"{declared.name}, {PRESET.value}, {plan.as_text(planned)}", flush=True)
 
 
 if __name__ == "__main__":

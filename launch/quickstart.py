@@ -11,17 +11,16 @@ WORKDIR = flags.DEFINE_string("workdir", "runs/quickstart", "Folder of the run; 
 
 
 def main() -> None:
-    """Trains the quickstart's models and draws its figures."""
+    """Train the quickstart's models and draw its figures."""
     import experiments
-    from diffgeo import processes, run
+    from diffgeo import run
+    from diffgeo.host import distributed, runtime
 
     program.start_jax()
-    declared = experiments.find("quickstart")
-    planned = run.Run(declared.name, "laptop", declared.settings("laptop"))
-    processes.say(
+    distributed.say(
         "Training 4 small diffusion models (2 increments x 2 seeds) to draw one Gaussian bump at a given (x, y)."
     )
-    run.train(planned, WORKDIR.value, declared.plots, program.provenance())
+    run.execute(run.Run.of(experiments.find("quickstart"), "laptop"), WORKDIR.value, runtime.provenance())
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Prints what runs found: a verdict for each claim; draws their figures; writes DIR/report.html with both.
+"""Print a verdict for each claim of runs, draw their figures, and write DIR/report.html with both.
 
     python -m launch.report --workdir=runs/p1_fig4,runs/p2_fig4
-    python -m launch.report --workdir=runs/p1_fig4 --summary=p1_fig4.zip     a small file of all that is needed
-    python -m launch.report --workdir=p1_fig4.zip                            all of it again, from that file alone
+    python -m launch.report --workdir=runs/p1_fig4 --summary=p1_fig4.zip     a small file of everything needed
+    python -m launch.report --workdir=p1_fig4.zip                            the same, from that file alone
 
 Needs the results only: no checkpoint, no accelerator, no JAX.
 """
@@ -17,10 +17,11 @@ SUMMARY = flags.DEFINE_string("summary", None, "Also write a summary of the one 
 
 
 def main() -> None:
-    """Reports every run."""
+    """Report every run."""
     import experiments
-    from diffgeo import report, summary
+    from diffgeo import report
     from diffgeo.errors import UserError
+    from diffgeo.report import summary
 
     if SUMMARY.value is not None and len(WORKDIR.value) > 1:
         raise UserError(f"--summary={SUMMARY.value} holds one run: give one --workdir, not {len(WORKDIR.value)}")

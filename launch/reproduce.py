@@ -1,4 +1,4 @@
-"""Runs every experiment of a preset, reports each, and skips what is done.
+"""Run every experiment of a preset, report each, and skip what is done.
 
     python -m launch.reproduce --preset=laptop --workdir=runs
 
@@ -15,15 +15,16 @@ EXPERIMENTS = flags.DEFINE_list("experiments", None, "Names of those to run. Def
 
 
 def main() -> None:
-    """Reads the flags and reproduces."""
+    """Read the flags and reproduce."""
     import experiments
-    from diffgeo import reproduce
+    from diffgeo.host import runtime
+    from diffgeo.run import reproduce
 
     asked = [experiments.find(name) for name in EXPERIMENTS.value or experiments.names()]
     if not any(PRESET.value in one.presets for one in asked):
         asked[0].settings(PRESET.value)  # says which presets there are
     program.start_jax()
-    reproduce.reproduce(asked, PRESET.value, WORKDIR.value, program.provenance)
+    reproduce.reproduce(asked, PRESET.value, WORKDIR.value, runtime.provenance)
 
 
 if __name__ == "__main__":

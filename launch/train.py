@@ -1,4 +1,4 @@
-"""Trains an experiment's grid of models, evaluates it on the way, and draws its figures.
+"""Train an experiment's grid of models, evaluate it on the way, and draw its figures.
 
 An experiment that trains nothing is computed and drawn.
 
@@ -21,37 +21,31 @@ SET = flags.DEFINE_multi_string(
 MAPPING = flags.DEFINE_string("mapping", "auto", "How members are mapped over devices: auto, loop or sharded.")
 STEPS_PER_CALL = flags.DEFINE_integer("steps_per_call", None, "Training steps between two looks at the loss.")
 DATA_PARALLEL = flags.DEFINE_integer("data_parallel", 1, "Devices that share one member's batch.")
-MEMBERS_PER_DEVICE = flags.DEFINE_integer("members_per_device", None, "At most so many members at once on a device.")
-REMAT = flags.DEFINE_string("remat", "none", "What the backward pass computes again to save memory: none or blocks.")
+MEMBERS_PER_DEVICE = flags.DEFINE_integer("members_per_device", None, "At most this many members at once on a device.")
+REMAT = flags.DEFINE_string("remat", "none", "Rematerialization in the backward pass, to save memory: none or blocks.")
 WAVES = flags.DEFINE_integer("waves", None, "Waves that a new run's members train in. Default: as few as fit.")
 
 
-def start(experiment: str, preset: str, workdir: str) -> None:
-    """Trains in a folder; the other flags are read here."""
-    import experiments
-    from diffgeo import processes, run, settings, untrained
-    from diffgeo.mapping import Layout
-
-    declared = experiments.find(experiment)
-    seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
-    chosen = settings.override(declared.settings(preset), *seeds, *SET.value)
-    program.start_jax()
-    layout = Layout(MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value)
-    planned = run.Run(experiment, preset, chosen, layout, declared.analyses)
-    if declared.compute is not None:
-        if not processes.leave():
-            return
-        processes.say(f"{experiment}, preset {preset}: computed without training, in {workdir}")
-        untrained.compute(planned, workdir, declared.compute, declared.plots, program.provenance())
-        return
-    shape = " x ".join(f"{len(values)} {name}" for name, values in planned.grid.axes.items())
-    processes.say(f"{experiment}, preset {preset}: {shape} models, {chosen.train.steps:,} steps each, in {workdir}")
-    run.train(planned, workdir, declared.plots, program.provenance(), WAVES.value)
-
-
 def main() -> None:
-    """Reads the flags and trains."""
-    start(EXPERIMENT.value, PRESET.value, WORKDIR.value)
+    """Read the flags and run the experiment."""
+    import experiments
+    from diffgeo import run
+    from diffgeo.host import distributed, runtime
+    from diffgeo.settings import override
+    from diffgeo.training import Placement
+
+    declared = experiments.find(EXPERIMENT.value)
+    seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
+    settings = override(declared.settings(PRESET.value), *seeds, *SET.value)
+    program.start_jax()
+    placement = Placement(
+        MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value
+    )
+    planned = run.Run.of(declared, PRESET.value, settings, placement)
+    shape = " x ".join(f"{len(values)} {name}" for name, values in planned.grid.axes.items())
+    size = f"{shape} models, {settings.train.steps:,} steps each" if declared.trained else "computed without training"
+    distributed.say(f"{declared.name}, preset {PRESET.value}: {size}, in {WORKDIR.value}")
+    run.execute(planned, WORKDIR.value, runtime.provenance(), WAVES.value)
 
 
 if __name__ == "__main__":

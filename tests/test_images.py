@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from diffgeo import images, limits
+from diffgeo import images
 from diffgeo.errors import UserError
+from diffgeo.settings import allowed
 
 SIZE, COUNT = 16, 3  # one shape for all, so that two programs serve the whole file
 
@@ -23,7 +24,7 @@ shifts = st.tuples(st.integers(-SIZE + 1, SIZE - 1), st.integers(-SIZE + 1, SIZE
 
 
 def picture(center, sigma, kind, size, periodic):
-    """One image in [-1, 1] from the grey value of each pixel, in float64."""
+    """One image in [-1, 1] from the gray value of each pixel, in float64."""
 
     def stripe(pixel, mean, s):
         distance = abs(pixel - mean)
@@ -31,12 +32,12 @@ def picture(center, sigma, kind, size, periodic):
             distance = min(abs(pixel - mean + turns * size) for turns in range(-4, 5))
         return np.exp(-(distance**2) / (4 * s**2))
 
-    grey = np.empty((size, size))
+    gray = np.empty((size, size))
     for row in range(size):
         for column in range(size):
             a, b = stripe(column, center[0], sigma[0]), stripe(row, center[1], sigma[1])
-            grey[row, column] = 255 * (1 - a * b) if kind == "bump" else 255 * (1 - (a + b) / 2)
-    return 2 * grey / 255 - 1
+            gray[row, column] = 255 * (1 - a * b) if kind == "bump" else 255 * (1 - (a + b) / 2)
+    return 2 * gray / 255 - 1
 
 
 def render(centers, sigma, kind, periodic=False):
@@ -111,7 +112,7 @@ def test_values_lie_between_black_and_white(centers, sigma, kind, periodic):
 
 @jax.jit
 def gradients(centers, sigma, kind, weights):
-    """Of a weighted sum of pixels, with respect to centres and spreads, for open and periodic images."""
+    """Of a weighted sum of pixels, with respect to centers and spreads, for open and periodic images."""
 
     def weighted(centers, sigma, periodic):
         return jnp.sum(images.render(centers, sigma, kind, SIZE, periodic) * weights)
@@ -133,7 +134,7 @@ def test_gradients_are_finite(centers, sigma, kind):
 
 
 def test_gradients_are_those_of_the_formula():
-    # no pixel lies opposite a centre: a periodic profile has a corner there
+    # no pixel lies opposite a center: a periodic profile has a corner there
     places = np.array([(3.25, 9.5), (14.75, 0.5), (8.25, 2.25)])
     spreads = np.array([(0.5, 2.0), (1.0, 3.0), (4.0, 1.0)])
     kind = ("sos", "bump", "sos")
@@ -158,10 +159,10 @@ def test_a_spread_of_zero_draws_the_pixel_alone():
 
 
 def test_grey_values_round_and_clip():
-    grey = np.array([-np.inf, -9.0, -1.0, 1.0, 9.0, np.inf])
-    assert images.to_uint8(grey[:, None, None, None]).ravel().tolist() == [0, 0, 0, 255, 255, 255]
+    gray = np.array([-np.inf, -9.0, -1.0, 1.0, 9.0, np.inf])
+    assert images.to_uint8(gray[:, None, None, None]).ravel().tolist() == [0, 0, 0, 255, 255, 255]
     levels = np.arange(256)
-    for offset in (-0.49, 0.0, 0.49):  # of a grey level: rounds to the nearest, does not cut
+    for offset in (-0.49, 0.0, 0.49):  # of a gray level: rounds to the nearest, does not cut
         shown = images.to_uint8(((levels + offset) / 127.5 - 1).reshape(4, 8, 8, 1).astype(np.float32))
         assert shown.dtype == np.uint8
         np.testing.assert_array_equal(shown, levels.reshape(4, 8, 8))
@@ -176,8 +177,8 @@ def test_errors_quote_what_is_wrong():
     with pytest.raises(UserError, match=r"'blob'.*bump, sos"):
         images.render(np.zeros((1, 2)), 1.0, "blob")
     with pytest.raises(UserError, match=r"'blob'.*bump, sos"):
-        limits.kind_index("blob")
-    assert [limits.kind_index(kind) for kind in limits.KINDS] == [0, 1]
+        allowed.kind_index("blob")
+    assert [allowed.kind_index(kind) for kind in allowed.KINDS] == [0, 1]
     for shape in ((2,), (3, 3), (1, 2, 2), ()):
         with pytest.raises(ValueError, match=str(shape).replace("(", r"\(").replace(")", r"\)")):
             images.render(np.zeros(shape), 1.0)

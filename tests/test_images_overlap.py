@@ -48,18 +48,18 @@ def test_closed_form_of_one_bright_pixel():
         assert images.overlap((16.0 + d, 16.0), (16.0, 16.0), 0.1, SIZE) == pytest.approx(1 / expected, rel=1e-2)
 
 
-def test_neighbours_at_half_a_pixel_have_a_cusp_and_exceed_one():
-    """[2408.13256, Fig. 6b]: lattice neighbours (0, d) of a small bump as the increment d passes 1/2."""
+def test_neighbors_at_half_a_pixel_have_a_cusp_and_exceed_one():
+    """[2408.13256, Fig. 6b]: lattice neighbors (0, d) of a small bump as the increment d passes 1/2."""
 
-    def neighbour(d, sigma=0.1):  # from the first off-pixel bump to the next one of the lattice
+    def neighbor(d, sigma=0.1):  # from the first off-pixel bump to the next one of the lattice
         return images.overlap((16.0 + d, 16.0), (16.0 + 2 * d, 16.0), sigma, SIZE)
 
-    below, at, above = neighbour(0.45), neighbour(0.5), neighbour(0.55)
-    assert at > 1.0  # the off-pixel bump is fainter than its neighbour, which sits on a pixel
-    assert neighbour(0.4) < below < at > above > neighbour(0.6)
+    below, at, above = neighbor(0.45), neighbor(0.5), neighbor(0.55)
+    assert at > 1.0  # the off-pixel bump is fainter than its neighbor, which sits on a pixel
+    assert neighbor(0.4) < below < at > above > neighbor(0.6)
     # The wide bump has neither: pixels do not show.
-    assert neighbour(0.4, 1.0) > neighbour(0.5, 1.0) > neighbour(0.6, 1.0)
-    assert neighbour(0.5, 1.0) < 1.0
+    assert neighbor(0.4, 1.0) > neighbor(0.5, 1.0) > neighbor(0.6, 1.0)
+    assert neighbor(0.5, 1.0) < 1.0
 
 
 def test_is_not_symmetric_at_a_border():

@@ -74,10 +74,10 @@ def test_equals_all_pairs(seed):
 
 
 @pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize(("neighbours", "chunk"), [(1, 300), (8, 300)])
-def test_growing_radius_equals_all_pairs(seed, neighbours, chunk, monkeypatch):
-    """Dense sets in clumps, with few nearest neighbours and small chunks: the radius search has the work."""
-    monkeypatch.setattr(percolation, "NEIGHBOURS", neighbours)
+@pytest.mark.parametrize(("neighbors", "chunk"), [(1, 300), (8, 300)])
+def test_growing_radius_equals_all_pairs(seed, neighbors, chunk, monkeypatch):
+    """Dense sets in clumps, with few nearest neighbors and small chunks: the radius search has the work."""
+    monkeypatch.setattr(percolation, "NEIGHBORS", neighbors)
     monkeypatch.setattr(percolation, "CHUNK", chunk)
     rng = np.random.default_rng(seed)
     clumps = rng.uniform(-1, 16, (4, 1, 2))
@@ -106,7 +106,7 @@ def test_reach_bounds_every_connected_pair(sigma, threshold):
     y = rng.choice([23.5, 24.0], len(x))  # half a pixel off and on: the least and the greatest norm
     points = np.stack([x, y], axis=1)
     distance = np.linalg.norm(points[:, None] - points[None], axis=-1)
-    bound = percolation.reach(sigma, threshold)
+    bound = percolation.connection_radius(sigma, threshold)
     farthest = distance[connected_pairs(points, sigma, size, threshold)].max()
     assert farthest <= bound
     assert bound < farthest + 1.5 + 3.5 * sigma
@@ -144,7 +144,7 @@ def test_copies_are_connected_below_threshold_one_only():
     copies = np.full((5, 2), 7.3)
     assert percolation.largest_cluster(copies, 1.0, 16, 0.999) == 1.0
     assert percolation.largest_cluster(copies, 1.0, 16, 1.0) == 1 / 5
-    # Two brighter neighbours overlap with every copy by more than 1: that joins the copies after all.
+    # Two brighter neighbors overlap with every copy by more than 1: that joins the copies after all.
     chain = np.concatenate([np.full((3, 2), 7.5), [[7.0, 7.0]]])
     assert percolation.largest_cluster(chain, 0.1, 16, 1.5) == 1.0
 
@@ -223,24 +223,24 @@ def simulation():
     return small_simulation(nested=True)
 
 
-def test_simulation_is_labelled_and_in_range(simulation):
-    assert simulation["mass"].dims == ("threshold", "sigma", "fraction", "repeat")
-    assert simulation["mass"].shape == (2, 4, 4, 4)
+def test_simulation_is_labeled_and_in_range(simulation):
+    assert simulation["largest_fraction"].dims == ("threshold", "sigma", "kept_fraction", "repeat")
+    assert simulation["largest_fraction"].shape == (2, 4, 4, 4)
     assert np.array_equal(simulation["kept"], [26, 102, 179, 256])
-    assert np.all(simulation["mass"] >= 1 / simulation["kept"])
-    assert np.all(simulation["mass"] <= 1)
+    assert np.all(simulation["largest_fraction"] >= 1 / simulation["kept"])
+    assert np.all(simulation["largest_fraction"] <= 1)
 
 
 def test_same_points_make_clusters_grow_with_sigma_and_fall_with_threshold(simulation):
     """Each draw by itself: it would not hold if sigmas or thresholds had their own points."""
-    assert np.all(simulation["mass"].diff("sigma") >= 0)
-    assert np.all(simulation["mass"].diff("threshold") <= 0)
-    assert float(simulation["mass"].sel(sigma=0.3, threshold=0.005, fraction=0.4).std("repeat")) > 0
+    assert np.all(simulation["largest_fraction"].diff("sigma") >= 0)
+    assert np.all(simulation["largest_fraction"].diff("threshold") <= 0)
+    assert float(simulation["largest_fraction"].sel(sigma=0.3, threshold=0.005, kept_fraction=0.4).std("repeat")) > 0
 
 
 def test_nested_fractions_contain_each_other(simulation, monkeypatch):
-    number = simulation["mass"] * simulation["kept"]
-    assert np.all(number.diff("fraction") > -1e-9)
+    number = simulation["largest_fraction"] * simulation["kept"]
+    assert np.all(number.diff("kept_fraction") > -1e-9)
     for nested in (True, False):
         seen = []
         monkeypatch.setattr(percolation, "largest_cluster", lambda points, *_, seen=seen: seen.append(points) or 1)
@@ -254,33 +254,35 @@ def test_nested_fractions_contain_each_other(simulation, monkeypatch):
 
 def test_further_values_change_no_other(simulation):
     alone = small_simulation(nested=True, sigmas=[0.3], fractions=[0.4], thresholds=[0.005], repeats=2)
-    same = simulation["mass"].sel(sigma=[0.3], fraction=[0.4], threshold=[0.005], repeat=[0, 1])
-    assert np.array_equal(alone["mass"], same)
-    other = small_simulation(nested=True, sigmas=[0.3], fractions=[0.4], thresholds=[0.005], seed=1)["mass"]
-    assert not np.array_equal(other.squeeze(), simulation["mass"].sel(sigma=0.3, fraction=0.4, threshold=0.005))
+    same = simulation["largest_fraction"].sel(sigma=[0.3], kept_fraction=[0.4], threshold=[0.005], repeat=[0, 1])
+    assert np.array_equal(alone["largest_fraction"], same)
+    other = small_simulation(nested=True, sigmas=[0.3], fractions=[0.4], thresholds=[0.005], seed=1)["largest_fraction"]
+    assert not np.array_equal(
+        other.squeeze(), simulation["largest_fraction"].sel(sigma=0.3, kept_fraction=0.4, threshold=0.005)
+    )
 
 
 def test_interval_is_students(simulation):
-    result = percolation.interval(simulation)
-    draws = simulation["mass"].sel(threshold=0.3, sigma=0.3, fraction=0.4).to_numpy()
+    result = percolation.mean_interval(simulation)
+    draws = simulation["largest_fraction"].sel(threshold=0.3, sigma=0.3, kept_fraction=0.4).to_numpy()
     half = 3.182446 * draws.std(ddof=1) / 2.0  # t of 97.5 % and 3 degrees of freedom; sqrt of 4 draws
-    at = result.sel(threshold=0.3, sigma=0.3, fraction=0.4)
+    at = result.sel(threshold=0.3, sigma=0.3, kept_fraction=0.4)
     assert float(at["mean"]) == pytest.approx(draws.mean())
     assert float(at["low"]) == pytest.approx(draws.mean() - half, abs=1e-6)
     assert float(at["high"]) == pytest.approx(draws.mean() + half, abs=1e-6)
     assert np.all(result["low"] >= 0)
     assert np.all(result["high"] <= 1)
-    assert np.isnan(percolation.interval(simulation.isel(repeat=[0]))["low"]).all()
+    assert np.isnan(percolation.mean_interval(simulation.isel(repeat=[0]))["low"]).all()
 
 
 def test_papers_simulation_is_quick():
     """[2408.13256, Fig. 6c]: 1,024 points, 10 spreads, 10 fractions, 5 draws."""
     tenths = np.arange(1, 11) / 10
     start = time.perf_counter()
-    mass = percolation.simulate(32, 1.0, tenths, [0.005], tenths)["mass"].mean("repeat").isel(threshold=0)
+    mass = percolation.simulate(32, 1.0, tenths, [0.005], tenths)["largest_fraction"].mean("repeat").isel(threshold=0)
     assert time.perf_counter() - start < 60
     assert np.allclose(mass.sel(sigma=0.1), 1 / np.rint(tenths * 1024))
-    assert np.all(mass.sel(fraction=1.0, sigma=tenths[1:]) == 1.0)
+    assert np.all(mass.sel(kept_fraction=1.0, sigma=tenths[1:]) == 1.0)
     # The fraction at which half is connected falls with the spread.
     first = [int(np.argmax(row >= 0.5)) for row in mass.sel(sigma=tenths[1:]).to_numpy()]
     assert first == sorted(first, reverse=True)
@@ -290,7 +292,7 @@ def test_papers_simulation_is_quick():
 @pytest.mark.slow
 @pytest.mark.parametrize("fraction", [1.0, 0.5, 0.1, 0.01])
 def test_dense_lattice_in_a_fresh_process(fraction):
-    """65,536 points with about 4,000 neighbours each: under 30 s and 1 GB."""
+    """65,536 points with about 4,000 neighbors each: under 30 s and 1 GB."""
     import subprocess
     import sys
 

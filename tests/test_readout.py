@@ -1,4 +1,4 @@
-"""Read-outs of rendered images are their centres; counts agree with independent labelling."""
+"""Read-outs of rendered images are their centers; counts agree with independent labeling."""
 
 import subprocess
 import sys
@@ -10,8 +10,8 @@ import scipy.ndimage
 from diffgeo import readout
 from diffgeo.errors import UserError
 from diffgeo.images import render, to_uint8
-from diffgeo.limits import KINDS
-from diffgeo.readout import METHODS, OUTCOMES, accuracy, count_bumps, hits, outcomes, predict_centers, score
+from diffgeo.readout import OUTCOMES, accuracy, count_bumps, hits, outcomes, predict_centers, score
+from diffgeo.settings.allowed import KINDS, METHODS
 
 BATCH = 128  # every rendering has this many images, so that each size is compiled once
 
@@ -40,7 +40,7 @@ def circle_distance(a, b, size):
 
 
 def torus_components(mask):
-    """Brute force: spread the largest pixel number over dark neighbours until nothing changes."""
+    """Brute force: spread the largest pixel number over dark neighbors until nothing changes."""
     numbers = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
     while True:
         spread = numbers
@@ -53,12 +53,12 @@ def torus_components(mask):
         numbers = spread
 
 
-# Centres of rendered images
+# Centers of rendered images
 
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(("size", "sigma"), BORDERS)
-def test_reads_the_centre_of_a_bump(method, size, sigma):
+def test_reads_the_center_of_a_bump(method, size, sigma):
     centers = random_centers(2 * sigma, size - 1 - 2 * sigma)
     predicted = predict_centers(images_of(centers, sigma, size=size), method)
     assert np.abs(predicted - centers).max() < 0.55
@@ -127,8 +127,8 @@ def test_two_bumps_read_as_the_centroid_of_darkness(method):
     np.testing.assert_allclose(expected, [15.2, 15], atol=0.1)
     # A hit of the papers' accuracy, and still a failure.
     result = score(images, np.array([[15.2, 15.0]]), method)
-    assert readout.summarise(result)["accuracy"] == 1
-    assert readout.summarise(result)["several_bumps"] == 1
+    assert readout.summarize(result)["accuracy"] == 1
+    assert readout.summarize(result)["several_bumps"] == 1
 
 
 def test_faint_and_lone_stripe_images_fall_back_to_the_centroid():
@@ -171,8 +171,8 @@ def test_noise_does_not_split_a_bump(sigma):
 
 def test_weak_noise_about_any_grey_is_no_bump():
     rng = np.random.default_rng(0)
-    for grey in (20, 127, 240):
-        noise = np.clip(rng.normal(grey, 8, (100, 32, 32)), 0, 255).astype(np.uint8)
+    for gray in (20, 127, 240):
+        noise = np.clip(rng.normal(gray, 8, (100, 32, 32)), 0, 255).astype(np.uint8)
         np.testing.assert_array_equal(count_bumps(noise), 0)
 
 
@@ -268,12 +268,12 @@ def test_score_and_summary_of_each_outcome(method):
     assert [OUTCOMES[i] for i in result.outcomes] == [
         "correct", "wrong_place", "wrong_place", "several_bumps", "no_bump"
     ]  # fmt: skip
-    summary = readout.summarise(result)
+    summary = readout.summarize(result)
     assert summary == pytest.approx(
         {"accuracy": 0.2, "accuracy_x": 0.4, "accuracy_y": 0.4}
         | {"correct": 0.2, "no_bump": 0.2, "wrong_place": 0.4, "several_bumps": 0.2}
     )
-    part = readout.summarise(result, np.array([True, True, False, False, False]))
+    part = readout.summarize(result, np.array([True, True, False, False, False]))
     assert part["accuracy"] == part["correct"] == part["wrong_place"] == 0.5
     assert accuracy(result.predicted, true).items() <= summary.items()
 
@@ -283,9 +283,9 @@ def test_score_of_periodic_stripes_uses_the_circle_and_the_kind():
     images = images_of(centers, 1.0, "sos", periodic=True)
     turns = np.array([[32, 0], [0, -32]])
     result = score(images, centers + turns, "darkest", "sos", periodic=True)
-    assert readout.summarise(result)["correct"] == 1
+    assert readout.summarize(result)["correct"] == 1
     stripe = images_of([[9.0, -40.0]], kind="sos")
-    assert readout.summarise(score(stripe, np.array([[9.0, 15.5]]), "darkest", "sos"))["no_bump"] == 1
+    assert readout.summarize(score(stripe, np.array([[9.0, 15.5]]), "darkest", "sos"))["no_bump"] == 1
 
 
 # Bad input and odd input
@@ -320,7 +320,7 @@ def test_bad_images_are_refused(images, said):
             function(images)
 
 
-def test_bad_centres_and_counts_are_refused():
+def test_bad_centers_and_counts_are_refused():
     with pytest.raises(ValueError, match=r"\(3, 2\) and \(1, 2\)"):
         hits(np.zeros((3, 2)), np.zeros((1, 2)))
     with pytest.raises(ValueError, match=r"\(2, 3\)"):

@@ -1,40 +1,26 @@
 """How fast it is: training, sampling and analysis timed, beside a matrix product and PyTorch in the same run."""
 
+import dataclasses
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from diffgeo import cost, datasets, representation, sampling
-from diffgeo.errors import UserError
-from diffgeo.grid import Grid
-from diffgeo.mapping import Layout
-from diffgeo.settings import Settings, suggestion
+from diffgeo import representation
+from diffgeo.costs import by_hand
+from diffgeo.costs.timing import matrix_product, seconds
+from diffgeo.data import label_tables
+from diffgeo.data.evaluation_labels import labels_drawn
+from diffgeo.errors import UserError, suggestion
+from diffgeo.settings import Grid, Settings
+from diffgeo.training import Ensemble, Placement, sampling
 
 SUITES = ("train", "sample", "analysis")
-MATRIX = 2048  # rows and columns of the product that the machine's speed is taken from
 SCALED_STEPS = 3  # steps of PyTorch's sampling loop that are timed; the rest is scaled
 GRID = 8  # members of a grid
 POINTS, FEATURES = 1024, 16_384  # of the analysis suite: the papers' 32 x 32 grid at b = 64
-
-
-def seconds(function: Callable[[], object]) -> float:
-    """Seconds of one call, until its result is there."""
-    start = time.perf_counter()
-    jax.block_until_ready(function())
-    return time.perf_counter() - start
-
-
-def matrix_product() -> float:
-    """FLOP/s of a float32 product of `MATRIX` square matrices, the best of five."""
-    side = jax.random.normal(jax.random.key(0), (MATRIX, MATRIX))
-    product = jax.jit(jnp.matmul)
-    jax.block_until_ready(product(side, side))
-    return 2 * MATRIX**3 / min(seconds(lambda: product(side, side)) for _ in range(5))
 
 
 def reset_peak() -> None:
@@ -56,7 +42,7 @@ def peak_bytes() -> int | None:
 def torch_reference():
     """The module that needs PyTorch; raises `UserError` without."""
     try:
-        from diffgeo import torch_reference
+        from diffgeo.bench import torch_reference
     except ImportError as error:
         raise UserError("the package 'torch' is missing: pip install 'diffgeo[bench]'") from error
     return torch_reference
@@ -72,16 +58,14 @@ def pairs(ours: Callable[[], float], theirs: Callable[[], float] | None, repeats
     return told
 
 
-def _mapped(settings: Settings, members: int):
-    """So many members (seeds 0, 1, ...) on one device, at step 0."""
-    own = Settings(
-        **{name: getattr(settings, name) for name in ("model", "data", "diffusion", "train", "evaluation")},
-        axes={"seed": tuple(range(members))},
-    )
-    grid = Grid(own).members
-    mapped = Layout().over(grid, int(datasets.build(own.data).count), jax.devices()[:1])
-    mapped.initialise()
-    return mapped
+def _ensemble(settings: Settings, members: int) -> Ensemble:
+    """Return this many members (seeds 0, 1, ...) on one device, at step 0."""
+    grid = Grid(dataclasses.replace(settings, axes={"seed": tuple(range(members))}))
+    table = label_tables.build_label_table(settings.data)
+    tables = label_tables.stack([table] * members)
+    ensemble = Placement().place(grid.members, tables, jax.devices()[:1])
+    ensemble.initialize()
+    return ensemble
 
 
 def train_case(settings: Settings, members: int, repeats: int, steps: int, torch: bool) -> dict:
@@ -96,11 +80,11 @@ def train_case(settings: Settings, members: int, repeats: int, steps: int, torch
     """
     jax.clear_caches()  # or what another case compiled would pass for compiling
     reset_peak()
-    mapped = _mapped(settings, members)
+    ensemble = _ensemble(settings, members)
 
     def advance():
-        # the losses are there when the steps are done; `advance` itself returns before
-        return seconds(lambda: mapped.losses(mapped.advance(steps), 1)) / (steps * members)
+        # the losses are there when the steps are done; `train_steps` itself returns before
+        return seconds(lambda: ensemble.losses(ensemble.train_steps(steps))) / (steps * members)
 
     compiling = advance() * steps * members
     theirs = None
@@ -112,12 +96,12 @@ def train_case(settings: Settings, members: int, repeats: int, steps: int, torch
             return seconds(lambda: [trainer.step() for _ in range(steps)]) / steps
 
     told = pairs(advance, theirs, repeats)
-    flop = cost.TRAIN_PASSES * 2 * cost.forward_macs(settings) * settings.train.batch
+    flop = by_hand.TRAIN_PASSES * 2 * by_hand.forward_macs(settings) * settings.train.batch_size
     product = matrix_product()
     rate = flop / told["seconds"]
     return told | {
         "members": members,
-        "batch": settings.train.batch,
+        "batch": settings.train.batch_size,
         "flop_per_model_step": flop,
         "flop_per_second": rate,
         "matrix_product_flop_per_second": product,
@@ -138,13 +122,13 @@ def sample_case(settings: Settings, members: int, repeats: int, torch: bool, cou
     """
     jax.clear_caches()
     reset_peak()
-    mapped = _mapped(settings, members)
+    ensemble = _ensemble(settings, members)
     size, evaluation = settings.data.size, settings.evaluation
-    labels = count or (size**2 if evaluation.labels == "grid" else evaluation.count)
+    labels = count or labels_drawn(evaluation.label_source, evaluation.num_samples, size, evaluation.num_samples)
     at = np.random.default_rng(0).uniform(0, size, (members, labels, 2)).astype(np.float32)
 
     def ours():
-        return seconds(lambda: list(mapped.sample(mapped.parameters(), 0, at))) / members
+        return seconds(lambda: list(ensemble.sample(ensemble.params(), 0, at))) / members
 
     compiling = ours() * members
     theirs = None
@@ -153,7 +137,7 @@ def sample_case(settings: Settings, members: int, repeats: int, torch: bool, cou
     if torch:
         reference = torch_reference()
         trainer = reference.Trainer(settings)
-        tensors = [reference.torch.from_numpy(part) for part in np.array_split(at[0], sampling.calls(labels))]
+        tensors = [reference.torch.from_numpy(part) for part in np.array_split(at[0], sampling.network_calls(labels))]
 
         def theirs():
             return seconds(lambda: [trainer.denoise(part, timed) for part in tensors]) * timesteps / timed
@@ -161,7 +145,7 @@ def sample_case(settings: Settings, members: int, repeats: int, torch: bool, cou
     told = pairs(ours, theirs, repeats) | {
         "members": members,
         "labels": labels,
-        "network_calls": cost.network_calls(settings) * sampling.calls(labels),
+        "network_calls": by_hand.network_calls(settings) * sampling.network_calls(labels),
         "peak_bytes": peak_bytes(),
     }
     told["compile_seconds"] = compiling - told["seconds"] * members
@@ -171,7 +155,7 @@ def sample_case(settings: Settings, members: int, repeats: int, torch: bool, cou
 
 
 def analysis_cases(repeats: int, points: int = POINTS, features: int = FEATURES) -> dict[str, Callable[[], dict]]:
-    """Each part of `representation.analyse` on a noisy torus in many dimensions: name -> what times it."""
+    """Each part of `representation.analyze` on a noisy torus in many dimensions: name -> what times it."""
     side = round(points**0.5)
     random = np.random.default_rng(0)
     torus = representation.clifford_torus(side, side)
@@ -181,9 +165,9 @@ def analysis_cases(repeats: int, points: int = POINTS, features: int = FEATURES)
     found: dict[str, np.ndarray] = {}
 
     def scores():
-        if "scores" not in found:
-            found["scores"] = representation.gram_scores(cloud)
-        return found["scores"]
+        if "pca_scores" not in found:
+            found["pca_scores"] = representation.gram_scores(cloud)
+        return found["pca_scores"]
 
     def timed(function) -> Callable[[], dict]:
         def case():
@@ -197,7 +181,7 @@ def analysis_cases(repeats: int, points: int = POINTS, features: int = FEATURES)
 
     cases = {"gram_scores": timed(lambda: representation.gram_scores(cloud))}
     for group in representation.GROUPS:
-        cases[group] = timed(lambda group=group: representation.analyse(scores(), labels, float(side), (group,)))
+        cases[group] = timed(lambda group=group: representation.analyze(scores(), labels, float(side), (group,)))
     return cases
 
 

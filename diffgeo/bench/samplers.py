@@ -1,18 +1,19 @@
 """How many network calls a sample needs: the accuracy of a trained run, sampler by sampler."""
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 
 import jax
 
-from diffgeo import cost
-from diffgeo.checkpoints import Checkpoints
+from diffgeo.costs import by_hand
 from diffgeo.errors import UserError
-from diffgeo.evaluation import accuracy, waves
-from diffgeo.grid import Grid
-from diffgeo.mapping import Layout, fetch
-from diffgeo.settings import Settings
-from diffgeo.workdir import Workdir
+from diffgeo.results.workdir import read_run
+from diffgeo.run.checkpoints import Checkpoints
+from diffgeo.run.evaluation import accuracy
+from diffgeo.run.waves import build_tables, plan_waves
+from diffgeo.settings import Grid, Settings
+from diffgeo.training import Placement, stack_trees
 
 ANCESTRAL = "ancestral"
 
@@ -41,33 +42,32 @@ def cases(folder: str, counts: Sequence[int], members: int | None = None) -> dic
     Raises:
       UserError: if the folder holds no run, or one without checkpoints.
     """
-    workdir = Workdir(folder)
-    config = workdir.read_config()
-    if config is None:
-        raise UserError(f"no run in {folder!r}: start one there with launch.train first")
+    workdir, config = read_run(folder)
     settings = Settings.from_json(config["settings"])
-    wave = waves(Grid(settings), config["members_at_once"])[0]
+    grid = Grid(settings)
+    wave = plan_waves(grid, build_tables(grid), config["members_at_once"])[0]
     name = "ema" if settings.evaluation.use_ema else "params"
+    chosen = range(len(wave.members[:members]))
     with Checkpoints(workdir.checkpoints(wave.index)) as checkpoints:
         if not checkpoints.params_steps:
             raise UserError(f"no checkpoint in {folder!r} yet: train it first")
         step = checkpoints.params_steps[-1]
-        state = Layout().over(wave.members, wave.rows).abstract_state
-        stacked = jax.tree.map(fetch, checkpoints.restore_params(getattr(state, name), step, name))
+        stacked = stack_trees([checkpoints.read_member(index, step, name) for index in chosen])
 
     def case(own: Settings) -> dict:
-        chosen = [
+        drawn_by = [
             dataclasses.replace(one, settings=dataclasses.replace(one.settings, evaluation=own.evaluation))
             for one in wave.members[:members]
         ]
-        mapped = Layout().over(chosen, wave.rows)
-        drawn = mapped.sample(mapped.place(stacked), step, wave.stacked_labels)
-        asked = wave.labels[: len(chosen)], wave.origins[: len(chosen)]
-        found = [
-            accuracy(member, one.images[: len(labels)], labels, origin)
-            for member, one, labels, origin in zip(chosen, drawn, *asked, strict=True)
+        tables = jax.tree.map(lambda x: x[: len(drawn_by)], wave.tables)
+        ensemble = Placement().place(drawn_by, tables)
+        labels = wave.stacked_labels[: len(drawn_by)]
+        sampled = ensemble.sample(ensemble.device_put(stacked), step, labels)
+        scores = [
+            accuracy(member, one.images[: len(wave.labels[i])], wave.labels[i], wave.origin(i))
+            for i, (member, one) in enumerate(zip(drawn_by, sampled, strict=True))
         ]
-        told = {"members": [str(member) for member in chosen], "step": step}
-        return told | {"network_calls": cost.network_calls(own), "accuracy": found}
+        about = {"members": [str(member) for member in drawn_by], "step": step}
+        return about | {"network_calls": by_hand.network_calls(own), "accuracy": scores}
 
-    return {name: lambda own=own: case(own) for name, own in samplers(settings, counts).items()}
+    return {name: functools.partial(case, own) for name, own in samplers(settings, counts).items()}

@@ -9,10 +9,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffgeo import bench, train
-from diffgeo.layers import Conv3x3, Norm, SelfAttention
-from diffgeo.mapping.base import jit_once
+from diffgeo import unet
+from diffgeo.bench.cases import pairs, torch_reference, train_case
+from diffgeo.costs import timing
 from diffgeo.settings import Settings
+from diffgeo.training import step
+from diffgeo.training.ensemble import jit_once
+from diffgeo.unet.layers import Conv3x3, Norm, SelfAttention
 
 KINDS = {"convolutions": Conv3x3, "norms": Norm, "attention": SelfAttention}
 PARTS = (*KINDS, "optimizer")
@@ -23,9 +26,9 @@ def layers_called(settings: Settings) -> dict[str, Counter]:
 
     "norms" are those over images; an attention block with all that is in it counts as "attention".
     """
-    network = settings.model.build()
+    network = unet.from_settings(settings.model)
     found: dict[str, Counter] = {part: Counter() for part in KINDS}
-    n, size = settings.train.batch, settings.data.size
+    n, size = settings.train.batch_size, settings.data.size
 
     def note(call, arguments, keywords, context):
         layer = context.module
@@ -35,7 +38,7 @@ def layers_called(settings: Settings) -> dict[str, Counter]:
         return call(*arguments, **keywords)
 
     def forward():
-        params = train.initial_state(settings, 0).params
+        params = step.initial_state(settings.program, 0).params
         with nn.intercept_methods(note):
             return network.apply({"params": params}, jnp.zeros((n, size, size, 1)), jnp.ones(n, int), jnp.zeros((n, 2)))
 
@@ -74,9 +77,9 @@ def _passes(calls: Counter) -> Callable[[], object]:
 
 def _optimizer(settings: Settings) -> Callable[[], object]:
     """What a step does with a gradient, compiled; the state is donated as in training."""
-    state = jit_once(lambda: train.initial_state(settings, 0))()
+    state = jit_once(lambda: step.initial_state(settings.program, 0))()
     gradient = _normal(0, state.params)
-    update = jax.jit(train.make_update(settings), donate_argnums=0)
+    update = jax.jit(step.make_update(settings.train), donate_argnums=0)
     held = [state]
 
     def one():
@@ -100,22 +103,22 @@ def part_case(settings: Settings, part: str, repeats: int, torch: bool) -> dict:
     else:
         calls = layers_called(settings)[part]
         ours, count = _passes(calls), sum(calls.values())
-    theirs = bench.torch_reference().Trainer(settings).parts()[part] if torch else []
+    theirs = torch_reference().Trainer(settings).parts()[part] if torch else []
 
     def our_seconds():
-        return bench.seconds(ours)
+        return timing.seconds(ours)
 
     def their_seconds():
-        return sum(bench.seconds(one) for one in theirs)
+        return sum(timing.seconds(one) for one in theirs)
 
     our_seconds()
     their_seconds()
-    return bench.pairs(our_seconds, their_seconds if torch else None, repeats) | {"calls": count}
+    return pairs(our_seconds, their_seconds if torch else None, repeats) | {"calls": count}
 
 
 def cases(name: str, settings: Settings, repeats: int, steps: int, torch: bool) -> dict[str, Callable[[], dict]]:
     """The whole step of one model and each of `PARTS`: name -> what times it."""
-    found = {f"{name}_step": lambda: bench.train_case(settings, 1, repeats, steps, torch)}
+    found = {f"{name}_step": lambda: train_case(settings, 1, repeats, steps, torch)}
     for part in PARTS:
         found[f"{name}_{part}"] = lambda part=part: part_case(settings, part, repeats, torch)
     return found

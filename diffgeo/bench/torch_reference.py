@@ -42,8 +42,8 @@ class Down(nn.Module):
         )
         self.emb_layer = nn.Sequential(nn.SiLU(), nn.Linear(embedding, o))
 
-    def forward(self, x, cue):
-        return self.maxpool_conv(x) + self.emb_layer(cue)[:, :, None, None]
+    def forward(self, x, conditioning):
+        return self.maxpool_conv(x) + self.emb_layer(conditioning)[:, :, None, None]
 
 
 class Up(nn.Module):
@@ -54,10 +54,10 @@ class Up(nn.Module):
         self.conv = nn.Sequential(DoubleConv(i, i, residual=True), DoubleConv(i, o, i // 2))
         self.emb_layer = nn.Sequential(nn.SiLU(), nn.Linear(embedding, o))
 
-    def forward(self, x, skip, cue):
+    def forward(self, x, skip, conditioning):
         x = nn.functional.interpolate(x, skip.shape[2:], mode="bilinear", align_corners=True)
         x = self.conv(torch.cat([skip, x], dim=1))
-        return x + self.emb_layer(cue)[:, :, None, None], x
+        return x + self.emb_layer(conditioning)[:, :, None, None], x
 
 
 class SelfAttention(nn.Module):
@@ -109,16 +109,16 @@ class TorchUNet(nn.Module):
         return torch.cat([phase.sin(), phase.cos()], dim=1)
 
     def forward(self, images, t, centers):
-        cue = torch.cat([self.encode(u) for u in (t.float(), centers[:, 0], centers[:, 1])], dim=1)
+        conditioning = torch.cat([self.encode(u) for u in (t.float(), centers[:, 0], centers[:, 1])], dim=1)
         x1 = self.inc(images)
-        x2 = self.sa1(self.down1(x1, cue))
-        x3 = self.sa2(self.down2(x2, cue))
-        x4 = self.sa3(self.down3(x3, cue))
+        x2 = self.sa1(self.down1(x1, conditioning))
+        x3 = self.sa2(self.down2(x2, conditioning))
+        x4 = self.sa3(self.down3(x3, conditioning))
         x = self.bot3(self.bot2(self.bot1(x4)))
-        x = self.sa4(self.up1(x, x3, cue)[0])
-        layer4, layer4_pre_embedding = self.up2(x, x2, cue)
+        x = self.sa4(self.up1(x, x3, conditioning)[0])
+        layer4, layer4_pre_embedding = self.up2(x, x2, conditioning)
         layer4_attention = self.sa5(layer4)
-        x = self.sa6(self.up3(layer4_attention, x1, cue)[0])
+        x = self.sa6(self.up3(layer4_attention, x1, conditioning)[0])
         return self.outc(x), (layer4, layer4_pre_embedding, layer4_attention)
 
 
@@ -136,7 +136,7 @@ class Trainer:
             self.network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
         )
         self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer, train.learning_rate, max(train.steps, 1), pct_start=train.warmup
+            self.optimizer, train.learning_rate, max(train.steps, 1), pct_start=train.warmup_fraction
         )
         diffusion = settings.diffusion
         self.betas = torch.linspace(diffusion.beta_start, diffusion.beta_end, diffusion.timesteps)
@@ -152,7 +152,7 @@ class Trainer:
     def step(self) -> float:
         """One training step; its loss."""
         settings = self.settings
-        batch = settings.train.batch
+        batch = settings.train.batch_size
         centers = torch.rand(batch, 2) * settings.data.size
         images = self.render(centers).contiguous(memory_format=torch.channels_last)
         t = torch.randint(1, settings.diffusion.timesteps + 1, (batch,))
@@ -167,7 +167,7 @@ class Trainer:
         return loss.item()
 
     def parts(self) -> dict[str, list[Callable[[], None]]]:
-        """A step's 3 x 3 convolutions, norms of images, attention blocks, each both passes; the optimiser's step."""
+        """A step's 3 x 3 convolutions, norms of images, attention blocks, each both passes; the optimizer's step."""
         kinds = {"convolutions": nn.Conv2d, "norms": nn.GroupNorm, "attention": SelfAttention}
         found: dict[str, list[Callable[[], None]]] = {part: [] for part in kinds}
 

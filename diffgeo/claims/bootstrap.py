@@ -1,17 +1,17 @@
 """Accuracies of a run with resamplings of their samples: what intervals are made of."""
 
 import numpy as np
-import xarray
+import xarray as xr
 
-from diffgeo import regions
-from diffgeo.claims import RESAMPLE
+from diffgeo.claims.intervals import RESAMPLE
+from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.results import SCORES, data_at
 
 DRAWS = 500  # resamplings of the samples
 
 
-def scores(results: xarray.Dataset, region: str = regions.ALL) -> xarray.Dataset:
+def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
     """Accuracies (of both, x, y) with dims `RESAMPLE` (measured first), the grid's axes and step.
 
     Samples are resampled by their four outcomes (both right, x only, y only, neither) at every evaluation.
@@ -37,7 +37,7 @@ def scores(results: xarray.Dataset, region: str = regions.ALL) -> xarray.Dataset
     resampled = dict(
         zip(SCORES, (drawn[..., 0], drawn[..., 0] + drawn[..., 1], drawn[..., 0] + drawn[..., 2]), strict=True)
     )
-    return xarray.Dataset(
+    return xr.Dataset(
         {
             name: (
                 (RESAMPLE, *both.dims),
@@ -49,15 +49,15 @@ def scores(results: xarray.Dataset, region: str = regions.ALL) -> xarray.Dataset
     )
 
 
-def mean_over_training(values: xarray.DataArray) -> xarray.DataArray:
+def mean_over_training(values: xr.DataArray) -> xr.DataArray:
     """Mean over steps by the trapezoidal rule, since the last interval may be shorter."""
     steps = values["step"].values
     return values.integrate("step") / float(steps[-1] - steps[0])
 
 
-def sample_counts(results: xarray.Dataset, region: str) -> xarray.DataArray:
+def sample_counts(results: xr.Dataset, region: str) -> xr.DataArray:
     """int: samples of each member in a region; dims are the grid's axes. Raises `UserError` where there is none."""
-    label = results["label"].transpose(..., "sample", "coordinate")
+    label = results["label"].transpose(..., "sample", "factor")
     axes = label.dims[:-2]
     counts = np.empty([results.sizes[dim] for dim in axes], int)
     for place in np.ndindex(*counts.shape):
@@ -67,10 +67,10 @@ def sample_counts(results: xarray.Dataset, region: str) -> xarray.DataArray:
         counts[place] = regions.masks(data_at(results, **chosen), own, [region])[region].sum()
     if (counts == 0).any():
         raise UserError(f"some members have no sample in the region {region!r}")
-    return xarray.DataArray(counts, {dim: results[dim].values for dim in axes}, axes)
+    return xr.DataArray(counts, {dim: results[dim].values for dim in axes}, axes)
 
 
-def region_r2(results: xarray.Dataset, region: str, tensor: str = "layer4") -> xarray.DataArray:
+def region_r2(results: xr.Dataset, region: str, tensor: str = "layer4") -> xr.DataArray:
     r"""Averaged R^2 on the 3-D UMAP of the samples of one region, over the grid's axes and steps [2402.03305, Fig. 9].
 
     One regression on all samples, as the papers' R^2 (B.3); of its residuals those in the region are taken, over the
@@ -78,7 +78,7 @@ def region_r2(results: xarray.Dataset, region: str, tensor: str = "layer4") -> x
 
     .. math:: 1 - \langle (\mu - \hat\mu)^2 \rangle_{region} / \operatorname{Var}(\mu)
 
-    averaged over x and y. NaN where the representation has not been analysed. How the papers score the hole is not
+    averaged over x and y. NaN where the representation has not been analyzed. How the papers score the hole is not
     stated.
 
     Raises:
@@ -86,7 +86,7 @@ def region_r2(results: xarray.Dataset, region: str, tensor: str = "layer4") -> x
     """
     if "umap" not in results:
         raise UserError("there is no 'umap' in these results: the experiment asks for no such analysis")
-    label = results["label"].transpose(..., "sample", "coordinate")
+    label = results["label"].transpose(..., "sample", "factor")
     cloud = results["umap"].sel(tensor=tensor).transpose(*label.dims[:-2], "step", "sample", "umap_axis")
     sample_counts(results, region)  # refuses a region without samples
     found = np.full(cloud.shape[:-2], np.nan)
@@ -102,4 +102,4 @@ def region_r2(results: xarray.Dataset, region: str, tensor: str = "layer4") -> x
                 squared = (own[real] - inputs @ weights)[mask] ** 2
                 found[(*place, step)] = (1 - squared.mean(axis=0) / own[real].var(axis=0)).mean()
     dims = (*label.dims[:-2], "step")
-    return xarray.DataArray(found, {dim: results[dim].values for dim in dims}, dims)
+    return xr.DataArray(found, {dim: results[dim].values for dim in dims}, dims)

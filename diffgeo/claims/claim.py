@@ -8,7 +8,6 @@ interval, which at 2 seeds would be 13 standard errors; a single seed decides no
 the best.
 """
 
-import json
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -16,18 +15,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import xarray
+import xarray as xr
 
+from diffgeo.claims.intervals import RESAMPLE, interval
 from diffgeo.errors import UserError
+from diffgeo.host.files import write_json
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "not decided at this scale"
-DECIDES, NEEDED, CONTROL = "decides", "needed", "control"
+PRIMARY, PRECONDITION, CONTROL = "decides", "needed", "control"
 """Roles of a comparison: the claim hangs on it; without it the claim is empty (nothing has been learned, say); it is
 told beside the others, for the reader."""
-
-LEVEL = 0.95  # of the intervals
-RESAMPLE = "resample"
-"""Dim of bootstrap resamplings of the samples; the first entry is what was measured."""
 
 
 class Comparison(NamedTuple):
@@ -40,7 +37,7 @@ class Comparison(NamedTuple):
     seeds: int
     above: float = -math.inf
     below: float = math.inf
-    role: str = DECIDES
+    role: str = PRIMARY
 
     @property
     def verdict(self) -> str:
@@ -71,7 +68,7 @@ class Claim:
     name: str
     statement: str
     source: str
-    test: Callable[[xarray.Dataset], Sequence[Comparison]]
+    test: Callable[[xr.Dataset], Sequence[Comparison]]
     decides: str
 
 
@@ -102,7 +99,7 @@ class Verdict(NamedTuple):
         }
 
 
-def judge(claim: Claim, results: xarray.Dataset) -> Verdict:
+def judge(claim: Claim, results: xr.Dataset) -> Verdict:
     """Tests a claim on results.
 
     It fails if any deciding comparison does, and holds if all do. It is undecided between the two, without what it
@@ -112,10 +109,10 @@ def judge(claim: Claim, results: xarray.Dataset) -> Verdict:
         comparisons = tuple(claim.test(results))
     except UserError as error:
         return Verdict(claim, UNDECIDED, (), str(error))
-    missing = [one for one in comparisons if one.role == NEEDED and one.verdict != HOLDS]
+    missing = [one for one in comparisons if one.role == PRECONDITION and one.verdict != HOLDS]
     if missing:
         return Verdict(claim, UNDECIDED, comparisons, f"needed first: {missing[0].words} {missing[0].wanted}")
-    deciding = [one for one in comparisons if one.role == DECIDES]
+    deciding = [one for one in comparisons if one.role == PRIMARY]
     verdicts = [one.verdict for one in deciding]
     if FAILS in verdicts:
         return Verdict(claim, FAILS, comparisons, "")
@@ -128,10 +125,10 @@ def judge(claim: Claim, results: xarray.Dataset) -> Verdict:
 
 def compare(
     words: str,
-    statistic: xarray.DataArray,
+    statistic: xr.DataArray,
     above: float = -math.inf,
     below: float = math.inf,
-    role: str = DECIDES,
+    role: str = PRIMARY,
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Comparison:
     """The mean over seeds of a statistic against a range, with its bootstrap interval.
@@ -140,7 +137,7 @@ def compare(
       words: what the number is.
       statistic: one value per seed; dims "seed", `RESAMPLE` or both. Without `RESAMPLE`, samples are not resampled.
       above, below: the range wanted, exclusive.
-      role: `DECIDES`, `NEEDED` or `CONTROL`.
+      role: `PRIMARY`, `PRECONDITION` or `CONTROL`.
       within: what the statistic can be, as 0 to 1 for a share; the widened interval ends there.
 
     Raises:
@@ -163,33 +160,13 @@ def compare(
     return Comparison(words, value, low, high, seeds, above, below, role)
 
 
-def interval(values: np.ndarray, draws: int = 4_000) -> tuple[float, float]:
-    """Ends of the bootstrap interval of the mean over seeds.
-
-    Args:
-      values: float[R + 1, S], the statistic of each of S >= 2 seeds: as measured, then on R resamplings of the
-        samples (R may be 0); NaN where a resampling has none.
-      draws: resamplings of the seeds.
-    """
-    generator = np.random.default_rng(0)
-    seeds = values.shape[1]
-    rows = 1 + np.arange(draws) % (len(values) - 1) if len(values) > 1 else np.zeros(draws, int)
-    chosen = generator.integers(seeds, size=(draws, seeds))
-    means = values[rows[:, None], chosen].mean(axis=1)
-    deviations = (means[np.isfinite(means)] - values[0].mean()) * math.sqrt(seeds / (seeds - 1))
-    if not deviations.size:
-        return -math.inf, math.inf
-    low, high = np.quantile(deviations, [0.5 - 0.5 * LEVEL, 0.5 + 0.5 * LEVEL])
-    return float(values[0].mean() + low), float(values[0].mean() + high)
-
-
 def table(verdicts: Sequence[Verdict]) -> str:
     """The verdicts as lines of text: a claim, its verdict, and under it what was compared."""
     lines = []
     for one in verdicts:
         lines.append(f"({one.claim.name}) {one.verdict.upper()}: {one.claim.statement} [{one.claim.source}]")
         for part in one.comparisons:
-            role = "" if part.role == DECIDES else f" ({part.role})"
+            role = "" if part.role == PRIMARY else f" ({part.role})"
             lines.append(f"    {numbers(part):<34} wanted {part.wanted:<18} {part.words}{role}")
         if one.verdict != HOLDS:
             reason = f"{one.reason}; " if one.reason else ""
@@ -205,7 +182,4 @@ def numbers(part: Comparison) -> str:
 
 def write(verdicts: Sequence[Verdict], path: str | Path) -> None:
     """Stores verdicts as JSON, by one rename."""
-    path = Path(path)
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text(json.dumps([one.to_json() for one in verdicts], indent=2) + "\n")
-    unfinished.replace(path)
+    write_json(path, [one.to_json() for one in verdicts])

@@ -3,13 +3,13 @@
 import dataclasses
 
 import numpy as np
-import xarray
+import xarray as xr
 
-from diffgeo import datasets
-from diffgeo.claims import RESAMPLE
+from diffgeo.claims.bootstrap import scores
+from diffgeo.claims.intervals import RESAMPLE
+from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.results import data_at
-from diffgeo.scores import scores
 
 TIGHT = 0.9
 """Where the smallest table is over the threshold, the share of it that no fraction removes must be this large for it to
@@ -17,40 +17,40 @@ stand for the labels needed: they lie between that share and all of it, so N fro
 0.1."""
 
 
-def labels_of(results: xarray.Dataset) -> xarray.DataArray:
+def labels_of(results: xr.Dataset) -> xr.DataArray:
     """int: number of labels in each member's table, from the settings alone; dims are the grid's axes but the seed."""
-    return _counted(results, lambda data: datasets.build(data).count)
+    return _counted(results, lambda data: label_tables.build_label_table(data).count)
 
 
-def lasting_labels(results: xarray.Dataset) -> xarray.DataArray:
+def lasting_labels(results: xr.Dataset) -> xr.DataArray:
     """int: those of `labels_of` that are kept at every fraction, the ones of other parts than "2d"; same dims."""
 
     def count(data):
         others = "+".join(part for part in data.dataset.split("+") if part not in ("2d", "grid"))
-        return datasets.build(dataclasses.replace(data, dataset=others)).count if others else 0
+        return label_tables.build_label_table(dataclasses.replace(data, dataset=others)).count if others else 0
 
     return _counted(results, count)
 
 
-def _counted(results, count) -> xarray.DataArray:
-    axes = [str(dim) for dim in results["ceiling"].dims if dim != "seed"]
+def _counted(results, count) -> xr.DataArray:
+    axes = [str(dim) for dim in results["readout_ceiling"].dims if dim != "seed"]
     values = np.empty([results.sizes[dim] for dim in axes], int)
     for place in np.ndindex(*values.shape):
         chosen = {dim: results[dim].values[i] for dim, i in zip(axes, place, strict=True)}
         values[place] = count(data_at(results, **chosen))
-    return xarray.DataArray(values, {dim: results[dim].values for dim in axes}, axes)
+    return xr.DataArray(values, {dim: results[dim].values for dim in axes}, axes)
 
 
-def labels_needed(results: xarray.Dataset, dataset: str, threshold: float) -> xarray.DataArray:
+def labels_needed(results: xr.Dataset, dataset: str, threshold: float) -> xr.DataArray:
     """Labels with which the last accuracy reaches a threshold, per size; NaN where it does not, or always does.
 
     Between two fractions the accuracy is taken to be linear in the logarithm of the number of labels. A size at which
     the smallest fraction is over the threshold has the labels of that fraction, if `TIGHT` of them are kept at every
     fraction (stripes beside few bumps): no data set of this kind is much smaller.
     """
-    last = scores(results)["accuracy"].isel(step=-1).sel(dataset=dataset, drop=True).sortby("fraction")
-    counts = np.log(labels_of(results).sel(dataset=dataset, drop=True).sortby("fraction"))
-    lasting = lasting_labels(results).sel(dataset=dataset, drop=True).isel(fraction=0, drop=True)
+    last = scores(results)["accuracy"].isel(step=-1).sel(dataset=dataset, drop=True).sortby("kept_fraction")
+    counts = np.log(labels_of(results).sel(dataset=dataset, drop=True).sortby("kept_fraction"))
+    lasting = lasting_labels(results).sel(dataset=dataset, drop=True).isel(kept_fraction=0, drop=True)
 
     def crossing(accuracy, logs, lasting):
         over = np.flatnonzero(accuracy >= threshold)
@@ -63,11 +63,11 @@ def labels_needed(results: xarray.Dataset, dataset: str, threshold: float) -> xa
         part = (threshold - accuracy[i - 1]) / (accuracy[i] - accuracy[i - 1])
         return np.exp(logs[i - 1] + part * (logs[i] - logs[i - 1]))
 
-    dims = [["fraction"], ["fraction"], []]
-    return xarray.apply_ufunc(crossing, last, counts, lasting, input_core_dims=dims, vectorize=True)
+    dims = [["kept_fraction"], ["kept_fraction"], []]
+    return xr.apply_ufunc(crossing, last, counts, lasting, input_core_dims=dims, vectorize=True)
 
 
-def scaling_exponent(results: xarray.Dataset, dataset: str, threshold: float) -> xarray.DataArray:
+def scaling_exponent(results: xr.Dataset, dataset: str, threshold: float) -> xr.DataArray:
     """Slope of log labels needed against log N, by least squares; dims `RESAMPLE` and seed.
 
     Raises:
@@ -84,5 +84,5 @@ def scaling_exponent(results: xarray.Dataset, dataset: str, threshold: float) ->
             f"({dataset}): more steps, or other fractions, would"
         )
     logs = np.log(needed["size"].astype(float))
-    centred = logs - logs.mean()
-    return (np.log(needed) * centred).sum("size", skipna=False) / (centred**2).sum()
+    centered = logs - logs.mean()
+    return (np.log(needed) * centered).sum("size", skipna=False) / (centered**2).sum()

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import jax
 import jax.numpy as jnp
 
-from diffgeo import datasets, train
-from diffgeo.grid import Grid
-from diffgeo.settings import Model, Settings, Train
+from diffgeo.data import label_tables
+from diffgeo.data.evaluation_labels import labels_drawn
+from diffgeo.settings import Grid, Model, Settings, Train
+from diffgeo.training import step
 from diffgeo.unet import parameter_count
 
 TRAIN_RATE = 38e9
@@ -100,18 +101,22 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
     cloud = CLOUDS * sum(CLOUD_SECONDS[group] for group in analyses)
     for group in programs:
         own = group[0].settings
+        evaluation = own.evaluation
         state = _state(own.model, bool(own.train.ema_decay))
         params_bytes += len(group) * (_bytes(state.params) + _bytes(state.ema))
         state_bytes += len(group) * _bytes(state)
         parameters = max(parameters, parameter_count(state.params))
         flop = 2 * forward_macs(own)
-        counts = {data: int(datasets.build(data).count) for data in {member.settings.data for member in group}}
+        counts = {
+            data: int(label_tables.build_label_table(data).count) for data in {member.settings.data for member in group}
+        }
         rows = max(rows, *counts.values())
         for member in group:
             count = counts[member.settings.data]
-            drawn = own.data.size**2 if own.evaluation.labels == "grid" else min(own.evaluation.count, count)
+            drawn = labels_drawn(evaluation.label_source, evaluation.num_samples, own.data.size, count)
+
             samples = max(samples, drawn)
-            own_training = TRAIN_PASSES * flop * own.train.steps * own.train.batch
+            own_training = TRAIN_PASSES * flop * own.train.steps * own.train.batch_size
             own_sampling = flop * len(own.evaluation_steps) * drawn * network_calls(own)
             analysis = len(own.evaluation_steps) * cloud * (drawn / 256) ** 2
             training, sampling = training + own_training, sampling + own_sampling
@@ -120,7 +125,7 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
     evaluations = settings.evaluation_steps if trained else ()
     return one | {
         "steps": settings.train.steps,
-        "batch": settings.train.batch,
+        "batch": settings.train.batch_size,
         "evaluations": len(evaluations),
         "evaluation_steps": list(evaluations),
         "samples": samples,
@@ -145,4 +150,4 @@ def _bytes(tree) -> int:
 def _state(model: Model, average: bool):
     """Shapes of a member's state, which nothing else in the settings changes."""
     settings = Settings(model=model, train=Train(ema_decay=0.5 if average else 0.0))
-    return jax.eval_shape(functools.partial(train.initial_state, settings), jnp.uint32(0))
+    return jax.eval_shape(functools.partial(step.initial_state, settings.program), jnp.uint32(0))

@@ -6,11 +6,11 @@ from dataclasses import dataclass, field, replace
 
 import jax
 
-from diffgeo import bench
-from diffgeo.errors import UserError
-from diffgeo.mapping import Layout
+from diffgeo.costs import timing
+from diffgeo.errors import UserError, one_line
+from diffgeo.host.platform import GIB
+from diffgeo.training import Placement
 
-GIB = 2**30
 COPIED = 2**28  # bytes; what the host's memory is timed by
 
 
@@ -68,30 +68,30 @@ class Target:
       chip: their rates.
       topology: as asked for, "v5e:2x4".
       devices: descriptions, or this machine's own.
-      layout: how they are used.
+      placement: how they are used.
     """
 
     chip: Chip
     topology: str
     devices: Sequence = field(repr=False)
-    layout: Layout
+    placement: Placement
 
     @property
     def loops(self) -> bool:
         """Whether members run one after another out of one memory, as they do on a CPU."""
-        return self.layout.chosen == "loop"
+        return self.placement.chosen == "loop"
 
     @property
     def groups(self) -> int:
         """Devices, or groups that share a member's batch, that members are spread over; a CPU's count as one."""
         if self.loops:
             return 1
-        if len(self.devices) % self.layout.data_parallel:
+        if len(self.devices) % self.placement.data_parallel:
             raise UserError(
-                f"data_parallel={self.layout.data_parallel} does not divide the {len(self.devices)} devices "
+                f"data_parallel={self.placement.data_parallel} does not divide the {len(self.devices)} devices "
                 f"of {self.topology}"
             )
-        return len(self.devices) // self.layout.data_parallel
+        return len(self.devices) // self.placement.data_parallel
 
     @property
     def platform(self) -> str:
@@ -104,26 +104,26 @@ def host_chip() -> Chip:
     array = jax.numpy.zeros(COPIED // 4, jax.numpy.float32)
     copy = jax.jit(lambda x: x + 1.0)
     jax.block_until_ready(copy(array))
-    bandwidth = 2 * COPIED / min(bench.seconds(lambda: copy(array)) for _ in range(5))
+    bandwidth = 2 * COPIED / min(timing.seconds(lambda: copy(array)) for _ in range(5))
     limit = (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
     memory = limit or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     kind = jax.devices()[0].device_kind
-    return Chip(kind, bench.matrix_product(), bandwidth, memory, "", "measured here")
+    return Chip(kind, timing.matrix_product(), bandwidth, memory, "", "measured here")
 
 
-def target(topology: str, layout: Layout) -> Target:
+def target(topology: str, placement: Placement) -> Target:
     """The devices of a topology.
 
     Args:
       topology: "v5e:2x4", "v4" (one host of it), or "host", this machine, whose rates are measured.
-      layout: how they are used; members are sharded over a TPU's.
+      placement: how they are used; members are sharded over a TPU's.
 
     Raises:
       UserError: for an unknown topology, or if the package libtpu is missing.
     """
     if topology == "host":
-        return Target(host_chip(), topology, jax.devices(), layout)
-    layout = replace(layout, mapping="sharded")
+        return Target(host_chip(), topology, jax.devices(), placement)
+    placement = replace(placement, mapping="sharded")
     name, _, shape = topology.partition(":")
     if name not in CHIPS:
         raise UserError(f"unknown topology {topology!r}: choose one of {', '.join(CHIPS)}, as v5e:2x4, or host")
@@ -144,6 +144,7 @@ def target(topology: str, layout: Layout) -> Target:
     try:
         described = topologies.get_topology_desc(platform="tpu", topology_name=f"{name}:{shape}", **options)
     except Exception as error:  # the plugin raises several kinds
-        told = " ".join(str(error).split())[:200]
-        raise UserError(f"unknown topology {topology!r} ({told}): choose a shape as v5e:2x4 or v4:2x2x1") from error
-    return Target(CHIPS[name], f"{name}:{shape}", described.devices, layout)
+        raise UserError(
+            f"unknown topology {topology!r} ({one_line(error, 200)}): choose a shape as v5e:2x4 or v4:2x2x1"
+        ) from error
+    return Target(CHIPS[name], f"{name}:{shape}", described.devices, placement)

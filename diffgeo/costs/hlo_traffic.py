@@ -63,7 +63,7 @@ def read(text: str) -> Traffic:
     An operand counts whole, though the instruction may read a part of it.
 
     Args:
-      text: of the optimised program, `jax.stages.Compiled.as_text()`.
+      text: of the optimized program, `jax.stages.Compiled.as_text()`.
     """
     computations: dict[str, list[tuple[str, ...]]] = {}
     body: list = []

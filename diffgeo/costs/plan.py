@@ -7,7 +7,6 @@ import functools
 import hashlib
 import json
 import math
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,12 +14,15 @@ from typing import NamedTuple
 
 import jax
 
-from diffgeo import batches, cost, datasets, kernels, sampling, traffic, train
-from diffgeo.chips import GIB, Chip, Target
-from diffgeo.errors import UserError
-from diffgeo.grid import Grid, Member
-from diffgeo.mapping import Loop, Sharded
-from diffgeo.settings import Settings
+from diffgeo.costs import by_hand, hlo_traffic
+from diffgeo.costs.chips import Chip, Target
+from diffgeo.data import label_tables
+from diffgeo.data.evaluation_labels import labels_drawn
+from diffgeo.errors import UserError, one_line
+from diffgeo.host.platform import GIB, compiling_for
+from diffgeo.host.runtime import usable_cores
+from diffgeo.settings import Grid, Member, Settings
+from diffgeo.training import Ensemble, sampling, step
 
 ROWS = 2**17  # that tables of labels are padded to, 1 MB a member: grids that differ in theirs alone share a program
 COLLECTIVE = re.compile(
@@ -30,7 +32,7 @@ FORMULA = "seconds of a program = max(FLOPs / peak FLOP/s, bytes accessed / HBM 
 LOOPS = "the compiler counts a loop's body once: a sampling program's cost is that of one network call times its calls"
 
 
-class Program(NamedTuple):
+class ProgramCost(NamedTuple):
     """What the compiler says of one device's program.
 
     Attributes:
@@ -70,48 +72,48 @@ class _Lowered:
 
     topology: str
     digest: str
-    program: jax.stages.Lowered = field(compare=False)
+    lowered: jax.stages.Lowered = field(compare=False)
 
 
-def compiled(lower, aim: Target) -> Program:
+def compiled(lower, target: Target) -> ProgramCost:
     """Compiles what `lower()` gives, equal programs once; raises `TooLarge` if the compiler refuses it."""
-    with kernels.compiling_for(aim.platform):
+    with compiling_for(target.platform):
         program = lower()
     text = program.as_text()
-    figures = _figures(_Lowered(aim.topology, hashlib.sha256(text.encode()).hexdigest(), program))
+    figures = _figures(_Lowered(target.topology, hashlib.sha256(text.encode()).hexdigest(), program))
     if isinstance(figures, str):
         raise TooLarge(figures)
     return figures
 
 
 @functools.cache
-def _figures(lowered: _Lowered) -> Program | str:
+def _figures(lowered: _Lowered) -> ProgramCost | str:
     """The compiler's figures, or why the program is too large for it."""
     try:
-        done = lowered.program.compile()
+        done = lowered.lowered.compile()
     except jax.errors.JaxRuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error):
             raise
-        return " ".join(str(error).split())[:300]
+        return one_line(error, 300)
     costs, memory = done.cost_analysis(), done.memory_analysis()
     found: dict[str, int] = {}
     text = done.as_text()
     for name in COLLECTIVE.findall(text):
         found[name] = found.get(name, 0) + 1
-    return Program(
+    return ProgramCost(
         costs["flops"],
         costs["bytes accessed"],
         memory.argument_size_in_bytes,
         memory.temp_size_in_bytes,
         memory.output_size_in_bytes - memory.alias_size_in_bytes,
         found,
-        *map(float, traffic.read(text)),
+        *map(float, hlo_traffic.read(text)),
     )
 
 
-def checked(program: Program, aim: Target) -> Program:
+def checked(program: ProgramCost, target: Target) -> ProgramCost:
     """The program; raises `TooLarge` if it exceeds the memory."""
-    if program.hbm > aim.chip.hbm:
+    if program.hbm > target.chip.hbm:
         raise TooLarge(
             f"arguments {program.arguments / GIB:.2f} GiB, temporaries {program.temporaries / GIB:.2f} GiB, "
             f"outputs {program.outputs / GIB:.2f} GiB"
@@ -119,19 +121,19 @@ def checked(program: Program, aim: Target) -> Program:
     return program
 
 
-def laid_out(members: Sequence[Member], per_device: int, rows: int, aim: Target) -> Loop | Sharded:
-    """So many members on each device of the target; the program's members over and over if it has fewer."""
-    if aim.loops:
-        return aim.layout.over(members[:1], rows, aim.devices)
-    wanted = per_device * aim.groups
+def placed(members: Sequence[Member], per_device: int, rows: int, target: Target) -> Ensemble:
+    """Return this many members on each device of the target; the program's members over and over if it has fewer."""
+    wanted = 1 if target.loops else per_device * target.groups
     repeated = (list(members) * -(-wanted // len(members)))[:wanted]
-    return aim.layout.over(repeated, rows, aim.devices)
+    distinct = {member.settings.data: label_tables.build_label_table(member.settings.data) for member in repeated}
+    tables = label_tables.stack([distinct[member.settings.data] for member in repeated], rows)
+    return target.placement.place(repeated, tables, target.devices)
 
 
-def in_turn(program: Program, members: int) -> Program:
+def in_turn(program: ProgramCost, members: int) -> ProgramCost:
     """One member's program run for each of them, on as many threads as there are cores."""
-    beside = min(members, os.cpu_count() or 1)
-    return Program(
+    beside = min(members, usable_cores())
+    return ProgramCost(
         members * program.flops,
         members * program.bytes,
         members * program.arguments,
@@ -143,31 +145,33 @@ def in_turn(program: Program, members: int) -> Program:
     )
 
 
-def training_step(members: Sequence[Member], per_device: int, rows: int, aim: Target) -> Program:
+def training_step(members: Sequence[Member], per_device: int, rows: int, target: Target) -> ProgramCost:
     """One step of so many members on every device; raises `TooLarge`."""
-    program = compiled(lambda: laid_out(members, per_device, rows, aim).lower(1), aim)
-    return checked(in_turn(program, per_device) if aim.loops else program, aim)
+    program = compiled(lambda: placed(members, per_device, rows, target).lower(1), target)
+    return checked(in_turn(program, per_device) if target.loops else program, target)
 
 
-def sampler(members: Sequence[Member], per_device: int, rows: int, aim: Target, labels: int, record: bool) -> Program:
+def sampler(
+    members: Sequence[Member], per_device: int, rows: int, target: Target, labels: int, record: bool
+) -> ProgramCost:
     """Sampling of so many members on every device; raises `TooLarge`."""
-    program = compiled(lambda: laid_out(members, per_device, rows, aim).lower_sampler(labels, record), aim)
-    return checked(in_turn(program, per_device) if aim.loops else program, aim)
+    program = compiled(lambda: placed(members, per_device, rows, target).lower_sampler(labels, record), target)
+    return checked(in_turn(program, per_device) if target.loops else program, target)
 
 
-def fitting(members: Sequence[Member], rows: int, aim: Target) -> tuple[int, Program]:
+def fitting(members: Sequence[Member], rows: int, target: Target) -> tuple[int, ProgramCost]:
     """Members per device, as many as fit up to what one wave needs or the layout allows, and their training step.
 
     Raises:
       UserError: if the number allowed by the layout does not fit, or not even one; says how many do.
     """
-    asked = aim.layout.members_per_device
-    wanted = -(-len(members) // aim.groups)
+    asked = target.placement.members_per_device
+    wanted = -(-len(members) // target.groups)
     if asked:
         wanted = min(asked, wanted)
 
-    def step(count: int) -> Program:
-        return training_step(members, count, rows, aim)
+    def step(count: int) -> ProgramCost:
+        return training_step(members, count, rows, target)
 
     try:
         return wanted, step(wanted)
@@ -180,29 +184,29 @@ def fitting(members: Sequence[Member], rows: int, aim: Target) -> tuple[int, Pro
             least, told = 1, str(refused)
         else:
             # what the members of a device take grows in proportion to their number
-            for count in range(min(int(aim.chip.hbm // one.hbm), wanted - 1), 0, -1):
+            for count in range(min(int(target.chip.hbm // one.hbm), wanted - 1), 0, -1):
                 try:
                     program = one if count == 1 else step(count)
                 except TooLarge:
                     continue
                 if asked:
                     raise UserError(
-                        f"{wanted} members a device do not fit {aim.topology} with {aim.chip.hbm / GIB:.2f} GiB "
+                        f"{wanted} members a device do not fit {target.topology} with {target.chip.hbm / GIB:.2f} GiB "
                         f"({told}): {count} do, pass --members_per_device={count}"
                     )
                 return count, program
     raise UserError(
-        f"{least} member a device does not fit {aim.topology} with {aim.chip.hbm / GIB:.2f} GiB ({told}), 0 do: "
-        "lower train.batch or pass --data_parallel"
+        f"{least} member a device does not fit {target.topology} with {target.chip.hbm / GIB:.2f} GiB ({told}), 0 do: "
+        "lower train.batch_size or pass --data_parallel"
     )
 
 
-def plan(settings: Settings, aim: Target, analyses: bool = False) -> dict:
+def plan(settings: Settings, target: Target, analyses: bool = False) -> dict:
     """What a grid takes on a target; compiles every program once or a few times.
 
     Args:
       settings: of the grid.
-      aim: devices and layout.
+      target: devices and layout.
       analyses: whether the run records the network's tensors at every evaluation.
 
     Returns:
@@ -214,13 +218,13 @@ def plan(settings: Settings, aim: Target, analyses: bool = False) -> dict:
       UserError: if a program does not fit.
     """
     grid = Grid(settings)
-    described = cost.describe(settings)
-    programs = [_one_program(members, aim, analyses) for members in grid.programs]
+    described = by_hand.describe(settings)
+    programs = [_one_program(members, target, analyses) for members in grid.programs]
     return {
-        "topology": aim.topology,
-        "chip": {name: getattr(aim.chip, name) for name in ("name", "flops", "bandwidth", "hbm", "source")},
-        "devices": len(aim.devices),
-        "processes": len({device.process_index for device in aim.devices}),
+        "topology": target.topology,
+        "chip": {name: getattr(target.chip, name) for name in ("name", "flops", "bandwidth", "hbm", "source")},
+        "devices": len(target.devices),
+        "processes": len({device.process_index for device in target.devices}),
         "members": described["members"],
         "formula": f"{FORMULA}; {LOOPS}",
         "programs": programs,
@@ -230,49 +234,51 @@ def plan(settings: Settings, aim: Target, analyses: bool = False) -> dict:
     }
 
 
-def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict:
+def _one_program(members: Sequence[Member], target: Target, analyses: bool) -> dict:
     settings = members[0].settings
-    counts = [int(datasets.build(member.settings.data).count) for member in members]
+    counts = [int(label_tables.build_label_table(member.settings.data).count) for member in members]
     rows = max(ROWS, *counts)
     evaluation = settings.evaluation
-    labels = batches.labels_drawn(evaluation.labels, evaluation.count, settings.data.size, max(counts))
-    per_device, step = fitting(members, rows, aim)
-    at_once = per_device * aim.groups
+    labels = labels_drawn(evaluation.label_source, evaluation.num_samples, settings.data.size, max(counts))
+    per_device, step = fitting(members, rows, target)
+    at_once = per_device * target.groups
     try:
-        samples = sampler(members, per_device, rows, aim, labels, analyses)
+        samples = sampler(members, per_device, rows, target, labels, analyses)
     except TooLarge as refused:
-        fewer = f"pass --members_per_device={max(1, per_device // 2)}" if per_device > 1 else "lower evaluation.count"
+        fewer = (
+            f"pass --members_per_device={max(1, per_device // 2)}" if per_device > 1 else "lower evaluation.num_samples"
+        )
         raise UserError(
-            f"sampling {labels} labels of {per_device} members a device does not fit {aim.topology} "
-            f"with {aim.chip.hbm / GIB:.2f} GiB ({refused}): {fewer}"
+            f"sampling {labels} labels of {per_device} members a device does not fit {target.topology} "
+            f"with {target.chip.hbm / GIB:.2f} GiB ({refused}): {fewer}"
         ) from refused
     waves = -(-len(members) // at_once)
-    with kernels.compiling_for(aim.platform):
-        chunks = sampling.calls(labels)
-    calls = cost.network_calls(settings) * chunks
+    with compiling_for(target.platform):
+        chunks = sampling.network_calls(labels)
+    calls = by_hand.network_calls(settings) * chunks
     evaluations = len(settings.evaluation_steps)
-    step_seconds, call_seconds = step.seconds(aim.chip), samples.seconds(aim.chip)
-    forward = 2 * cost.forward_macs(settings)
-    part = settings.train.batch // aim.layout.data_parallel
-    model_steps = per_device / aim.layout.data_parallel  # of a device in one step
+    step_seconds, call_seconds = step.seconds(target.chip), samples.seconds(target.chip)
+    forward = 2 * by_hand.forward_macs(settings)
+    part = settings.train.batch_size // target.placement.data_parallel
+    model_steps = per_device / target.placement.data_parallel  # of a device in one step
     return {
         "coordinates": {} if len(members) == 1 else dict(members[0].coordinates),
         "members": len(members),
         "members_per_device": per_device,
         "members_at_once": min(at_once, len(members)),
         "waves": waves,
-        "members_repeated": -len(members) % aim.groups,
-        "training": _told(step, aim.chip)
+        "members_repeated": -len(members) % target.groups,
+        "training": _told(step, target.chip)
         | {
             "flops_per_model_step": step.flops / model_steps,
-            "flops_per_model_step_by_hand": cost.TRAIN_PASSES * forward * settings.train.batch,
+            "flops_per_model_step_by_hand": by_hand.TRAIN_PASSES * forward * settings.train.batch_size,
             "bytes_per_model_step": step.bytes / model_steps,
             "moved_per_model_step": step.moved / model_steps,
             "touched_per_model_step": step.touched / model_steps,
             "batch_per_device": part,
             "seconds_per_step": step_seconds,
         },
-        "sampling": _told(samples, aim.chip)
+        "sampling": _told(samples, target.chip)
         | {
             "labels": labels,
             "network_calls": calls,
@@ -282,30 +288,32 @@ def _one_program(members: Sequence[Member], aim: Target, analyses: bool) -> dict
         "training_seconds": waves * settings.train.steps * step_seconds,
         "sampling_seconds": waves * evaluations * calls * call_seconds,
         "seconds": waves * (settings.train.steps * step_seconds + evaluations * calls * call_seconds),
-        "host_ram_bytes": _host_ram(settings, aim, per_device, min(at_once, len(members)), labels, analyses),
+        "host_ram_bytes": _host_ram(settings, target, per_device, min(at_once, len(members)), labels, analyses),
     }
 
 
-def _told(program: Program, chip: Chip) -> dict:
+def _told(program: ProgramCost, chip: Chip) -> dict:
     bound = "compute" if program.flops / chip.flops > program.bytes / chip.bandwidth else "memory"
     return {**program._asdict(), "hbm": program.hbm, "bound": bound}
 
 
-def _host_ram(settings: Settings, aim: Target, per_device: int, members: int, labels: int, analyses: bool) -> int:
+def _host_ram(settings: Settings, target: Target, per_device: int, members: int, labels: int, analyses: bool) -> int:
     """Bytes of numbers on the fullest host: its members' states while saved, samples and recorded tensors.
 
     Those of all members of a wave; of a loop those of the members that are drawn, wait and are read out.
     """
-    state = jax.eval_shape(lambda: train.initial_state(settings, 0))
+    state = jax.eval_shape(lambda: step.initial_state(settings.program, 0))
     own = sum(math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(state))
     by_process: dict[int, int] = {}
-    for device in aim.devices:
+    for device in target.devices:
         by_process[device.process_index] = by_process.get(device.process_index, 0) + 1
-    held = max(by_process.values()) * per_device / aim.layout.data_parallel
+    held = max(by_process.values()) * per_device / target.placement.data_parallel
     pixels = settings.data.size**2
-    recorded = 4 * math.prod(cost.layer4(settings))  # three tensors and the proxy; the true images beside the samples
-    if aim.loops:
-        members = min(members, (os.cpu_count() or 1) + 3)
+    recorded = 4 * math.prod(
+        by_hand.layer4(settings)
+    )  # three tensors and the proxy; the true images beside the samples
+    if target.loops:
+        members = min(members, (usable_cores()) + 3)
     numbers = 2 * pixels + recorded if analyses else pixels
     return int(own * held + 4 * members * labels * numbers)
 

@@ -8,15 +8,16 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import xarray
+import xarray as xr
 
-from diffgeo import datasets, percolation
+from diffgeo import percolation
+from diffgeo.data.label_tables import PARTS, build_label_table, parts_of
 from diffgeo.errors import UserError
-from diffgeo.limits import kind_index
 from diffgeo.settings import Data, Settings
+from diffgeo.settings.allowed import kind_index
 
 
-def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, float]]) -> xarray.Dataset:
+def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, float]]) -> xr.Dataset:
     """Single images, and the same stripes on the whole frame [2402.03305, Fig. 2; 2408.13256, Fig. 1, 9a-d].
 
     Args:
@@ -24,7 +25,7 @@ def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, 
       examples: name -> (kind, x, y): x and y in units of the image's side, or, if negative, of the margin.
 
     Returns:
-      `image`[example, row, column] and `whole`[example, frame_row, frame_column], grey values 0 (dark) to 255,
+      `image`[example, row, column] and `whole`[example, frame_row, frame_column], gray values 0 (dark) to 255,
       `label`[example, coordinate] in pixels of the frame, and the `part` of the frame that it lies in.
 
     Raises:
@@ -44,21 +45,21 @@ def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, 
     def drawn(centers, side):
         return images.to_uint8(images.render(centers, data.sigma, kinds, side))
 
-    return xarray.Dataset(
+    return xr.Dataset(
         {
             "image": (("example", "row", "column"), drawn(at, data.size)),
             "whole": (("example", "frame_row", "frame_column"), drawn(labels, data.size + 2 * margin)),
-            "label": (("example", "coordinate"), labels),
+            "label": (("example", "factor"), labels),
         },
         {
             "example": list(examples),
-            "part": ("example", datasets.parts_of(data, labels)),
-            "coordinate": ["x", "y"],
+            "part": ("example", parts_of(data, labels)),
+            "factor": ["x", "y"],
         },
     )
 
 
-def label_tables(settings: Settings, tables: Mapping[str, Mapping[str, object]]) -> xarray.Dataset:
+def label_tables(settings: Settings, tables: Mapping[str, Mapping[str, object]]) -> xr.Dataset:
     """Labels of several data sets side by side [2408.13256, Fig. 4a-b, 9e-h, 10a, 10d, 14a].
 
     Args:
@@ -70,29 +71,29 @@ def label_tables(settings: Settings, tables: Mapping[str, Mapping[str, object]])
       indices into `limits.KINDS` and `datasets.PARTS`, -1 beyond the end; `data`[table], the settings as JSON.
     """
     described = [dataclasses.replace(settings.data, **fields) for fields in tables.values()]
-    built = [datasets.build(data) for data in described]
+    built = [build_label_table(data) for data in described]
     shape = (len(built), max(int(table.count) for table in built))
     label = np.full((*shape, 2), np.nan, np.float32)
     kind, part = np.full(shape, -1, np.int8), np.full(shape, -1, np.int8)
-    names = list(datasets.PARTS)
+    names = list(PARTS)
     for place, (data, table) in enumerate(zip(described, built, strict=True)):
         label[place, : table.count], kind[place, : table.count] = table.centers, table.kinds
-        part[place, : table.count] = [names.index(name) for name in datasets.parts_of(data, table.centers)]
-    return xarray.Dataset(
+        part[place, : table.count] = [names.index(name) for name in parts_of(data, table.centers)]
+    return xr.Dataset(
         {
-            "label": (("table", "row", "coordinate"), label),
+            "label": (("table", "row", "factor"), label),
             "kind": (("table", "row"), kind),
             "part": (("table", "row"), part),
         },
         {
             "table": list(tables),
             "data": ("table", [json.dumps(dataclasses.asdict(data)) for data in described]),
-            "coordinate": ["x", "y"],
+            "factor": ["x", "y"],
         },
     )
 
 
-def data_of(tables: xarray.Dataset, name: str) -> Data:
+def data_of(tables: xr.Dataset, name: str) -> Data:
     """The settings of one of `label_tables`' tables; raises `UserError` for an unknown one."""
     known = tables["table"].values.tolist()
     if name not in known:
@@ -100,7 +101,7 @@ def data_of(tables: xarray.Dataset, name: str) -> Data:
     return Data(**json.loads(str(tables["data"].sel(table=name).values)))
 
 
-def neighbour_overlap(settings: Settings) -> xarray.Dataset:
+def neighbor_overlap(settings: Settings) -> xr.Dataset:
     """Overlap of two bumps an increment apart in x, one of them on a pixel [2402.03305, Fig. 7b; 2408.13256, Fig. 6b].
 
     The papers divide by the norm of "a", and do not say which of the two that is: both are given. Divided by the bump
@@ -122,24 +123,24 @@ def neighbour_overlap(settings: Settings) -> xarray.Dataset:
         for i, increment in enumerate(increments):
             off = (on[0] + increment, on[1])
             values[:, s, i] = images.overlap(on, off, sigma, size), images.overlap(off, on, sigma, size)
-    return xarray.Dataset(
+    return xr.Dataset(
         {"overlap": (("divisor", "sigma", "increment"), values)},
         {"divisor": ["on_pixel", "off_pixel"], "sigma": sigmas, "increment": increments},
     )
 
 
-def cluster_masses(settings: Settings, thresholds: Sequence[float]) -> xarray.Dataset:
+def cluster_masses(settings: Settings, thresholds: Sequence[float]) -> xr.Dataset:
     """Largest cluster of random subsets of the lattice [2408.13256, Fig. 6c, 13, 14b]; see `percolation.simulate`.
 
     Args:
-      settings: axes "sigma" (pixels), "fraction" and "draw"; `data` gives size and increment.
+      settings: axes "sigma" (pixels), "kept_fraction" and "subset_seed"; `data` gives size and increment.
       thresholds: overlaps over which two bumps are connected.
 
     Returns:
       `mass`[threshold, sigma, fraction, draw], every fraction drawn by itself (D.1), `mass_nested`, where each larger
       fraction contains the smaller ones (D.2), the very points that members are trained on, and `kept`[fraction].
     """
-    sigmas, fractions, draws = (_axis(settings, name) for name in ("sigma", "fraction", "draw"))
+    sigmas, fractions, draws = (_axis(settings, name) for name in ("sigma", "kept_fraction", "subset_seed"))
     data = settings.data
 
     def simulated(nested):
@@ -147,12 +148,14 @@ def cluster_masses(settings: Settings, thresholds: Sequence[float]) -> xarray.Da
             percolation.simulate(data.size, data.spacing, sigmas, thresholds, fractions, 1, seed, nested)
             for seed in draws.tolist()
         ]
-        joined = xarray.concat([one.isel(repeat=0, drop=True)["mass"] for one in found], "draw")
-        return joined.assign_coords(draw=draws), found[0]["kept"]
+        joined = xr.concat([one.isel(repeat=0, drop=True)["largest_fraction"] for one in found], "subset_seed")
+        return joined.assign_coords(subset_seed=draws), found[0]["kept"]
 
     (mass, kept), (nested, _) = simulated(False), simulated(True)
-    order = ("threshold", "sigma", "fraction", "draw")
-    return xarray.Dataset({"mass": mass.transpose(*order), "mass_nested": nested.transpose(*order), "kept": kept})
+    order = ("threshold", "sigma", "kept_fraction", "subset_seed")
+    return xr.Dataset(
+        {"largest_fraction": mass.transpose(*order), "largest_fraction_nested": nested.transpose(*order), "kept": kept}
+    )
 
 
 def _axis(settings: Settings, name: str) -> np.ndarray:

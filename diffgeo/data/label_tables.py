@@ -1,6 +1,6 @@
 """Data sets as tables of labels: no image is ever stored [2402.03305 section 2; 2408.13256 section 2].
 
-A table holds centres, the kind of each row's image, and a count; the train step draws rows by a keyed permutation
+A table holds centers, the kind of each row's image, and a count; the train step draws rows by a keyed permutation
 and renders them on device (`diffgeo.batches`). Tables of different length are padded to one length, rows from the
 count on are never drawn. Host code: needs no JAX.
 
@@ -14,17 +14,16 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from diffgeo import regions
-from diffgeo.errors import UserError
-from diffgeo.limits import kind_index
-from diffgeo.settings import Data, suggestion
+from diffgeo.data import regions
+from diffgeo.errors import UserError, suggestion
+from diffgeo.settings import Data
+from diffgeo.settings.allowed import EDGE, kind_index
 
 MAX_ROWS = 2**31  # positions are uint32 and the permutation's domain is up to twice the count
 ROWS_MULTIPLE = 1_024  # a table's length is part of the compiled step, which runs of many data sets can so share
-ROUNDING = 1e-4  # pixels; labels are float32, the limits of the image are not
 
 
-class Table(NamedTuple):
+class LabelTable(NamedTuple):
     """Labels of one member (or, stacked, of M: every array gains a leading M).
 
     Attributes:
@@ -45,7 +44,7 @@ class Table(NamedTuple):
 def lattice(stop: float, dx: float, dy: float) -> np.ndarray:
     """float32[n, 2]: all (x, y) of arange(0, stop, dx) x arange(0, stop, dy), end point excluded, x slowest.
 
-    [2408.13256, section 2]: stop = 32 and d = 0.1 give 320^2 = 102,400 centres. Raises `UserError` for more than
+    [2408.13256, section 2]: stop = 32 and d = 0.1 give 320^2 = 102,400 centers. Raises `UserError` for more than
     `MAX_ROWS` of them.
     """
     across, down = (max(0, int(np.ceil(stop / spacing - 1e-6))) for spacing in (dx, dy))
@@ -55,13 +54,13 @@ def lattice(stop: float, dx: float, dy: float) -> np.ndarray:
     return np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2).astype(np.float32)
 
 
-def make_table(centers: np.ndarray, kinds: np.ndarray | str, sigma: float, origin: float = 0.0) -> Table:
+def make_table(centers: np.ndarray, kinds: np.ndarray | str, sigma: float, origin: float = 0.0) -> LabelTable:
     """A table of all given rows; `kinds` is one kind's name or int[L]."""
     if len(centers) == 0:
         raise UserError("the data set is empty: nothing is left of its labels, hold out or drop less")
     if isinstance(kinds, str):
         kinds = np.full(len(centers), kind_index(kinds))
-    return Table(
+    return LabelTable(
         centers=np.asarray(centers, np.float32),
         kinds=np.asarray(kinds, np.int8),
         count=np.int32(len(centers)),
@@ -72,7 +71,7 @@ def make_table(centers: np.ndarray, kinds: np.ndarray | str, sigma: float, origi
 
 RIM_LEVEL = 0.04
 """A stripe is seen in an image if its profile g (`images.render`), 1 on its middle line, is over this at some pixel: if
-it darkens the image by over 5 grey levels of 255."""
+it darkens the image by over 5 gray levels of 255."""
 
 
 def rim_reach(sigma: float) -> float:
@@ -89,7 +88,7 @@ def rim_reach(sigma: float) -> float:
 def inside(data: Data, labels: np.ndarray) -> Bool[np.ndarray, "n 2"]:
     """Whether x, and y, of float[n, 2] labels lies in the image: from margin up to margin + N, end point excluded."""
     at = labels - data.margin
-    return (at >= -ROUNDING) & (at < data.size - ROUNDING)
+    return (at >= -EDGE) & (at < data.size - EDGE)
 
 
 def seen(data: Data, labels: np.ndarray) -> Bool[np.ndarray, "n 2"]:
@@ -100,22 +99,22 @@ def seen(data: Data, labels: np.ndarray) -> Bool[np.ndarray, "n 2"]:
 
 
 def two_d(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
-    """Centres in the image: two stripes, or a bump [2408.13256, Fig. 9c, d]."""
+    """Centers in the image: two stripes, or a bump [2408.13256, Fig. 9c, d]."""
     return inside(data, labels).all(axis=1)
 
 
 def rim(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
-    """Centres outside the image whose crossing is partly visible: both stripes are seen [2408.13256, C.1, C.2]."""
+    """Centers outside the image whose crossing is partly visible: both stripes are seen [2408.13256, C.1, C.2]."""
     return seen(data, labels).all(axis=1) & ~two_d(data, labels)
 
 
 def one_d(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
-    """Centres in the image in one axis only, less the rim: one stripe [2408.13256, Fig. 9b]."""
+    """Centers in the image in one axis only, less the rim: one stripe [2408.13256, Fig. 9b]."""
     return inside(data, labels).any(axis=1) & ~seen(data, labels).all(axis=1)
 
 
 def zero_d(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
-    """Centres outside the image in both axes, less the rim: at most the flank of one stripe [2408.13256, Fig. 9a]."""
+    """Centers outside the image in both axes, less the rim: at most the flank of one stripe [2408.13256, Fig. 9a]."""
     return ~inside(data, labels).any(axis=1) & ~seen(data, labels).all(axis=1)
 
 
@@ -132,12 +131,12 @@ def kept(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
     the points of `percolation.simulate(..., seed=draw, nested=True)`.
     """
     rows = np.flatnonzero(two_d(data, labels))
-    order = np.random.default_rng([data.draw, 0]).permutation(len(rows))
+    order = np.random.default_rng([data.subset_seed, 0]).permutation(len(rows))
     region = regions.held_out(data)
     if region is not None:
         order = order[~region.contains(labels[rows[order]])]
     left_out = np.ones(len(rows), bool)
-    left_out[order[: int(np.rint(data.fraction * len(order)))]] = False
+    left_out[order[: int(np.rint(data.kept_fraction * len(order)))]] = False
     mask = np.ones(len(labels), bool)
     mask[rows[left_out]] = False
     return mask
@@ -153,10 +152,10 @@ def parts_of(data: Data, labels: np.ndarray) -> np.ndarray:
     return np.select([mask(data, labels) for mask in PARTS.values()], list(PARTS), "")
 
 
-def build(data: Data) -> Table:
+def build_label_table(data: Data) -> LabelTable:
     """The table that the settings describe, a function of nothing else.
 
-    `data.dataset` is "grid", all centres on arange(0, N, dx) x arange(0, N, dy) [2402.03305, sections 2, 3], or a sum
+    `data.dataset` is "grid", all centers on arange(0, N, dx) x arange(0, N, dy) [2402.03305, sections 2, 3], or a sum
     of `PARTS` of the frame: "2d", "1d", "2d+1d", "1d+rim+0d" [2408.13256, Fig. 9, 10]. Images of the 2D part are of
     `data.kind`, those of the other parts sums of stripes: "2d+1d" of kind "bump" is the papers' 2D bump + 1D stripes.
     The hole and the subsampling touch the 2D part only.
@@ -183,7 +182,7 @@ def build(data: Data) -> Table:
     if not mask.any():
         raise UserError(
             f"the data set {data.dataset!r} is empty: hold out less (hole={data.hole}) or keep more "
-            f"(fraction={data.fraction})"
+            f"(fraction={data.kept_fraction})"
         )
     kinds = np.where(parts == "2d", kind_index(data.kind), kind_index("sos"))
     return make_table(labels[mask], kinds[mask], data.sigma, data.margin)
@@ -194,7 +193,7 @@ def padded(rows: int) -> int:
     return -(-rows // ROWS_MULTIPLE) * ROWS_MULTIPLE
 
 
-def stack(tables: Sequence[Table], rows: int | None = None) -> Table:
+def stack(tables: Sequence[LabelTable], rows: int | None = None) -> LabelTable:
     """One table with a leading M, each padded by zeros to `rows` (default: the longest)."""
     rows = max(len(table.centers) for table in tables) if rows is None else rows
 
@@ -202,4 +201,4 @@ def stack(tables: Sequence[Table], rows: int | None = None) -> Table:
         return np.concatenate([x, np.zeros((rows - len(x), *x.shape[1:]), x.dtype)])
 
     grown = [t._replace(centers=padded(t.centers), kinds=padded(t.kinds)) for t in tables]
-    return Table(*(np.stack(leaves) for leaves in zip(*grown, strict=True)))
+    return LabelTable(*(np.stack(leaves) for leaves in zip(*grown, strict=True)))

@@ -4,7 +4,7 @@
 same object leaves data out, scores, and shades plots. Coordinates are those of the labels: pixels of the frame, whose
 image begins at (margin, margin).
 
-Chosen where the papers are silent: holes are closed (a centre on the edge is held out), and the "corner" square is
+Chosen where the papers are silent: holes are closed (a center on the edge is held out), and the "corner" square is
 the one at the labels' origin.
 """
 
@@ -17,8 +17,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from diffgeo.settings import Data
-
-EDGE = 1e-4  # pixels by which a label counts as on an edge: labels are float32, edges are not
+from diffgeo.settings.allowed import EDGE, HOLES
 
 ALL = "all"
 """Name of the region of every label, which every member is scored in."""
@@ -104,11 +103,11 @@ def window(data: Data) -> Box:
 
 def hole_width(data: Data) -> float:
     """Width of the hole in pixels: of its bands, or the side of its square, N sqrt(share) if a share is given."""
-    return data.width if data.share is None else data.size * math.sqrt(data.share)
+    return data.hole_width if data.hole_area_fraction is None else data.size * math.sqrt(data.hole_area_fraction)
 
 
 def cross(data: Data) -> tuple[Region, ...]:
-    """All centres with x or y in a middle band, and its parts [2408.13256, section 3.2, Fig. 4f].
+    """All centers with x or y in a middle band, and its parts [2408.13256, section 3.2, Fig. 4f].
 
     `width` 6 at N = 32 is the papers' [13, 19]. vertical: x inside, y outside; horizontal: y inside, x outside;
     intersection: both.
@@ -124,7 +123,7 @@ def cross(data: Data) -> tuple[Region, ...]:
 
 
 def lesion(data: Data) -> tuple[Region, ...]:
-    """All centres with x in a middle band of some width [2408.13256, C.3, Fig. 11]."""
+    """All centers with x in a middle band of some width [2408.13256, C.3, Fig. 11]."""
     return (Region("ood", (Box(_middle(data), window(data).y),)),)
 
 
@@ -140,7 +139,7 @@ def corner(data: Data) -> tuple[Region, ...]:
     return (Region("ood", (Box(side, side),)),)
 
 
-SHAPES = {"none": lambda data: (), "cross": cross, "lesion": lesion, "square": square, "corner": corner}
+SHAPES = dict(zip(HOLES, (lambda data: (), cross, lesion, square, corner), strict=True))
 """The regions of a hole by its name: what is held out ("ood") first, then its parts."""
 
 

@@ -1,18 +1,27 @@
-"""Denoising diffusion: schedule, forward process, loss, samplers [Ho et al. 2020; Song et al. 2021 (DDIM)].
+"""Forward process and loss [Ho et al. 2020; 2402.03305, eq. 2].
 
-Steps t run over 1 .. T; t = 0 is the clean image. `predict(x, t)` stands for the network with its label bound:
-it takes x float[n, N, N, 1] and t int[n] and returns (noise, recorded tensors).
+Steps t run over 1 .. T; t = 0 is the clean image.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-Predict = Callable[..., tuple[jax.Array, dict[str, jax.Array]]]
+from diffgeo.settings import Diffusion
+
+
+class DenoiseFn(Protocol):
+    """The network with its parameters and labels bound."""
+
+    def __call__(
+        self, x: Float[Array, "n N N 1"], t: Int[Array, " n"], /
+    ) -> tuple[Float[Array, "n N N 1"], dict[str, jax.Array]]:
+        """Return the predicted noise and the recorded tensors of noisy images x at steps t."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -39,17 +48,23 @@ class Schedule:
         return np.concatenate([[1.0], np.cumprod(1.0 - self.betas)])
 
 
-def _per_image(table: np.ndarray, t):
-    """float32[n, 1, 1, 1]: entries of a float64 table at each image's step."""
+def from_settings(settings: Diffusion) -> Schedule:
+    """Return the schedule that the settings describe."""
+    return Schedule(settings.timesteps, settings.beta_start, settings.beta_end)
+
+
+def _per_image(table: np.ndarray, t: Int[Array, " n"]) -> Float[Array, "n 1 1 1"]:
+    """Look up a float64 table at each image's step."""
     return jnp.asarray(table, jnp.float32)[t][:, None, None, None]
 
 
 def q_sample(
     schedule: Schedule, x0: Float[Array, "n N N 1"], t: Int[Array, " n"], noise: Float[Array, "n N N 1"]
 ) -> Float[Array, "n N N 1"]:
-    r"""A draw from :math:`q(x_t | x_0) = N(\sqrt{\bar\alpha_t} x_0, (1 - \bar\alpha_t) I)` [Ho et al. 2020, eq. 4].
+    r"""Draw from :math:`q(x_t | x_0) = N(\sqrt{\bar\alpha_t} x_0, (1 - \bar\alpha_t) I)` [Ho et al. 2020, eq. 4].
 
     Args:
+      schedule: of the variances.
       x0: clean images in [-1, 1].
       t: steps 0 .. T, one per image.
       noise: standard normal.
@@ -58,93 +73,16 @@ def q_sample(
     return _per_image(np.sqrt(alpha_bar), t) * x0 + _per_image(np.sqrt(1.0 - alpha_bar), t) * noise
 
 
-def loss(schedule: Schedule, predict: Predict, x0, t, noise) -> Float[Array, " n"]:
-    """Mean over pixels of the squared error of the predicted noise, per image [2402.03305, eq. 2]."""
-    predicted, _ = predict(q_sample(schedule, x0, t, noise), t)
-    return jnp.mean(jnp.square(predicted - noise), axis=(1, 2, 3))
-
-
-def ddim_steps(timesteps: int, steps: int) -> np.ndarray:
-    """int32[steps], ascending: `steps` values spread evenly over 1 .. T, both ends included (t = T alone for one)."""
-    return np.rint(np.linspace(timesteps, 1, steps)).astype(np.int32)[::-1]
-
-
-def sample(
+def denoising_loss(
     schedule: Schedule,
-    predict: Predict,
-    keys,
-    size: int,
-    method: str = "ddim",
-    steps: int = 50,
-    *,
-    eta: float = 0.0,
-    clip: bool = False,
-    record: bool = False,
-):
-    r"""Images drawn by the reverse process, one per key; the whole loop is one scan.
+    denoise: DenoiseFn,
+    x0: Float[Array, "n N N 1"],
+    t: Int[Array, " n"],
+    noise: Float[Array, "n N N 1"],
+) -> Float[Array, " n"]:
+    """Return the mean squared error of the predicted noise, per image [2402.03305, eq. 2].
 
-    * "ancestral" [Ho et al. 2020, algorithm 2], all T steps, variance beta_t:
-      :math:`x_{t-1} = (x_t - \beta_t / \sqrt{1 - \bar\alpha_t}\; \epsilon) / \sqrt{1 - \beta_t} + \sqrt{\beta_t} z`,
-      no noise at t = 1.
-    * "ddim" [Song et al. 2021, eq. 12 and 16], over `ddim_steps`, s the step before t (0 at the end):
-      :math:`x_s = \sqrt{\bar\alpha_s} \hat x_0 + \sqrt{1 - \bar\alpha_s - \sigma^2}\, \epsilon + \sigma z`,
-      :math:`\hat x_0 = (x_t - \sqrt{1 - \bar\alpha_t}\, \epsilon) / \sqrt{\bar\alpha_t}`,
-      :math:`\sigma^2 = \eta^2 \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} (1 - \bar\alpha_t / \bar\alpha_s)`.
-
-    Both end with a network call at t = 1 ("ddim" of a single step: at t = T). An image's noise comes from its own
-    key, so it does not depend on the images beside it.
-
-    Args:
-      keys: typed keys [n].
-      size: N.
-      method: "ddim" or "ancestral" (which ignores `steps`).
-      steps: network calls of "ddim", 1 .. T.
-      eta: noise of "ddim", 0 (deterministic) to 1 (as much as the posterior q(x_s | x_t, x_0) has).
-      clip: hold the estimate of x_0 at each step within [-1, 1], where the images are, as Ho et al.'s code does.
-      record: also return the tensors recorded in the last call (t = 1).
-
-    Returns:
-      float32[n, N, N, 1], about [-1, 1] ("ddim" with `clip` ends within it), and the recorded tensors ({} unless
-      asked for).
+    Arguments as `q_sample`'s; `denoise` is called once, on the noised images.
     """
-    ancestral = method == "ancestral"
-    times = np.arange(1, schedule.timesteps + 1, dtype=np.int32) if ancestral else ddim_steps(schedule.timesteps, steps)
-    betas = np.concatenate([[0.0], schedule.betas])
-    alpha_bars = schedule.alpha_bars
-    before = np.concatenate([[0], times[:-1]])
-    now, last = alpha_bars[times], alpha_bars[before]
-    if ancestral:  # x <- a x + b noise + c z
-        beta = betas[times]
-        a = 1.0 / np.sqrt(1.0 - beta)
-        b = -beta / np.sqrt(1.0 - now) * a
-        c = np.where(times > 1, np.sqrt(beta), 0.0)
-    else:
-        variance = eta**2 * (1.0 - last) / (1.0 - now) * (1.0 - now / last)
-        a = np.sqrt(last / now)
-        b = np.sqrt(1.0 - last - variance) - np.sqrt(1.0 - now) * a
-        c = np.sqrt(variance)
-    coefficients = np.stack([a, b, c, np.sqrt(now), np.sqrt(1.0 - now)], axis=-1).astype(np.float32)
-    noisy = ancestral or eta > 0
-
-    def draw(t):
-        keys_t = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
-        return jax.vmap(lambda key: jax.random.normal(key, (size, size, 1)))(keys_t)
-
-    def step(x, inputs):
-        t, (a, b, c, signal, spread) = inputs
-        noise, recorded = predict(x, jnp.full((x.shape[0],), t, jnp.int32))
-        if clip:
-            clean = jnp.clip((x - spread * noise) / signal, -1.0, 1.0)
-            noise = (x - signal * clean) / spread
-        x = a * x + b * noise
-        return (x + c * draw(t) if noisy else x), recorded
-
-    def scanned(x, inputs):
-        return step(x, inputs)[0], None
-
-    inputs = (jnp.asarray(times[::-1]), jnp.asarray(coefficients[::-1]))
-    x = draw(schedule.timesteps + 1)
-    if not record:
-        return jax.lax.scan(scanned, x, inputs)[0], {}
-    x, _ = jax.lax.scan(scanned, x, jax.tree.map(lambda v: v[:-1], inputs))
-    return step(x, jax.tree.map(lambda v: v[-1], inputs))
+    predicted, _ = denoise(q_sample(schedule, x0, t, noise), t)
+    return jnp.mean(jnp.square(predicted - noise), axis=(1, 2, 3))

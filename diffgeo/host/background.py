@@ -7,21 +7,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 
 class Background(contextlib.AbstractContextManager):
-    """One thread that does what it is given, in order, while the caller goes on.
+    """One thread that runs the functions it is given, in order, while the caller goes on.
 
-    After an error nothing more is done; it is raised by the next call of `do` or `settle`.
+    After an error nothing more runs; the error is raised by the next call of `submit` or `join`.
     """
 
     def __init__(self):
         self._thread = ThreadPoolExecutor(1)
-        self._given: deque[Future] = deque()
+        self._pending: deque[Future] = deque()
         self._failed = False
 
-    def do(self, function: Callable[[], object], waiting: int | None = None) -> None:
-        """Has a function called after all given before it; first waits until at most so many of those are not done."""
-        while waiting is not None and len(self._given) > waiting:
-            self._given.popleft().result()
-        self._given.append(self._thread.submit(self._call, function))
+    def submit(self, function: Callable[[], object], max_pending: int | None = None) -> None:
+        """Queue `function`. Block first until at most `max_pending` earlier ones are unfinished."""
+        while max_pending is not None and len(self._pending) > max_pending:
+            self._pending.popleft().result()
+        self._pending.append(self._thread.submit(self._call, function))
 
     def _call(self, function: Callable[[], object]) -> None:
         if self._failed:
@@ -32,14 +32,14 @@ class Background(contextlib.AbstractContextManager):
             self._failed = True
             raise
 
-    def settle(self) -> None:
-        """Waits until all is done; raises the error that there was."""
-        while self._given:
-            self._given.popleft().result()
+    def join(self) -> None:
+        """Wait until every function has run; raise the error of the first that failed."""
+        while self._pending:
+            self._pending.popleft().result()
 
     def __exit__(self, kind, *_):
         try:
             if kind is None:
-                self.settle()
+                self.join()
         finally:
             self._thread.shutdown(cancel_futures=True)

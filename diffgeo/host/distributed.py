@@ -1,7 +1,8 @@
-"""Several processes as one run: how they find each other, who writes and speaks, what they agree on.
+"""Several processes as one run: how they find each other, which one writes and prints, what they agree on.
 
-Process 0 alone makes folders, writes configuration, results and figures, and speaks; every process trains, samples,
-saves and restores its own members. In one process every function here does the plain thing, and needs no JAX.
+Process 0, the coordinator, alone makes folders, writes configuration, results and figures, and prints; every process
+trains, samples, saves and restores its own members. In one process every function here does the plain thing, and needs
+no JAX.
 """
 
 import ctypes
@@ -11,11 +12,12 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, one_line
 
 LOST = (
     "another process of this run has died or cannot be reached: "
@@ -23,7 +25,7 @@ LOST = (
 )
 FAILED = 1  # exit status after a lost process
 
-_held: list = []  # what C code points to must not be collected
+_held: list = []  # callbacks that C code points to must not be collected
 
 
 def start(
@@ -33,7 +35,7 @@ def start(
     lost_after: int = 30,
     start_within: int = 300,
 ) -> None:
-    """Joins the other processes of a run; before any use of a device, once.
+    """Join the other processes of a run; once, before any use of a device.
 
     Args:
       coordinator: HOST:PORT of process 0, and with it the next two; None asks the cluster (SLURM, GKE, Cloud TPU).
@@ -45,10 +47,10 @@ def start(
     Raises:
       UserError: for an incomplete or impossible description of the processes.
     """
-    told = {"--coordinator": coordinator, "--processes": processes, "--process": process}
-    missing = [name for name, value in told.items() if value is None]
-    if 0 < len(missing) < len(told):
-        given = ", ".join(f"{name}={value}" for name, value in told.items() if value is not None)
+    flags = {"--coordinator": coordinator, "--processes": processes, "--process": process}
+    missing = [name for name, value in flags.items() if value is None]
+    if 0 < len(missing) < len(flags):
+        given = ", ".join(f"{name}={value}" for name, value in flags.items() if value is not None)
         raise UserError(f"{given} needs {' and '.join(missing)} too: pass all three, or none on a cluster")
     if coordinator is not None:
         if not re.fullmatch(r".+:\d+", coordinator):
@@ -73,16 +75,15 @@ def start(
             shutdown_timeout_seconds=lost_after,
         )
     except (ValueError, RuntimeError) as error:
-        first_line = str(error).strip().splitlines()[0]
         raise UserError(
-            f"the processes of this run do not find each other ({first_line}): "
+            f"the processes of this run do not find each other ({one_line(str(error).strip().splitlines()[0])}): "
             "pass --coordinator=HOST:PORT --processes=N --process=I, or --distributed=off"
         ) from error
     _on_abort(LOST)
 
 
 def _on_abort(sentence: str) -> None:
-    """Ends this process with one sentence where JAX's runtime would abort it.
+    """End this process with one sentence where JAX's runtime would abort it.
 
     The runtime ends a process from a thread of its own when another one is lost, and calls no Python function on the
     way; but abort() raises a signal first.
@@ -100,62 +101,62 @@ def _on_abort(sentence: str) -> None:
     libc.signal(ctypes.c_int(signal.SIGABRT), end)
 
 
-def shared() -> bool:
-    """Whether other processes share this run."""
+def is_multiprocess() -> bool:
+    """Return whether other processes share this run."""
     jax = sys.modules.get("jax")  # without it nothing has been joined
     return jax is not None and jax.distributed.is_initialized() and jax.process_count() > 1
 
 
-def first() -> bool:
-    """Whether this process writes and speaks."""
+def is_coordinator() -> bool:
+    """Return whether this process writes and prints."""
     jax = sys.modules.get("jax")
     return jax is None or jax.process_index() == 0
 
 
 def say(message: str) -> None:
-    """Prints a line, of all processes once."""
-    if first():
+    """Print a line, once for all processes."""
+    if is_coordinator():
         print(message, flush=True)
 
 
-def decide(function: Callable[[], object]):
-    """What a function returns on process 0, on every process; it is called there alone.
+def broadcast(function: Callable[[], Any]) -> Any:
+    """Run `function` on process 0 and return its result on every process.
 
     Args:
-      function: returns plain JSON; may touch the disk, must not speak to other processes.
+      function: returns plain JSON; may touch the disk, must not communicate with other processes.
 
     Raises:
       UserError: on every process if the function raises it.
     """
-    if not shared():
+    if not is_multiprocess():
         return function()
     from jax.experimental import multihost_utils
 
-    told = b""
-    if first():
+    sent = b""
+    if is_coordinator():
         try:
-            told = json.dumps({"value": function()}).encode()
+            sent = json.dumps({"value": function()}).encode()
         except UserError as error:
-            told = json.dumps({"error": str(error)}).encode()
-    length = int(multihost_utils.broadcast_one_to_all(np.int32(len(told))))
-    sent = np.frombuffer(told.ljust(length), np.uint8)
-    heard = json.loads(np.asarray(multihost_utils.broadcast_one_to_all(sent)).astype(np.uint8).tobytes())
-    if "error" in heard:
-        raise UserError(heard["error"])
-    return heard["value"]
+            sent = json.dumps({"error": str(error)}).encode()
+    length = int(multihost_utils.broadcast_one_to_all(np.int32(len(sent))))
+    buffer = np.frombuffer(sent.ljust(length), np.uint8)
+    received = json.loads(np.asarray(multihost_utils.broadcast_one_to_all(buffer)).astype(np.uint8).tobytes())
+    if "error" in received:
+        raise UserError(received["error"])
+    return received["value"]
 
 
-def greatest(value: int) -> Callable[[], int]:
-    """Starts finding the greatest of all processes' values, at once behind the devices' work; call what it returns."""
-    if not shared():
+def all_max(value: int) -> Callable[[], int]:
+    """Start an asynchronous all-reduce max behind the devices' work; call the returned function for the value."""
+    if not is_multiprocess():
         return lambda: value
     import jax
     from jax.sharding import NamedSharding, PartitionSpec
 
     sharding = NamedSharding(_all_devices(), PartitionSpec("device"))
     own = jax.make_array_from_callback((jax.device_count(),), sharding, lambda _: np.full(1, value, np.int32))
-    found = _maximum(sharding.mesh)(own)
-    return lambda: int(found.addressable_data(0))
+    largest = _maximum(sharding.mesh)(own)
+    return lambda: int(largest.addressable_data(0))
 
 
 @functools.cache
@@ -174,17 +175,17 @@ def _maximum(mesh):
     return jax.jit(lambda x: x.max(), out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
-def leave() -> bool:
-    """Waits for all processes, then ends what they share; whether this one goes on (process 0 does)."""
-    if shared():
+def shutdown() -> bool:
+    """Wait for all processes and end their connection; return whether this one goes on (process 0 does)."""
+    if is_multiprocess():
         import jax
 
         jax.distributed.shutdown()
-    return first()
+    return is_coordinator()
 
 
 def lost(error: BaseException) -> bool:
-    """Whether an error says that another process does not answer."""
+    """Return whether an error says that another process does not answer."""
     import jax
 
     words = r"Gloo|coordination|[Bb]arrier|heartbeat|Connection (closed|reset|refused)|Socket closed"
@@ -192,7 +193,28 @@ def lost(error: BaseException) -> bool:
 
 
 def end_at_once(status: int) -> None:
-    """Ends this process without waiting for the others, who notice; on the usual way out they would be waited for."""
+    """End this process without waiting for the others, which notice; the usual way out would wait for them."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(status)
+
+
+def is_one_of_several(distributed: str, coordinator: str | None, environment: Mapping[str, str]) -> bool:
+    """Return whether this is one of several processes of a run.
+
+    Args:
+      distributed: "on", "off", or "auto" to find out.
+      coordinator: address given by flag, which says yes.
+      environment: variables of a task that SLURM's srun started, of a TPU pod's worker (GKE, Cloud TPU) or of several
+        TPU slices.
+    """
+    if distributed != "auto":
+        return distributed == "on"
+    workers = environment.get("TPU_PROCESS_ADDRESSES") or environment.get("TPU_WORKER_HOSTNAMES", "")
+    started_by_srun = "SLURM_STEP_NODELIST" in environment and "SLURM_PROCID" in environment
+    return (
+        coordinator is not None
+        or (started_by_srun and int(environment.get("SLURM_NTASKS", "1")) > 1)
+        or "," in workers
+        or int(environment.get("MEGASCALE_NUM_SLICES") or "1") > 1
+    )

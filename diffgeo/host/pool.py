@@ -8,60 +8,63 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ProcessPoolExecutor
+from typing import Any
 
 import threadpoolctl
+
+from diffgeo.host.runtime import usable_cores
 
 MOST = 16  # processes; each may hold a gigabyte
 
 
-def in_order(
-    function: Callable[..., object], calls: Iterable[tuple], processes: int
-) -> Generator[Callable[[], object], None, None]:
-    """Yields for every call, in order, what returns its result or raises its error, any number of times.
+def map_ordered(
+    function: Callable[..., Any], calls: Iterable[tuple], processes: int
+) -> Generator[Callable[[], Any], None, None]:
+    """Yield, in input order, a zero-argument callable per call that returns its result or re-raises its exception.
 
     Args:
-      function: to be found by its name in its module, as for pickle.
+      function: importable by its name, as pickle requires.
       calls: its arguments, taken a few ahead of those that are asked for.
-      processes: that work side by side, each on one thread: linear algebra of a few hundred points takes many times as
-        long on threads that wait for a busy core. With one, this process works, when the result is asked for.
+      processes: worker processes, each on one thread: linear algebra of a few hundred points takes many times as long
+        on threads that wait for a busy core. With one, this process works, when a result is asked for.
     """
     if processes == 1:
         for call in calls:
             yield functools.cache(functools.partial(function, *call))
         return
     # not forked: this process has threads
-    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _belong)
-    waiting: deque[Future] = deque()
-    given = False
+    pool = ProcessPoolExecutor(processes, multiprocessing.get_context("spawn"), _start_worker)
+    pending: deque[Future] = deque()
+    finished = False
     try:
         for call in calls:
-            waiting.append(pool.submit(_on_one_thread, function, *call))
-            if len(waiting) > 2 * processes:
-                yield waiting.popleft().result
-        while waiting:
-            yield waiting.popleft().result
-        given = True
+            pending.append(pool.submit(_on_one_thread, function, *call))
+            if len(pending) > 2 * processes:
+                yield pending.popleft().result
+        while pending:
+            yield pending.popleft().result
+        finished = True
     finally:
-        pool.shutdown(cancel_futures=not given)
+        pool.shutdown(cancel_futures=not finished)
 
 
-def most_processes() -> int:
-    """As many as there are cores, up to `MOST`."""
-    return min(MOST, os.cpu_count() or 1)
+def default_processes() -> int:
+    """Return the number of worker processes to use: the usable cores, up to `MOST`."""
+    return min(MOST, usable_cores())
 
 
-def _on_one_thread(function: Callable[..., object], *given) -> object:
+def _on_one_thread(function: Callable[..., Any], *arguments: Any) -> Any:
     with threadpoolctl.threadpool_limits(1):
-        return function(*given)
+        return function(*arguments)
 
 
-def _belong() -> None:
-    """A worker leaves signals to the process that it works for, and ends with it."""
-    for one in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(one, signal.SIG_IGN)
+def _start_worker() -> None:
+    """Leave signals to the parent process, and end with it."""
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(signum, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(multiprocessing.parent_process(),), daemon=True).start()
 
 
-def _end_with(parent) -> None:
+def _end_with(parent: Any) -> None:
     parent.join()
     os._exit(1)

@@ -21,21 +21,21 @@ from diffgeo.representation.tori import clifford_torus, torus_3d
 
 DOT = 7.0  # area of a point at 256 points or fewer, in square points
 VIEW = {"elev": 22.0, "azim": -58.0}  # degrees
-PANE_COLOUR = "#F4F4F4"
+PANE_COLOR = "#F4F4F4"
 
 
 @style.styled
 def umap_views(
     clouds: Mapping[str, Real[np.ndarray, "_ 3"]], labels: Real[np.ndarray, "n 2"], period: float | None = None
 ) -> Figure:
-    """3-D UMAP embeddings, one column per cloud, coloured by the true x (top) and the true y (bottom).
+    """3-D UMAP embeddings, one column per cloud, colored by the true x (top) and the true y (bottom).
 
     [2402.03305, Fig. 3]. UMAP's axes have no meaning and no unit.
 
     Args:
-      clouds: name -> [n, 3], field "umap" of `analyse`.
+      clouds: name -> [n, 3], field "umap" of `analyze`.
       labels: [n, 2], (x, y) in pixels, the same for all clouds.
-      period: circumference in pixels; colours are then cyclic.
+      period: circumference in pixels; colors are then cyclic.
 
     Raises:
       UserError: for no cloud, or one of another number of points.
@@ -47,7 +47,7 @@ def umap_views(
         for ax, (name, points) in zip(row, clouds.items(), strict=True):
             _draw_3d(ax, points, labels[:, "xy".index(coordinate)], period)
             ax.set_title(f"{name}, by {coordinate}")
-        _colour_bar(figure, row, labels, coordinate, period)
+        _color_bar(figure, row, labels, coordinate, period)
     figure.suptitle("3-D UMAP of the representation")
     return figure
 
@@ -59,12 +59,12 @@ def umap_table(
     period: float | None = None,
     coordinate: str = "x",
 ) -> Figure:
-    """3-D UMAP embeddings in rows and columns, coloured by one true coordinate [2408.13256, Fig. 11c, 15].
+    """3-D UMAP embeddings in rows and columns, colored by one true coordinate [2408.13256, Fig. 11c, 15].
 
     Args:
       clouds: name of a row -> name of a column -> [n, 3].
       labels: [n, 2], (x, y) in pixels, the same for all clouds.
-      period: circumference in pixels; colours are then cyclic.
+      period: circumference in pixels; colors are then cyclic.
       coordinate: "x" or "y".
 
     Raises:
@@ -80,7 +80,7 @@ def umap_table(
         for ax, (name, points) in zip(row, views.items(), strict=True):
             _draw_3d(ax, points, labels[:, "xy".index(coordinate)], period)
             ax.set_title("\n".join(part for part in (above, name) if part), fontsize=9)
-    _colour_bar(figure, axes.ravel(), labels, coordinate, period)
+    _color_bar(figure, axes.ravel(), labels, coordinate, period)
     figure.suptitle("3-D UMAP of the representation at the last step")
     return figure
 
@@ -93,14 +93,14 @@ def pca_views(
     components: Sequence[tuple[int, int]] = ((1, 2), (3, 4)),
     title: str = "Principal components of the representation",
 ) -> Figure:
-    """Projections on pairs of principal components, a row per cloud, coloured by the true x and by the true y.
+    """Projections on pairs of principal components, a row per cloud, colored by the true x and by the true y.
 
     [2408.13256, Fig. 2e-g]. Both axes of a panel have one scale. Units are those of the activations.
 
     Args:
-      clouds: name -> [n, r], field "pca" of `analyse`.
+      clouds: name -> [n, r], field "pca" of `analyze`.
       labels: [n, 2], (x, y) in pixels, the same for all clouds.
-      period: circumference in pixels; colours are then cyclic.
+      period: circumference in pixels; colors are then cyclic.
       components: the pairs to draw, counted from 1.
       title: of the whole picture.
 
@@ -138,17 +138,17 @@ def manifold_phases(
     titles: Sequence[str],
     period: float | None = None,
 ) -> Figure:
-    """Samples with their true centres in red, above the 3-D UMAP of the representation coloured by the true x.
+    """Samples with their true centers in red, above the 3-D UMAP of the representation colored by the true x.
 
     [2402.03305, Fig. 3], one column per chosen step.
 
     Args:
       images: generated images, 0 dark to 255 white; up to 25 of each step are drawn.
       centers: (x, y) asked for, in pixels of the image.
-      embeddings: field "umap" of `analyse`, at each step.
+      embeddings: field "umap" of `analyze`, at each step.
       labels: (x, y) in pixels of all n samples.
       titles: T of them, as in "step 1,000 (phase A)".
-      period: circumference in pixels; colours are then cyclic.
+      period: circumference in pixels; colors are then cyclic.
 
     Raises:
       UserError: if the numbers of steps differ.
@@ -166,23 +166,23 @@ def manifold_phases(
     axes = bottom.subplots(1, len(titles), squeeze=False, subplot_kw={"projection": "3d"})[0]
     for ax, embedding in zip(axes, embeddings, strict=True):
         _draw_3d(ax, embedding, labels[:, 0], period)
-    _colour_bar(bottom, axes, labels, "x", period, location="bottom")  # beside, it would shift the columns
-    top.suptitle("Samples (red: the centre asked for)")
+    _color_bar(bottom, axes, labels, "x", period, location="bottom")  # beside, it would shift the columns
+    top.suptitle("Samples (red: the center asked for)")
     bottom.suptitle("3-D UMAP of the representation")
     return figure
 
 
-def colour_map(period: float | None) -> Colormap:
+def color_map(period: float | None) -> Colormap:
     """viridis; for circular labels a cyclic map, darkened so that no point vanishes on white."""
     if period is None:
         return mpl.colormaps[style.SEQUENTIAL]
-    colours = mpl.colormaps["twilight"](np.linspace(0.0, 1.0, 256))
-    return ListedColormap(np.concatenate([0.82 * colours[:, :3], colours[:, 3:]], axis=1))
+    colors = mpl.colormaps["twilight"](np.linspace(0.0, 1.0, 256))
+    return ListedColormap(np.concatenate([0.82 * colors[:, :3], colors[:, 3:]], axis=1))
 
 
-def _colours(values, period) -> dict:
+def _colors(values, period) -> dict:
     low, high = (0.0, float(period)) if period is not None else (float(values.min()), float(values.max()))
-    return {"cmap": colour_map(period), "vmin": low, "vmax": high, "linewidths": 0}
+    return {"cmap": color_map(period), "vmin": low, "vmax": high, "linewidths": 0}
 
 
 def _dot(points) -> float:
@@ -199,7 +199,7 @@ def _pca_figure(clouds: Mapping, labels, period, title: str) -> Figure:
         for ax, (pair, coordinate) in zip(row, panels, strict=True):
             values = labels[:, "xy".index(coordinate)]
             first, second = (place - 1 for place in pair)
-            ax.scatter(points[:, first], points[:, second], c=values, s=_dot(points), **_colours(values, period))
+            ax.scatter(points[:, first], points[:, second], c=values, s=_dot(points), **_colors(values, period))
             ax.set_aspect("equal", adjustable="datalim")
             ax.margins(0.08)
             style.set_ticks(ax)
@@ -209,27 +209,27 @@ def _pca_figure(clouds: Mapping, labels, period, title: str) -> Figure:
             ax.set_ylabel(f"component {pair[1]}", fontsize=9)
             ax.set_title(f"{name}, by {coordinate}", fontsize=9)
     for coordinate, own in (("x", axes[:, : columns // 2]), ("y", axes[:, columns // 2 :])):
-        _colour_bar(figure, own.ravel(), labels, coordinate, period, location="bottom")
+        _color_bar(figure, own.ravel(), labels, coordinate, period, location="bottom")
     figure.suptitle(title)
     return figure
 
 
 def _draw_3d(ax: Axes3D, points, values, period) -> None:
-    ax.scatter(*np.asarray(points).T, c=values, s=_dot(points) + 2.0, depthshade=False, **_colours(values, period))
+    ax.scatter(*np.asarray(points).T, c=values, s=_dot(points) + 2.0, depthshade=False, **_colors(values, period))
     ax.view_init(**VIEW)
     ax.set_box_aspect(None, zoom=1.1)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_ticks([])
-        axis.pane.set_facecolor(PANE_COLOUR)
+        axis.pane.set_facecolor(PANE_COLOR)
         axis.pane.set_edgecolor("#D0D0D0")
         axis.line.set_color("#D0D0D0")
     ax.grid(False)
 
 
-def _colour_bar(figure, axes, labels, coordinate: str, period, location: str = "right") -> None:
+def _color_bar(figure, axes, labels, coordinate: str, period, location: str = "right") -> None:
     values = labels[:, "xy".index(coordinate)]
-    colours = _colours(values, period)
-    mappable = ScalarMappable(Normalize(colours["vmin"], colours["vmax"]), colours["cmap"])
+    colors = _colors(values, period)
+    mappable = ScalarMappable(Normalize(colors["vmin"], colors["vmax"]), colors["cmap"])
     shape = {"fraction": 0.05, "aspect": 26, "pad": 0.02} if location == "right" else {"aspect": 40, "fraction": 0.05}
     bar = figure.colorbar(mappable, ax=list(axes), label=f"true {coordinate} (pixels)", location=location, **shape)
     style.set_ticks(bar.ax)

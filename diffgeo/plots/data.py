@@ -12,15 +12,15 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from diffgeo import datasets, regions
-from diffgeo.computed import data_of
-from diffgeo.limits import kind_index
+from diffgeo.data import label_tables, regions
+from diffgeo.data.computed import data_of
 from diffgeo.plots import style
+from diffgeo.settings.allowed import kind_index
 
 HELD_OUT = {"facecolor": style.OKABE_ITO["vermillion"], "alpha": 0.28, "linewidth": 0}
-WINDOW = {"fill": False, "edgecolor": style.TEXT_COLOUR, "linewidth": 1.2}
+WINDOW = {"fill": False, "edgecolor": style.TEXT_COLOR, "linewidth": 1.2}
 
-# (part, kind) -> (words, colour, marker): told apart by the marker alone, too
+# (part, kind) -> (words, color, marker): told apart by the marker alone, too
 GROUPS = {
     ("2d", "sos"): ("2D sum of stripes", style.OKABE_ITO["green"], "o"),
     ("2d", "bump"): ("2D bump", style.OKABE_ITO["purple"], "D"),
@@ -45,7 +45,7 @@ def example_images(results: xr.Dataset, examples: Sequence[str]) -> Figure:
         ax.imshow(one["image"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         origin = (one.sizes["frame_row"] - one.sizes["row"]) / 2
         x, y = one["label"].values - origin
-        ax.set_title(f"{name}, centre ({x:g}, {y:g})")
+        ax.set_title(f"{name}, center ({x:g}, {y:g})")
         _pixel_axes(ax)
     return figure
 
@@ -72,7 +72,7 @@ def frame_examples(results: xr.Dataset, examples: Sequence[str]) -> Figure:
         upper.plot(x, y, "o", color=style.OKABE_ITO["vermillion"], markeredgecolor="white", markersize=6)
         upper.set_title(f"{name}\nlabel ({x:.4g}, {y:.4g})")
         lower.imshow(one["image"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        lower.spines[:].set(color=style.TEXT_COLOUR, linewidth=1.2)
+        lower.spines[:].set(color=style.TEXT_COLOR, linewidth=1.2)
         for ax, of in ((upper, "the frame"), (lower, "the image")):
             _pixel_axes(ax)
             ax.set_xlabel(f"x in {of} (pixels)")
@@ -96,19 +96,19 @@ def latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
     for ax, name in zip(figure.subplots(rows, columns, squeeze=False).ravel(), tables, strict=True):
         one, data = results.sel(table=name), data_of(results, name)
         some_held |= draw_held_out(ax, data)
-        for place, (group, (_, colour, marker)) in enumerate(GROUPS.items()):
+        for place, (group, (_, color, marker)) in enumerate(GROUPS.items()):
             rows_of = _rows_of(one, *group)
             if not rows_of.any():
                 continue
             present.append(place)
             x, y = one["label"].values[rows_of].T
             shape = {"linewidths": 0.8} if marker == "x" else {"linewidths": 0}
-            ax.scatter(x, y, s=9 if marker == "x" else 7, color=colour, marker=marker, **shape)
+            ax.scatter(x, y, s=9 if marker == "x" else 7, color=color, marker=marker, **shape)
         _frame_axes(ax, data)
         ax.set_title(f"{name}: {int((one['part'].values >= 0).sum()):,} labels")
     legend = [
-        Line2D([], [], linestyle="", marker=marker, color=colour, label=words)
-        for place, (words, colour, marker) in enumerate(GROUPS.values())
+        Line2D([], [], linestyle="", marker=marker, color=color, label=words)
+        for place, (words, color, marker) in enumerate(GROUPS.values())
         if place in present
     ]
     legend += [Patch(**HELD_OUT, label="held out of the 2D part")] if some_held else []
@@ -136,9 +136,9 @@ def nested_latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
         labels = labels[np.isfinite(labels).all(axis=1)] - data.margin
         new = np.array([tuple(label) not in before for label in labels.tolist()])
         before = {tuple(label) for label in labels.tolist()}
-        for chosen, colour, marker in ((~new, "blue", "o"), (new, "orange", "s")):
-            ax.scatter(*labels[chosen].T, s=3.5, color=style.OKABE_ITO[colour], marker=marker, linewidths=0)
-        ax.set_title(f"{data.fraction:g} of the data: {len(labels):,}")
+        for chosen, color, marker in ((~new, "blue", "o"), (new, "orange", "s")):
+            ax.scatter(*labels[chosen].T, s=3.5, color=style.OKABE_ITO[color], marker=marker, linewidths=0)
+        ax.set_title(f"{data.kept_fraction:g} of the data: {len(labels):,}")
         ax.set_aspect("equal")
         ax.set(xlim=(-1, data.size), ylim=(data.size, -1))
         style.set_ticks(ax)
@@ -148,8 +148,8 @@ def nested_latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
         spare.remove()
     kinds = (("blue", "o", "in the smaller part already"), ("orange", "s", "new in this part"))
     handles = [
-        Line2D([], [], linestyle="", marker=marker, color=style.OKABE_ITO[colour], label=words)
-        for colour, marker, words in kinds
+        Line2D([], [], linestyle="", marker=marker, color=style.OKABE_ITO[color], label=words)
+        for color, marker, words in kinds
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
@@ -173,11 +173,11 @@ def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
             width = data.spacing[axis]  # a bar for each value of the lattice
             bins = width * (np.arange(np.ceil((data.size + 2 * data.margin) / width) + 1) - 0.5) - data.margin
             bottom = np.zeros(len(bins) - 1)
-            for group, (words, colour, _) in GROUPS.items():
+            for group, (words, color, _) in GROUPS.items():
                 values = one["label"].values[_rows_of(one, *group), axis] - data.margin
                 if len(values):
                     counts = np.histogram(values, bins)[0]
-                    ax.bar(bins[:-1] + width / 2, counts, 0.85 * width, bottom=bottom, color=colour, label=words)
+                    ax.bar(bins[:-1] + width / 2, counts, 0.85 * width, bottom=bottom, color=color, label=words)
                     bottom += counts
             held = regions.scored(data).get("intersection")
             if held is not None:
@@ -185,7 +185,7 @@ def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
                 ax.axvspan(low, high, **HELD_OUT)
                 ax.set_xticks([0, low, high, data.size], [f"{tick:g}" for tick in (0, low, high, data.size)])
             for edge in (-width / 2, data.size - width / 2):
-                ax.axvline(edge, color=style.TEXT_COLOUR, linewidth=1.0, linestyle=(0, (2, 2)))
+                ax.axvline(edge, color=style.TEXT_COLOR, linewidth=1.0, linestyle=(0, (2, 2)))
             style.set_ticks(ax)
             ax.spines[["top", "right"]].set_visible(False)
             ax.set_ylabel(f"{name}: labels" if axis == 0 else "")
@@ -194,7 +194,7 @@ def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
         label: handle for ax in axes.ravel() for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
     }
     handles = [*found.values(), Patch(**HELD_OUT)]
-    dotted = Line2D([], [], color=style.TEXT_COLOUR, linewidth=1.0, linestyle=(0, (2, 2)))
+    dotted = Line2D([], [], color=style.TEXT_COLOR, linewidth=1.0, linestyle=(0, (2, 2)))
     figure.legend(
         [*handles, dotted], [*found, "held-out band", "edge of the image"], loc="outside lower center", ncols=5
     )
@@ -211,7 +211,7 @@ def draw_held_out(ax: Axes, data, **changed) -> bool:
 
 def _rows_of(one: xr.Dataset, part: str, kind: str) -> np.ndarray:
     """Which rows of one table are of a part and a kind."""
-    return (one["part"].values == list(datasets.PARTS).index(part)) & (one["kind"].values == kind_index(kind))
+    return (one["part"].values == list(label_tables.PARTS).index(part)) & (one["kind"].values == kind_index(kind))
 
 
 def _box(low: float, high: float) -> regions.Box:
@@ -219,7 +219,7 @@ def _box(low: float, high: float) -> regions.Box:
 
 
 def _frame_axes(ax: Axes, data) -> None:
-    """Equal axes in label coordinates with y downwards, as in images; the image outlined."""
+    """Equal axes in label coordinates with y downward, as in images; the image outlined."""
     side = data.size + 2 * data.margin
     ax.add_patch(Rectangle((data.margin, data.margin), data.size, data.size, **WINDOW))
     ax.set(xlim=(-1.5, side + 0.5), ylim=(side + 0.5, -1.5), aspect="equal")

@@ -7,11 +7,12 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from diffgeo import readout, regions
+from diffgeo import readout
+from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.phases import EMPTY
-from diffgeo.plots.reading import read_table, settings_text
+from diffgeo.plots.phase_diagram import EMPTY
+from diffgeo.plots.tables import read_table, settings_text
 from diffgeo.results import data_at
 from diffgeo.settings import Data
 
@@ -48,7 +49,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
     rows, columns = len(table.seeds) + (len(table.seeds) > 1), len(members)
     figure = style.new_figure(min(style.WIDTH, 2.0 + 3.0 * columns), 1.0 + rows * min(3.0, 8.0 / columns))
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    colours = mpl.colormaps[style.SEQUENTIAL].with_extremes(bad=(0, 0, 0, 0))
+    colors = mpl.colormaps[style.SEQUENTIAL].with_extremes(bad=(0, 0, 0, 0))
     missing, held = False, False
     for column, data in enumerate(members):
         maps = [cell_shares(*pair, data, low, high) for pair in zip(label[column], predicted[column], strict=True)]
@@ -60,7 +61,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
             ax.patch.set(**EMPTY, linewidth=0.0)
             picture = ax.imshow(
                 np.ma.masked_invalid(shares),
-                cmap=colours,
+                cmap=colors,
                 vmin=0,
                 vmax=1,
                 interpolation="nearest",
@@ -119,8 +120,8 @@ def _mean(maps: list) -> Float[np.ndarray, "rows columns"]:
 
 
 def _by_member(array: xr.DataArray, axis: str | None, shape: tuple[int, int]) -> Float[np.ndarray, "A seeds S 2"]:
-    """Centres by axis value and seed."""
-    own = ("sample", "coordinate")
+    """Centers by axis value and seed."""
+    own = ("sample", "factor")
     order = [dim for dim in (axis, "seed") if dim in array.dims]
     array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and dim not in (*order, *own)])
     values = np.asarray(array.transpose(*order, *own).values, np.float64)

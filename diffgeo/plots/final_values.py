@@ -9,12 +9,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
-from diffgeo import scaling
+from diffgeo.claims import scaling
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.reading import read_table, refuse_dims, select, settings_text
+from diffgeo.plots.tables import read_table, refuse_dims, select, settings_text
 
-REGION_COLOURS = {
+REGION_COLORS = {
     "all": style.OKABE_ITO["black"],
     "id": style.OKABE_ITO["blue"],
     "ood": style.OKABE_ITO["vermillion"],
@@ -43,7 +43,7 @@ def final_values(
     Args:
       results: a results Dataset.
       axis: a numeric axis of the grid, drawn across.
-      by: told by colour and marker: another axis, or "region"; None for one line.
+      by: told by color and marker: another axis, or "region"; None for one line.
       metrics: a row of panels each.
       values: those of `by` to draw; None for all.
       panels: an axis with a panel for each value; None for one.
@@ -64,25 +64,25 @@ def final_values(
     figure = style.new_figure(min(style.WIDTH, 2.4 + 3.8 * columns), 0.6 + 3.2 * len(metrics))
     axes = figure.subplots(len(metrics), columns, squeeze=False, sharex=True, sharey="row")
     kinds = list(next(iter(tables.values())))
-    colours = _colours(by, kinds)
+    colors = _colors(by, kinds)
     for ax, ((metric, panel), lines) in zip(axes.ravel(), tables.items(), strict=True):
-        for (kind, (across, members)), colour, marker in zip(lines.items(), colours, MARKERS * 3, strict=False):
+        for (kind, (across, members)), color, marker in zip(lines.items(), colors, MARKERS * 3, strict=False):
             del kind
             for one in members:
-                ax.plot(across, one, linestyle="", marker=marker, markersize=4, color=colour, alpha=0.55)
-            ax.plot(across, members.mean(axis=0), color=colour, linewidth=2.0)
+                ax.plot(across, one, linestyle="", marker=marker, markersize=4, color=color, alpha=0.55)
+            ax.plot(across, members.mean(axis=0), color=color, linewidth=2.0)
         ax.set_xlabel(style.axis_label(axis))
         ax.set_ylabel(style.axis_label(metric) if panel is None or ax in axes[:, 0] else "")
         if panel is not None:
             ax.set_title(style.setting_text(panels, panel))
         _light(ax, metric, lines)
     handles = [
-        Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=2.0, label=value_words(by, kind))
-        for kind, colour, marker in zip(kinds, colours, MARKERS * 3, strict=False)
+        Line2D([], [], color=color, marker=marker, markersize=5, linewidth=2.0, label=value_words(by, kind))
+        for kind, color, marker in zip(kinds, colors, MARKERS * 3, strict=False)
     ]
     handles.append(Line2D([], [], color="#555555", linewidth=2.0, label="mean of the seeds"))
     handles.append(Line2D([], [], color="#555555", linestyle="", marker="o", markersize=4, label="each seed"))
-    title = style.axis_label(by) if by in ("sigma", "fraction") else None
+    title = style.axis_label(by) if by in ("sigma", "kept_fraction") else None
     figure.legend(
         handles=handles if by is not None else handles[1:], title=title, loc="outside right upper", alignment="left"
     )
@@ -105,13 +105,13 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
     axes = figure.subplots(1, len(regions), squeeze=False, sharey=True)[0]
     for ax, region in zip(axes, regions, strict=True):
         shown = at_region(results, region)
-        for shift, (coordinate, (colour, marker)) in zip((-0.17, 0.17), COORDINATES.items(), strict=True):
+        for shift, (coordinate, (color, marker)) in zip((-0.17, 0.17), COORDINATES.items(), strict=True):
             table = read_table(shown, f"accuracy_{coordinate}", axis)
             last = _last(table)
             places = np.arange(len(last)) + shift
-            ax.bar(places, last.mean(axis=1), 0.3, color=colour, alpha=0.4)
+            ax.bar(places, last.mean(axis=1), 0.3, color=color, alpha=0.4)
             for members in last.T:
-                ax.plot(places, members, linestyle="", marker=marker, markersize=5, color=colour)
+                ax.plot(places, members, linestyle="", marker=marker, markersize=5, color=color)
         names = [value_words(axis, value) for value in table.axis_values]
         ax.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
         ax.set_title(value_words("region", region))
@@ -122,8 +122,8 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
         ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("accuracy at the last step")
     handles = [
-        Line2D([], [], color=colour, linestyle="", marker=marker, label=f"{coordinate}, each seed (bar: mean)")
-        for coordinate, (colour, marker) in COORDINATES.items()
+        Line2D([], [], color=color, linestyle="", marker=marker, label=f"{coordinate}, each seed (bar: mean)")
+        for coordinate, (color, marker) in COORDINATES.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
@@ -138,7 +138,7 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     data set, already over it (`scaling.labels_needed`).
 
     Args:
-      results: with the axes "size", "dataset" and "fraction".
+      results: with the axes "size", "dataset" and "kept_fraction".
       threshold: of the last accuracy, in (0, 1).
 
     Raises:
@@ -146,37 +146,37 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     """
     from diffgeo.claims import RESAMPLE, compare, numbers
 
-    for name in ("size", "dataset", "fraction"):
+    for name in ("size", "dataset", "kept_fraction"):
         _axis(results, name)
-    known = ("size", "dataset", "fraction", "seed", "step", "region")
+    known = ("size", "dataset", "kept_fraction", "seed", "step", "region")
     refuse_dims(results, [dim for dim in results["accuracy"].dims if dim not in known])
     figure = style.new_figure(7.6, 4.6)
     ax = figure.subplots()
     sizes = results["size"].values.astype(float)
     handles, first, hollow = [], [], False
-    smallest = scaling.labels_of(results).min("fraction")
-    for name, colour, marker in zip(results["dataset"].values, ("#0072B2", "#E69F00"), MARKERS, strict=False):
+    smallest = scaling.labels_of(results).min("kept_fraction")
+    for name, color, marker in zip(results["dataset"].values, ("#0072B2", "#E69F00"), MARKERS, strict=False):
         needed = scaling.labels_needed(results, str(name), threshold).isel({RESAMPLE: 0})
         points = needed.transpose("size", "seed").values
         at_most = np.isclose(points, smallest.sel(dataset=name).transpose("size").values[:, None])
         hollow |= bool(at_most.any())
         for members, bound in zip(points.T, at_most.T, strict=True):
-            dots = {"linestyle": "", "marker": marker, "markersize": 6, "color": colour, "alpha": 0.7}
+            dots = {"linestyle": "", "marker": marker, "markersize": 6, "color": color, "alpha": 0.7}
             ax.plot(sizes, np.where(bound, np.nan, members), **dots)
             if bound.any():
                 ax.plot(sizes, np.where(bound, members, np.nan), **dots, markerfacecolor="none")
         label = value_words("dataset", name)
         try:
             exponent = compare("exponent", scaling.scaling_exponent(results, str(name), threshold))
-            ax.plot(sizes, np.exp(_fit(sizes, points)), color=colour, linewidth=2.0)
+            ax.plot(sizes, np.exp(_fit(sizes, points)), color=color, linewidth=2.0)
             label += f": N^{numbers(exponent)}"
         except UserError:
             label += ": not crossed at every size"
-        handles.append(Line2D([], [], color=colour, marker=marker, linewidth=2.0, label=label))
+        handles.append(Line2D([], [], color=color, marker=marker, linewidth=2.0, label=label))
         first.append(np.nanmin(points) if np.isfinite(points).any() else np.nan)
     if hollow:
-        grey = {"linestyle": "", "color": "#777777", "markerfacecolor": "none"}
-        handles.append(Line2D([], [], marker="o", **grey, label="hollow: the smallest data set, already over it"))
+        gray = {"linestyle": "", "color": "#777777", "markerfacecolor": "none"}
+        handles.append(Line2D([], [], marker="o", **gray, label="hollow: the smallest data set, already over it"))
     if not np.isfinite(first).any():
         raise UserError(f"accuracy {threshold:g} is crossed at no size within the fractions of this run")
     base = 0.7 * np.nanmin(first)
@@ -240,17 +240,17 @@ def _axis(results: xr.Dataset, name: str) -> str:
     return name
 
 
-def _colours(by: str | None, kinds: list) -> list:
+def _colors(by: str | None, kinds: list) -> list:
     if by == "region":
-        return [REGION_COLOURS.get(kind, "#555555") for kind in kinds]
-    return style.value_colours(kinds)
+        return [REGION_COLORS.get(kind, "#555555") for kind in kinds]
+    return style.value_colors(kinds)
 
 
 def value_words(name: str | None, value) -> str:
     """A value in a legend or title; the bare number where the legend's title names the axis."""
     if value is None:
         return ""
-    return style.value_text(value) if name in ("sigma", "fraction") else style.setting_text(str(name), value)
+    return style.value_text(value) if name in ("sigma", "kept_fraction") else style.setting_text(str(name), value)
 
 
 def _light(ax: Axes, metric: str, lines: dict) -> None:

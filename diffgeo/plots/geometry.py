@@ -1,8 +1,8 @@
 """Pictures of what is measured of representations: spectra, dimension, persistence diagrams, rings.
 
 `clouds` is a mapping from a name (a step, "model", and the controls "untrained" and "pixels") to what
-`diffgeo.representation.analyse` returned for it, or to any mapping with the fields that a function names; a Dataset of
-one cloud serves. `results` is a results Dataset whose variables are fields of `analyse` over the grid's axes, `seed`
+`diffgeo.representation.analyze` returned for it, or to any mapping with the fields that a function names; a Dataset of
+one cloud serves. `results` is a results Dataset whose variables are fields of `analyze` over the grid's axes, `seed`
 and `step`.
 """
 
@@ -16,18 +16,18 @@ from matplotlib.lines import Line2D
 
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.curves import draw_curves
-from diffgeo.plots.reading import read_table, seed_mean, settings_text
+from diffgeo.plots.learning_curves import draw_curves
+from diffgeo.plots.tables import read_table, seed_mean, settings_text
 from diffgeo.representation.rings import ANGLE_EDGES, PAIRS, RESIDUAL_EDGES, STATISTICS
 
-COLOURS = {
+COLORS = {
     "model": style.OKABE_ITO["blue"],
     "untrained": style.OKABE_ITO["orange"],
     "pixels": style.OKABE_ITO["green"],
     "Clifford torus": style.OKABE_ITO["purple"],
     "3-D torus": style.OKABE_ITO["vermillion"],
 }
-"""Of the clouds that are often shown; any other is drawn in the model's colour."""
+"""Of the clouds that are often shown; any other is drawn in the model's color."""
 
 CONTROL_LINES = ((0, (6, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
 HOMOLOGY = (("H0", "o", "blue"), ("H1", "^", "orange"), ("H2", "s", "green"))
@@ -62,7 +62,7 @@ def spectra(clouds: Mapping[str, Mapping], count: int = 15) -> Figure:
         name, fields = list(clouds.items())[place]
         share = np.asarray(fields["spectrum"], np.float64)[:count] / float(fields["total_variance"])
         numbers = np.arange(1, len(share) + 1)
-        ax.bar(numbers[:4], share[:4], color=COLOURS.get(name, COLOURS["model"]))
+        ax.bar(numbers[:4], share[:4], color=COLORS.get(name, COLORS["model"]))
         ax.bar(numbers[4:], share[4:], color="#B5B5B5")
         notes = [f"first 4: {100 * share[:4].sum():.0f} %"]
         if "participation_ratio" in fields:
@@ -90,7 +90,7 @@ def effective_dimension(
 
     Args:
       results: a results Dataset with "accuracy" and "participation_ratio".
-      axis: the axis told by colour; None for a single setting.
+      axis: the axis told by color; None for a single setting.
       controls: name -> field "participation_ratio".
 
     Raises:
@@ -104,10 +104,10 @@ def effective_dimension(
         draw_curves(ax, table, metric)
     axes[0].set_xlabel("")
     values = _lines(axes[1], controls, lambda fields: float(fields["participation_ratio"]))
-    axes[1].axhline(4.0, color=COLOURS["Clifford torus"], linewidth=1.2, linestyle=(0, (1.2, 1.2)))
+    axes[1].axhline(4.0, color=COLORS["Clifford torus"], linewidth=1.2, linestyle=(0, (1.2, 1.2)))
     handles = _seed_legend(tables[1], axis)
     handles += [_control_handle(place, name) for place, name in enumerate(controls)]
-    handles.append(Line2D([], [], color=COLOURS["Clifford torus"], linestyle=(0, (1.2, 1.2)), label="Clifford torus"))
+    handles.append(Line2D([], [], color=COLORS["Clifford torus"], linestyle=(0, (1.2, 1.2)), label="Clifford torus"))
     top = max([4.0, np.nanmax(tables[1].values), *values])
     axes[1].set_ylim(0.0, 1.08 * top)
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
@@ -121,7 +121,7 @@ def effective_dimension(
 def persistence_diagrams(clouds: Mapping[str, Mapping]) -> Figure:
     """Persistence diagrams H0, H1, H2 side by side [2408.13256, Fig. 2b].
 
-    Classes still alive at the threshold have no death: they are drawn in the grey band above, one beside the other, and
+    Classes still alive at the threshold have no death: they are drawn in the gray band above, one beside the other, and
     each panel counts them. Lengths are shown relative to the threshold, so that clouds can be compared.
 
     Args:
@@ -148,8 +148,8 @@ def persistence_diagrams(clouds: Mapping[str, Mapping]) -> Figure:
         if place % columns == 0:
             ax.set_ylabel("death / threshold")
     handles = [
-        Line2D([], [], marker=marker, color=style.OKABE_ITO[colour], linestyle="", label=name)
-        for name, marker, colour in HOMOLOGY
+        Line2D([], [], marker=marker, color=style.OKABE_ITO[color], linestyle="", label=name)
+        for name, marker, color in HOMOLOGY
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
     return figure
@@ -179,9 +179,9 @@ def ring_histograms(clouds: Mapping[str, Mapping]) -> Figure:
             for row, pair in enumerate(PAIRS):
                 ax = axes[row, column]
                 shares = np.asarray(fields[field], np.float64)[row]
-                ax.stairs(shares, edges, fill=True, color=COLOURS.get(name, COLOURS["model"]))
+                ax.stairs(shares, edges, fill=True, color=COLORS.get(name, COLORS["model"]))
                 mean = float(np.asarray(fields["ring_mean"])[row, STATISTICS.index(statistic)])
-                ax.axvline(mean, color=style.TEXT_COLOUR, linestyle=(0, (1.2, 1.6)), linewidth=1.1)
+                ax.axvline(mean, color=style.TEXT_COLOR, linestyle=(0, (1.2, 1.6)), linewidth=1.1)
                 _plain(ax)
                 ax.set_xlim(edges[0], edges[-1])
                 ax.set_ylim(0.0, 1.05)
@@ -200,7 +200,7 @@ def ring_histograms(clouds: Mapping[str, Mapping]) -> Figure:
 def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | None = None) -> Figure:
     """Wasserstein distances of the rings' statistics to an ideal Clifford torus and 3-D torus, over training.
 
-    [2408.13256, Fig. 8]. Every seed thin, their mean thick; controls as horizontal lines of the same colours.
+    [2408.13256, Fig. 8]. Every seed thin, their mean thick; controls as horizontal lines of the same colors.
 
     Args:
       results: a results Dataset with "wasserstein_clifford" and "wasserstein_torus3d" over (seed,) step, ring_pair and
@@ -223,14 +223,14 @@ def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | No
             one = results[[name]].isel(ring_pair=column, ring_statistic=row, drop=True)
             table = read_table(one, name, None)
             for members in table.values[0]:
-                axes[row, column].plot(table.steps, members, color=COLOURS[words], linewidth=0.8, alpha=0.55)
+                axes[row, column].plot(table.steps, members, color=COLORS[words], linewidth=0.8, alpha=0.55)
             mean = seed_mean(table.values[0])
-            axes[row, column].plot(table.steps, mean, color=COLOURS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal])
+            axes[row, column].plot(table.steps, mean, color=COLORS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal])
             _lines(
                 axes[row, column],
                 controls,
                 lambda fields, name=name, row=row, column=column: float(np.asarray(fields[name])[column, row]),
-                COLOURS[words],
+                COLORS[words],
             )
     for row, column in np.ndindex(*axes.shape):
         ax = axes[row, column]
@@ -243,7 +243,7 @@ def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | No
             words = "angles (degrees)" if row == 0 else "residuals"
             ax.set_ylabel(f"distance of {words}")
     handles = [
-        Line2D([], [], color=COLOURS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal], label=f"to {words}")
+        Line2D([], [], color=COLORS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal], label=f"to {words}")
         for ideal, words in IDEAL_WORDS.items()
     ]
     handles += _width_handles(table)
@@ -259,11 +259,11 @@ def _draw_bars(ax: Axes, bars, threshold: float) -> None:
     ax.plot([0, 1], [0, 1], color="#B8B8B8", linewidth=0.8)
     ax.axhspan(1.05, 1.19, color="#EDEDED", linewidth=0)
     counts = []
-    for place, ((name, marker, colour), one) in enumerate(zip(HOMOLOGY, bars, strict=False)):
+    for place, ((name, marker, color), one) in enumerate(zip(HOMOLOGY, bars, strict=False)):
         one = np.asarray(one, np.float64)
         one = one[~np.isnan(one[:, 0])] / threshold
         alive = np.isinf(one[:, 1])
-        look = {"marker": marker, "color": style.OKABE_ITO[colour], "edgecolors": "white", "linewidths": 0.4}
+        look = {"marker": marker, "color": style.OKABE_ITO[color], "edgecolors": "white", "linewidths": 0.4}
         ax.scatter(one[~alive, 0], one[~alive, 1], s=20, alpha=0.75, zorder=3, **look)
         # slightly apart, else the classes born together would hide each other
         heights = 1.12 + 0.045 * np.linspace(-1, 1, max(2, alive.sum()))[: alive.sum()] * (alive.sum() > 1)
@@ -288,11 +288,11 @@ def _plain(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def _lines(ax: Axes, controls, value, colour="#555555") -> list[float]:
+def _lines(ax: Axes, controls, value, color="#555555") -> list[float]:
     """A horizontal line per control; their heights."""
     heights = [value(fields) for fields in controls.values()]
     for place, height in enumerate(heights):
-        ax.axhline(height, color=colour, linewidth=1.2, linestyle=CONTROL_LINES[place % len(CONTROL_LINES)])
+        ax.axhline(height, color=color, linewidth=1.2, linestyle=CONTROL_LINES[place % len(CONTROL_LINES)])
     return heights
 
 
@@ -302,19 +302,19 @@ def _control_handle(place: int, name: str) -> Line2D:
     )
 
 
-def _width_handles(table, colour="#555555") -> list[Line2D]:
+def _width_handles(table, color="#555555") -> list[Line2D]:
     number = len(table.seeds)
-    thick = Line2D([], [], color=colour, linewidth=2.2, label="one seed" if number == 1 else f"mean of {number} seeds")
-    return [thick, Line2D([], [], color=colour, linewidth=0.8, alpha=0.6, label="each seed")][: 1 + (number > 1)]
+    thick = Line2D([], [], color=color, linewidth=2.2, label="one seed" if number == 1 else f"mean of {number} seeds")
+    return [thick, Line2D([], [], color=color, linewidth=0.8, alpha=0.6, label="each seed")][: 1 + (number > 1)]
 
 
 def _seed_legend(table, axis) -> list[Line2D]:
     """A line per axis value (none without an axis), then what thin and thick mean."""
-    colours = style.value_colours(table.axis_values)
+    colors = style.value_colors(table.axis_values)
     if axis is None:
-        return _width_handles(table, colours[0])
-    values = zip(table.axis_values, colours, strict=True)
-    named = [Line2D([], [], color=colour, linewidth=2.2, label=style.setting_text(axis, one)) for one, colour in values]
+        return _width_handles(table, colors[0])
+    values = zip(table.axis_values, colors, strict=True)
+    named = [Line2D([], [], color=color, linewidth=2.2, label=style.setting_text(axis, one)) for one, color in values]
     return named + _width_handles(table)
 
 
@@ -324,4 +324,4 @@ def _check(clouds, fields) -> None:
     for name, found in clouds.items():
         for field in fields:
             if field not in found:
-                raise UserError(f"{name!r} has no field {field!r}: analyse it with the group that holds it")
+                raise UserError(f"{name!r} has no field {field!r}: analyze it with the group that holds it")

@@ -8,11 +8,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from diffgeo.plots import style
-from diffgeo.plots.reading import Table, read_table, seed_mean, settings_text
+from diffgeo.plots.tables import Table, read_table, seed_mean, settings_text
 
 MAX_COLUMNS = 4  # panels side by side
 
-# Name of the variable -> (words, colour, line style); told apart by either alone.
+# Name of the variable -> (words, color, line style); told apart by either alone.
 MODES = {
     "correct": ("correct", style.OKABE_ITO["green"], "-"),
     "no_bump": ("no bump", style.OKABE_ITO["blue"], (0, (5, 1.6))),
@@ -25,13 +25,13 @@ MODES = {
 def learning_curves(results: xr.Dataset, metrics=("accuracy",), axis: str | None = "increment") -> Figure:
     """Metrics over training steps: a panel per metric, a thin line per member, a thick line per mean.
 
-    [2402.03305, Fig. 5]. Colour tells the axis value: dark to light for numbers, distinct hues for names.
+    [2402.03305, Fig. 5]. Color tells the axis value: dark to light for numbers, distinct hues for names.
     The mean is over all seeds that have begun and ends where one of them has no value yet.
 
     Args:
       results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
       metrics: one name or several, of variables with one number per member and step.
-      axis: the axis told by colour; None for a single setting.
+      axis: the axis told by color; None for a single setting.
 
     Raises:
       UserError: for an unknown metric or axis, for dims left over, and if nothing is evaluated yet.
@@ -97,12 +97,12 @@ def failure_modes(results: xr.Dataset, axis: str | None = None) -> Figure:
 
 
 def draw_curves(ax: Axes, table: Table, metric: str, ticks: int = 4) -> None:
-    """All members (thin) and means over seeds (thick) of one metric, coloured by axis value."""
-    colours = style.value_colours(table.axis_values)
-    for members, colour in zip(table.values, colours, strict=True):
-        _draw_seeds(ax, table.steps, members, colour, "-")
-    for members, colour in zip(table.values, colours, strict=True):  # means on top of all members
-        _draw_mean(ax, table.steps, members, colour, "-")
+    """All members (thin) and means over seeds (thick) of one metric, colored by axis value."""
+    colors = style.value_colors(table.axis_values)
+    for members, color in zip(table.values, colors, strict=True):
+        _draw_seeds(ax, table.steps, members, color, "-")
+    for members, color in zip(table.values, colors, strict=True):  # means on top of all members
+        _draw_mean(ax, table.steps, members, color, "-")
     style.set_step_axis(ax, ticks)
     ax.set_ylabel(style.axis_label(metric))
     low, high = np.nanmin(table.values), np.nanmax(table.values)
@@ -114,10 +114,10 @@ def draw_curves(ax: Axes, table: Table, metric: str, ticks: int = 4) -> None:
 
 def draw_failure_modes(ax: Axes, tables: dict[str, Table], place: int = 0, ticks: int = 4) -> None:
     """The four fractions at one axis value (index `place`), each seed thin and the mean thick."""
-    for name, (_, colour, line) in MODES.items():
-        _draw_seeds(ax, tables[name].steps, tables[name].values[place], colour, line)
-    for name, (_, colour, line) in MODES.items():
-        _draw_mean(ax, tables[name].steps, tables[name].values[place], colour, line)
+    for name, (_, color, line) in MODES.items():
+        _draw_seeds(ax, tables[name].steps, tables[name].values[place], color, line)
+    for name, (_, color, line) in MODES.items():
+        _draw_mean(ax, tables[name].steps, tables[name].values[place], color, line)
     style.set_step_axis(ax, ticks)
     ax.set_ylabel("fraction of samples")
     ax.set_ylim(-0.02, 1.03)
@@ -127,10 +127,10 @@ def curve_legend(table: Table, axis: str | None) -> tuple[list[Line2D], str | No
     """Handles and title: a line per axis value (none without an axis), then what thin and thick mean."""
     handles = []
     if axis is not None:
-        for value, colour in zip(table.axis_values, style.value_colours(table.axis_values), strict=True):
-            handles.append(Line2D([], [], color=colour, linewidth=2.2, label=style.value_text(value)))
-    colour = style.value_colours([None])[0] if axis is None else "#555555"
-    return handles + _width_legend(table, colour), None if axis is None else style.axis_label(axis)
+        for value, color in zip(table.axis_values, style.value_colors(table.axis_values), strict=True):
+            handles.append(Line2D([], [], color=color, linewidth=2.2, label=style.value_text(value)))
+    color = style.value_colors([None])[0] if axis is None else "#555555"
+    return handles + _width_legend(table, color), None if axis is None else style.axis_label(axis)
 
 
 def mode_legend(table: Table) -> list[Line2D]:
@@ -139,26 +139,26 @@ def mode_legend(table: Table) -> list[Line2D]:
     return handles + _width_legend(table, "#555555")
 
 
-def _width_legend(table: Table, colour) -> list[Line2D]:
+def _width_legend(table: Table, color) -> list[Line2D]:
     number = len(table.seeds)
     return [
         Line2D(
             [],
             [],
-            color=colour,
+            color=color,
             linewidth=2.2,
             label="one seed" if number == 1 else f"mean of {number} seeds",
         ),
-        *([] if number == 1 else [Line2D([], [], color=colour, linewidth=0.8, alpha=0.6, label="each seed")]),
+        *([] if number == 1 else [Line2D([], [], color=color, linewidth=0.8, alpha=0.6, label="each seed")]),
     ]
 
 
-def _draw_seeds(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], colour, line) -> None:
+def _draw_seeds(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], color, line) -> None:
     for one in members:
         ax.plot(
             steps,
             one,
-            color=colour,
+            color=color,
             linestyle=line,
             linewidth=0.8,
             alpha=0.55,
@@ -167,9 +167,9 @@ def _draw_seeds(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarra
         )
 
 
-def _draw_mean(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], colour, line) -> None:
+def _draw_mean(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], color, line) -> None:
     mean = seed_mean(members)
-    ax.plot(steps, mean, color=colour, linestyle=line, linewidth=2.2, marker=_marker(mean), markersize=5)
+    ax.plot(steps, mean, color=color, linestyle=line, linewidth=2.2, marker=_marker(mean), markersize=5)
 
 
 def _marker(values: np.ndarray) -> str:

@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 
 from diffgeo.errors import UserError
 from diffgeo.plots import clouds, geometry, style
-from diffgeo.plots.reading import evaluated_steps, read_member
 from diffgeo.plots.samples import phase_steps
-from diffgeo.representation import analyse, clifford_torus, torus_3d
+from diffgeo.plots.tables import evaluated_steps, read_member
+from diffgeo.representation import analyze, clifford_torus, torus_3d
 
 CONTROLS = ("untrained", "pixels", "before the label")
 
@@ -65,7 +65,7 @@ def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **sel
     Args:
       results: with the analysis "manifold"; all members sampled at the same labels.
       columns: the axis drawn across.
-      rows: the axis drawn downwards; None for one row.
+      rows: the axis drawn downward; None for one row.
       **selection: a value of each other axis.
 
     Raises:
@@ -179,7 +179,7 @@ def _ideals(member: xr.Dataset, group: str) -> dict[str, dict]:
     nx, ny = (len(np.unique(labels[:, place])) for place in (0, 1))
     labels = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), axis=-1).reshape(-1, 2)
     ideal = {"3-D torus": torus_3d(nx, ny), "Clifford torus": clifford_torus(nx, ny)}
-    return {name: analyse(points, labels, which=(group,)) for name, points in ideal.items()}
+    return {name: analyze(points, labels, which=(group,)) for name, points in ideal.items()}
 
 
 def _period(results: xr.Dataset) -> float | None:

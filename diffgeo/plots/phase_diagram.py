@@ -11,28 +11,28 @@ from matplotlib.patches import Patch
 
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.reading import best_seeds, read_table, settings_text
+from diffgeo.plots.tables import best_seeds, read_table, settings_text
 
 MAX_COLUMNS = 4  # panels side by side; more would make the step labels collide
-STEP_LABELS = 3  # labelled cells of a panel, at most
+STEP_LABELS = 3  # labeled cells of a panel, at most
 EMPTY = {"facecolor": "#EFEFEF", "edgecolor": "#B8B8B8", "hatch": "////"}  # where there is no value
 
 
 @style.styled
 def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "increment") -> Figure:
-    """Metric over an axis (upwards) and training steps: one panel per seed, and one of the best seeds.
+    """Metric over an axis (upward) and training steps: one panel per seed, and one of the best seeds.
 
     Each panel is a heat map with one row of cells per axis value, however unevenly those are spaced, and one
     column per evaluation. The last panel shows for each axis value the seed that is best at the last
     evaluated step, as the papers do [2402.03305, Fig. 4 and B.6]; on its right stands which seed that was.
     The panels of single seeds are there because that selection hides the variance. All panels share one
-    colour scale: 0 to 1, or the metric's own range for the loss and for what leaves 0 to 1.
+    color scale: 0 to 1, or the metric's own range for the loss and for what leaves 0 to 1.
     Hatched cells are not evaluated yet.
 
     Args:
       results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
       metric: a variable with one number per member and step.
-      axis: the axis drawn upwards.
+      axis: the axis drawn upward.
 
     Raises:
       UserError: for an unknown metric or axis, for dims left over, and if nothing is evaluated yet.
@@ -76,12 +76,12 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
 def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> Figure:
     """`phase_diagram` for each value of another axis: rows of panels with one panel per seed and one of the best.
 
-    [2402.03305, Fig. 8]. All panels share one colour scale.
+    [2402.03305, Fig. 8]. All panels share one color scale.
 
     Args:
       results: a results Dataset; dims beside `axis`, `panels`, `seed` and `step` must have length 1.
       metric: a variable with one number per member and step.
-      axis: the axis drawn upwards.
+      axis: the axis drawn upward.
       panels: the axis with a row of panels for each value.
 
     Raises:
@@ -116,10 +116,10 @@ def draw_cells(
 ) -> AxesImage:
     """One heat map of cells: rows are axis values from the bottom up, columns are steps; NaN is hatched."""
     ax.patch.set(**EMPTY, linewidth=0.0)
-    colours = mpl.colormaps[style.SEQUENTIAL].with_extremes(bad=(0, 0, 0, 0))
+    colors = mpl.colormaps[style.SEQUENTIAL].with_extremes(bad=(0, 0, 0, 0))
     picture = ax.imshow(
         np.ma.masked_invalid(values),
-        cmap=colours,
+        cmap=colors,
         vmin=limits[0],
         vmax=limits[1],
         origin="lower",
@@ -145,12 +145,12 @@ def _best(values: Float[np.ndarray, "A S T"], choice: list) -> Float[np.ndarray,
 def _mark_best(ax: Axes, seeds: list, choice: list) -> None:
     """Title, frame and, right of each row, the seed chosen."""
     ax.set_title("best seed at the last step\n(the papers' selection)", fontweight="bold")
-    ax.spines[:].set(visible=True, color=style.TEXT_COLOUR, linewidth=1.6)
+    ax.spines[:].set(visible=True, color=style.TEXT_COLOR, linewidth=1.6)
     right = ax.secondary_yaxis("right")
     names = ["" if c is None or seeds[c] is None else style.value_text(seeds[c]) for c in choice]
     right.set_yticks(range(len(choice)), names)
     right.set_ylabel("seed shown")
-    right.tick_params(labelsize=8, length=0, labelcolor=style.TEXT_COLOUR)
+    right.tick_params(labelsize=8, length=0, labelcolor=style.TEXT_COLOR)
     right.spines[:].set_visible(False)
 
 

@@ -7,10 +7,10 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from diffgeo import scores
+from diffgeo.claims import bootstrap
 from diffgeo.plots import style
-from diffgeo.plots.finals import REGION_COLOURS, at_region, value_words
-from diffgeo.plots.reading import read_table, seed_mean
+from diffgeo.plots.final_values import REGION_COLORS, at_region, value_words
+from diffgeo.plots.tables import read_table, seed_mean
 
 MAX_COLUMNS = 4  # panels side by side
 
@@ -19,7 +19,7 @@ MAX_COLUMNS = 4  # panels side by side
 def region_curves(
     results: xr.Dataset, axis: str, regions: Sequence[str] = ("id", "ood"), metric: str = "accuracy"
 ) -> Figure:
-    """A metric over training steps in and out of a hole: a panel per axis value, a colour per region.
+    """A metric over training steps in and out of a hole: a panel per axis value, a color per region.
 
     [2402.03305, Fig. 9; 2408.13256, Fig. 10b, e]. Thin lines: each seed; thick: their mean.
 
@@ -44,7 +44,7 @@ def region_r2(results: xr.Dataset, axis: str, regions: Sequence[str] = ("id", "o
     """
     tables = {}
     for region in regions:
-        shown = xr.Dataset({"r2": scores.region_r2(results, region)}).assign_coords(step=results["step"])
+        shown = xr.Dataset({"r2": bootstrap.region_r2(results, region)}).assign_coords(step=results["step"])
         tables[region] = read_table(shown, "r2", axis)
     return _curves(tables, axis, "r2")
 
@@ -59,7 +59,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
     Args:
       results: a results Dataset.
       axis: a panel per value.
-      regions: told by colour.
+      regions: told by color.
 
     Raises:
       UserError: as `region_curves`.
@@ -75,7 +75,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
     for place, name in enumerate(names):
         ax = axes[place]
-        ax.plot([0, 1], [0, 1], color=style.SPINE_COLOUR, linewidth=1.0, linestyle="--")
+        ax.plot([0, 1], [0, 1], color=style.SPINE_COLOR, linewidth=1.0, linestyle="--")
         for region, (both, x, y) in tables.items():
             late = np.linspace(4, 40, len(both.steps))[None, 1:]
             product = x.values[place, :, 1:] * y.values[place, :, 1:]
@@ -84,7 +84,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
                 product,
                 joint,
                 s=np.broadcast_to(late, joint.shape),
-                color=_colour(region),
+                color=_color(region),
                 alpha=0.6,
                 linewidths=0,
             )
@@ -101,12 +101,12 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
             [],
             linestyle="",
             marker="o",
-            color=_colour(region),
+            color=_color(region),
             label=value_words("region", region),
         )
         for region in regions
     ]
-    handles.append(Line2D([], [], color=style.SPINE_COLOUR, linestyle="--", label="independent coordinates"))
+    handles.append(Line2D([], [], color=style.SPINE_COLOR, linestyle="--", label="independent coordinates"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(3, len(handles)))
     figure.suptitle("A dot for each seed and evaluation, larger at later steps")
     return figure
@@ -123,10 +123,10 @@ def _curves(tables: dict, axis: str, metric: str) -> Figure:
     for place, name in enumerate(first.axis_values):
         ax = axes[place]
         for region, table in tables.items():
-            colour = _colour(region)
+            color = _color(region)
             for one in table.values[place]:
-                ax.plot(table.steps, one, color=colour, linewidth=0.8, alpha=0.6)
-            ax.plot(table.steps, seed_mean(table.values[place]), color=colour, linewidth=2.2)
+                ax.plot(table.steps, one, color=color, linewidth=0.8, alpha=0.6)
+            ax.plot(table.steps, seed_mean(table.values[place]), color=color, linewidth=2.2)
         style.set_step_axis(ax, 3)
         ax.set_ylim(min(-0.02, 1.05 * lowest), 1.03)
         ax.set_title(style.setting_text(axis, name))
@@ -136,7 +136,7 @@ def _curves(tables: dict, axis: str, metric: str) -> Figure:
     for spare in axes[len(first.axis_values) :]:
         spare.remove()
     handles = [
-        Line2D([], [], color=_colour(region), linewidth=2.2, label=value_words("region", region)) for region in tables
+        Line2D([], [], color=_color(region), linewidth=2.2, label=value_words("region", region)) for region in tables
     ]
     handles.append(Line2D([], [], color="#555555", linewidth=2.2, label=f"mean of {len(first.seeds)} seeds"))
     handles.append(Line2D([], [], color="#555555", linewidth=0.8, label="each seed"))
@@ -144,5 +144,5 @@ def _curves(tables: dict, axis: str, metric: str) -> Figure:
     return figure
 
 
-def _colour(region: str) -> str:
-    return REGION_COLOURS.get(region, "#555555")
+def _color(region: str) -> str:
+    return REGION_COLORS.get(region, "#555555")

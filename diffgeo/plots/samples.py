@@ -1,4 +1,4 @@
-"""Generated images with their true centres, alone and beside the learning curves."""
+"""Generated images with their true centers, alone and beside the learning curves."""
 
 import numpy as np
 import xarray as xr
@@ -7,17 +7,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from diffgeo import regions
+from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.curves import MODES, curve_legend, draw_curves, draw_failure_modes, mode_legend
-from diffgeo.plots.reading import (
-    evaluated_steps,
-    read_member,
-    read_table,
-    select,
-    settings_text,
-)
+from diffgeo.plots.learning_curves import MODES, curve_legend, draw_curves, draw_failure_modes, mode_legend
+from diffgeo.plots.tables import evaluated_steps, read_member, read_table, select, settings_text
 from diffgeo.results import data_at
 
 SIDE = 5  # images in a row and in a column of a block
@@ -26,9 +20,9 @@ RED = "#E8112D"
 
 @style.styled
 def sample_grid(results: xr.Dataset, step: int | np.integer, **selection) -> Figure:
-    """Up to 5 x 5 generated images of one member at one step, each with its true centre as a red dot.
+    """Up to 5 x 5 generated images of one member at one step, each with its true center as a red dot.
 
-    [2402.03305, Fig. 3, top]. Centres are pixels of the image; a centre outside the image has no dot.
+    [2402.03305, Fig. 3, top]. Centers are pixels of the image; a center outside the image has no dot.
 
     Args:
       results: a results Dataset.
@@ -81,7 +75,7 @@ def overview(results: xr.Dataset, axis: str | None = "increment") -> Figure:
 
     Args:
       results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
-      axis: the axis told by colour; None for a single setting.
+      axis: the axis told by color; None for a single setting.
 
     Raises:
       UserError: as `learning_curves`, `failure_modes` and `sample_phases`.
@@ -144,11 +138,13 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
         member = read_member(chosen, {axis: value})
         place = int(np.flatnonzero(evaluated_steps(member))[-1])
         images = member["samples"].isel(step=place).transpose("kept", "row", "column").values
-        labels = member["label"].transpose("sample", "coordinate").values[: len(images)]
+        labels = member["label"].transpose("sample", "factor").values[: len(images)]
         data = data_at(results, **{axis: value})
         inside = np.flatnonzero(np.isfinite(labels).all(axis=1) & regions.masks(data, labels, [region])[region])
         if not inside.size:
-            raise UserError(f"no stored sample lies in the region {region!r}: store more by --set=evaluation.keep=...")
+            raise UserError(
+                f"no stored sample lies in the region {region!r}: store more by --set=evaluation.stored_images=..."
+            )
         shown = inside[np.unique(np.linspace(0, len(inside) - 1, min(SIDE**2, len(inside))).round().astype(int))]
         draw_samples(ax, images[shown], labels[shown] - member["origin"].values)
         step = int(np.asarray(member["step"].values).reshape(-1)[place])
@@ -161,7 +157,7 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
 
 
 def draw_samples(ax: Axes, images, centers: Float[np.ndarray, "n 2"]) -> None:
-    """Up to 5 x 5 grey images in one axes, in reading order, each with a red dot at its centre.
+    """Up to 5 x 5 gray images in one axes, in reading order, each with a red dot at its center.
 
     Args:
       ax: an axes of its own; its ticks and frame are taken away.
@@ -225,7 +221,7 @@ def _draw_step(ax: Axes, member: xr.Dataset, step: int) -> None:
     """The samples of one member at one step, titled with the step and the accuracy."""
     place = int(np.flatnonzero(np.asarray(member["step"].values).reshape(-1) == step)[0])
     images = member["samples"].isel(step=place).transpose("kept", "row", "column").values
-    centers = member["label"].transpose("sample", "coordinate").values[: len(images)]
+    centers = member["label"].transpose("sample", "factor").values[: len(images)]
     if "origin" in member:  # results from before there were frames lack it
         centers = centers - member["origin"].values
     draw_samples(ax, images, np.asarray(centers, np.float64))
@@ -246,7 +242,7 @@ def _check_steps(member: xr.Dataset, steps: list) -> None:
 
 def _set_title(figure, member: xr.Dataset, opening: str = "Samples") -> None:
     settings = settings_text(member)
-    legend = "red: the centre asked for"
+    legend = "red: the center asked for"
     figure.suptitle(f"{opening}{' at ' if settings else ''}{settings} ({legend})")
 
 

@@ -1,10 +1,9 @@
-"""The look that all pictures share: sizes, colours, wording of axes, number formats, and saving."""
+"""The look that all pictures share: sizes, colors, wording of axes, number formats, and saving."""
 
 import contextlib
 import functools
 import io
 import os
-import uuid
 from pathlib import Path
 
 import matplotlib as mpl
@@ -15,10 +14,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from PIL import Image
 
 from diffgeo.errors import UserError
+from diffgeo.host.files import atomic_path
 
 DPI = 120  # a picture of 10 inches is 1,200 pixels wide: sharp at a README's 900
 WIDTH = 10.0  # inches; the widest picture, at which 10 point text stays legible in a README
-GREYS, HUES = 40, 216  # palette of a saved file: 256 colours make it a third as large as full colour
+GRAYS, HUES = 40, 216  # palette of a saved file: 256 colors make it a third as large as full color
 
 OKABE_ITO = {
     "black": "#000000",
@@ -30,14 +30,14 @@ OKABE_ITO = {
     "vermillion": "#D55E00",
     "purple": "#CC79A7",
 }
-"""The palette of Okabe and Ito (2008), told apart under all common colour-vision deficiencies."""
+"""The palette of Okabe and Ito (2008), told apart under all common color-vision deficiencies."""
 
 # No yellow: it vanishes on white.
 _ORDER = ("blue", "orange", "green", "purple", "vermillion", "black", "sky blue")
 CATEGORICAL = tuple(OKABE_ITO[name] for name in _ORDER)
 SEQUENTIAL = "viridis"
-TEXT_COLOUR = "#262626"
-SPINE_COLOUR = "#8C8C8C"
+TEXT_COLOR = "#262626"
+SPINE_COLOR = "#8C8C8C"
 
 AXIS_LABELS = {
     "increment": "increment d (pixels)",
@@ -47,11 +47,11 @@ AXIS_LABELS = {
     "step": "training step",
     "seed": "seed",
     "size": "image side N (pixels)",
-    "width": "hole width (pixels)",
-    "share": "held-out share",
-    "fraction": "kept fraction",
+    "hole_width": "hole width (pixels)",
+    "hole_area_fraction": "held-out share",
+    "kept_fraction": "kept fraction",
     "margin": "margin of the frame (pixels)",
-    "draw": "random draw",
+    "subset_seed": "random draw",
     "threshold": "threshold overlap",
     "accuracy": "accuracy",
     "accuracy_x": "accuracy of x",
@@ -67,9 +67,9 @@ AXIS_LABELS = {
     "probe_r2": "cross-validated R² of a linear probe",
     "probe_r2_x": "cross-validated R² of a linear probe of x",
     "probe_r2_y": "cross-validated R² of a linear probe of y",
-    "neighbour_r2": "R² of nearest neighbours",
-    "neighbour_r2_x": "R² of x by nearest neighbours",
-    "neighbour_r2_y": "R² of y by nearest neighbours",
+    "neighbor_r2": "R² of nearest neighbors",
+    "neighbor_r2_x": "R² of x by nearest neighbors",
+    "neighbor_r2_y": "R² of y by nearest neighbors",
     "participation_ratio": "effective dimension",
     "total_variance": "variance of the representation",
     "betti_stability": "stability of the Betti numbers",
@@ -94,11 +94,11 @@ VALUE_WORDS = {
 RC = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
-    "text.color": TEXT_COLOUR,
+    "text.color": TEXT_COLOR,
     "axes.titlesize": 10,
     "axes.labelsize": 10,
-    "axes.labelcolor": TEXT_COLOUR,
-    "axes.edgecolor": SPINE_COLOUR,
+    "axes.labelcolor": TEXT_COLOR,
+    "axes.edgecolor": SPINE_COLOR,
     "axes.linewidth": 0.8,
     "axes.grid": False,
     "legend.fontsize": 9,
@@ -172,8 +172,8 @@ def thousands(value: int | float | np.integer, _position: int | None = None) -> 
     return f"{value:,.0f}"
 
 
-def value_colours(values: list) -> list:
-    """One colour per axis value: viridis (dark to light) for numbers, Okabe-Ito for names."""
+def value_colors(values: list) -> list:
+    """One color per axis value: viridis (dark to light) for numbers, Okabe-Ito for names."""
     named = any(isinstance(value, str) for value in values)
     if len(values) == 1 or (named and len(values) <= len(CATEGORICAL)):
         return list(CATEGORICAL[: len(values)])
@@ -187,7 +187,7 @@ def set_ticks(ax: Axes) -> None:
     Ticks are created when the figure is drawn, long after `context` was left, so what they look like must
     be stored on the axes and not be left to rcParams.
     """
-    ax.tick_params(labelsize=9, color=SPINE_COLOUR, labelcolor=TEXT_COLOUR, length=3, width=0.8)
+    ax.tick_params(labelsize=9, color=SPINE_COLOR, labelcolor=TEXT_COLOR, length=3, width=0.8)
 
 
 def set_step_axis(ax: Axes, ticks: int = 4) -> None:
@@ -202,7 +202,7 @@ def set_step_axis(ax: Axes, ticks: int = 4) -> None:
 
 
 def set_log_axis(ax: Axes) -> None:
-    """A logarithmic y axis labelled with plain numbers at 1, 2 and 5 of each decade."""
+    """A logarithmic y axis labeled with plain numbers at 1, 2 and 5 of each decade."""
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
@@ -225,36 +225,30 @@ def save(figure: Figure, path: str | os.PathLike) -> Path:
     path = Path(path)
     if path.suffix not in (".png", ".pdf"):
         raise UserError(f"a picture is saved as PNG or PDF, so {str(path)!r} must end in .png or .pdf")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, since os.replace is atomic within one file system only.
-    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
     raw = io.BytesIO()
-    try:
-        with context():
-            figure.savefig(raw, format=path.suffix[1:], dpi=DPI)
+    with context():
+        figure.savefig(raw, format=path.suffix[1:], dpi=DPI)
+    with atomic_path(path) as part:
         if path.suffix == ".pdf":
             part.write_bytes(raw.getvalue())
         else:
             with Image.open(raw) as picture:
                 flat = _with_palette(picture.convert("RGB"))
             flat.save(part, format="PNG", optimize=True, dpi=(DPI, DPI))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:
-    """The RGB picture in 256 colours: evenly spaced greys, and the hues that it uses most, exactly.
+    """The RGB picture in 256 colors: evenly spaced grays, and the hues that it uses most, exactly.
 
-    Pillow's own choice of a palette averages over colours and gives neighbouring curves one colour.
+    Pillow's own choice of a palette averages over colors and gives neighboring curves one color.
     """
     pixels = np.asarray(picture).reshape(-1, 3)
     spread = pixels.max(axis=1).astype(int) - pixels.min(axis=1)
     hues, counts = np.unique(pixels[spread > 12], axis=0, return_counts=True)
-    greys = np.repeat(np.linspace(0, 255, GREYS).round().astype(np.uint8)[:, None], 3, axis=1)
-    colours = np.concatenate([greys, hues[np.argsort(-counts, kind="stable")[:HUES]]])
+    grays = np.repeat(np.linspace(0, 255, GRAYS).round().astype(np.uint8)[:, None], 3, axis=1)
+    colors = np.concatenate([grays, hues[np.argsort(-counts, kind="stable")[:HUES]]])
     palette = Image.new("P", (1, 1))
-    palette.putpalette(colours.tobytes())
+    palette.putpalette(colors.tobytes())
     # No dithering: it would put dots into plain areas, and dots do not compress.
     return picture.quantize(palette=palette, dither=Image.Dither.NONE)

@@ -15,7 +15,7 @@ from diffgeo.plots.style import setting_text, value_text
 from diffgeo.representation import LENGTHS
 
 OTHER_DIMS = (
-    *("step", "sample", "coordinate", "kept", "row", "column", "region", "tensor", "component"),
+    *("step", "sample", "factor", "kept", "row", "column", "region", "tensor", "component"),
     *LENGTHS,
 )
 """Dims of results that are not axes of the grid."""

@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import xarray
+import xarray as xr
 
 from diffgeo.errors import UserError
 from diffgeo.experiment import Plot
 
 
 def draw(
-    found: xarray.Dataset, plots: Sequence[Plot], folder: str | Path, say=print, endings: Sequence[str] = ("png",)
+    found: xr.Dataset, plots: Sequence[Plot], folder: str | Path, say=print, endings: Sequence[str] = ("png",)
 ) -> dict[str, Path]:
     """Draws plots into a folder, one file each for every ending.
 

@@ -7,12 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import xarray
+import xarray as xr
 
-from diffgeo import claims, results, summary
+from diffgeo import claims, results
 from diffgeo.errors import UserError
 from diffgeo.experiment import Experiment
-from diffgeo.pictures import draw
+from diffgeo.host.files import atomic_write
+from diffgeo.report import summary
+from diffgeo.report.figures import draw
 
 CLAIMS, PAGE, FIGURES = "claims.json", "report.html", "figures"
 PROVENANCE = ("command", "commit", "hardware", "versions", "preset")
@@ -35,7 +37,7 @@ class Report(NamedTuple):
     pictures: Mapping[str, Path]
 
 
-def load(source: str | Path) -> tuple[xarray.Dataset, Path]:
+def load(source: str | Path) -> tuple[xr.Dataset, Path]:
     """The results of a work folder or of a summary file, and the folder that a report of them is written to.
 
     That of a summary FILE.zip is FILE beside it.
@@ -51,7 +53,7 @@ def load(source: str | Path) -> tuple[xarray.Dataset, Path]:
     return results.open_results(source).load(), source
 
 
-def report(experiment: Experiment, found: xarray.Dataset, folder: str | Path, pdf: bool = False, say=print) -> Report:
+def report(experiment: Experiment, found: xr.Dataset, folder: str | Path, pdf: bool = False, say=print) -> Report:
     """Judges the claims, draws the figures, and writes DIR/claims.json, DIR/figures and DIR/report.html.
 
     Args:
@@ -83,7 +85,7 @@ def report(experiment: Experiment, found: xarray.Dataset, folder: str | Path, pd
 def write_page(
     path: Path,
     experiment: Experiment,
-    found: xarray.Dataset,
+    found: xr.Dataset,
     verdicts: Sequence[claims.Verdict],
     pictures: Mapping[str, Path],
     missing: Sequence[str] = (),
@@ -104,9 +106,7 @@ def write_page(
         "</table><h2>Configuration</h2>",
         f"<pre>{_text(json.dumps(results.settings_tree(found), indent=2))}</pre></body></html>",
     ]
-    unfinished = path.with_name(f"{path.name}.tmp")
-    unfinished.write_text("\n".join(parts), encoding="utf-8")
-    unfinished.replace(path)
+    atomic_write(path, "\n".join(parts))
 
 
 def _claim(one: claims.Verdict) -> str:

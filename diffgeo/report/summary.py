@@ -5,26 +5,31 @@ pictures show, as many samples as they show, and the clouds of the papers' tenso
 are stored in half precision (3 digits: pictures do not show more). What else the same variables held is missing there.
 """
 
-import os
-import uuid
+import tempfile
 import zipfile
 from pathlib import Path
 
+import numcodecs
 import numpy as np
-import xarray
+import xarray as xr
+import zarr
 
 from diffgeo.errors import UserError
+from diffgeo.host.files import atomic_path
+from diffgeo.plots.members import shown_steps
+from diffgeo.plots.samples import SIDE
+from diffgeo.results.read import upgrade
+from diffgeo.settings.allowed import LAYER
 
 ENDING = ".zip"
 LIMIT = 1_000_000  # bytes
-DROPPED = ("scores",)  # the activations themselves, in the basis of their principal components
+DROPPED = ("pca_scores",)  # the activations themselves, in the basis of their principal components
 EVERY_STEP = ("umap",)  # of which the papers' tensor is kept at every step: R^2 by region is made of it
-LAYER = "layer4"
 STEP_DIMS = ("sample", "kept", "mode", "view", "bar", "angle_bin", "residual_bin")
 """Variables with one of these dims are large: they are kept at the steps that pictures show."""
 
 
-def write(results: xarray.Dataset, path: str | Path) -> Path:
+def write(results: xr.Dataset, path: str | Path) -> Path:
     """Writes a summary, a zip file of a zarr store, by one rename.
 
     Args:
@@ -37,57 +42,44 @@ def write(results: xarray.Dataset, path: str | Path) -> Path:
     Raises:
       UserError: for another ending.
     """
-    import numcodecs
-
     path = Path(path)
     if path.suffix != ENDING:
         raise UserError(f"a summary is a zip file, so {str(path)!r} must end in {ENDING}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
-    folder = part.with_suffix(".zarr")
-    try:
-        small = reduced(results)
-        packed = numcodecs.Blosc("zstd", clevel=9, shuffle=numcodecs.Blosc.SHUFFLE)  # of zarr's default two thirds
-        encoding = {
-            name: {"chunks": variable.shape, "compressors": packed}
-            for name, variable in small.data_vars.items()
-            if variable.ndim
-        }
-        small.to_zarr(str(folder), mode="w", zarr_format=2, consolidated=True, encoding=encoding)
+    small = reduced(results)
+    packed = numcodecs.Blosc("zstd", clevel=9, shuffle=numcodecs.Blosc.SHUFFLE)  # two thirds of zarr's default
+    encoding = {
+        name: {"chunks": variable.shape, "compressors": packed}
+        for name, variable in small.data_vars.items()
+        if variable.ndim
+    }
+    with atomic_path(path) as part, tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        small.to_zarr(folder, mode="w", zarr_format=2, consolidated=True, encoding=encoding)
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
-            for file in sorted(folder.rglob("*")):
+            for file in sorted(Path(folder).rglob("*")):
                 if file.is_file():
                     archive.write(file, file.relative_to(folder))
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-        _remove(folder)
     return path
 
 
-def read(path: str | Path) -> xarray.Dataset:
+def read(path: str | Path) -> xr.Dataset:
     """The results in a summary, loaded, clouds in single precision.
 
     Raises:
       UserError: if the file is not a summary.
     """
-    import zarr
-
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("no zip file")
         with zarr.storage.ZipStore(Path(path), mode="r") as store:
-            found = xarray.open_zarr(store, chunks=None).load()
+            found = upgrade(xr.open_zarr(store, chunks=None)).load()
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{str(path)!r} is not a summary of a run: write one by launch.report --summary") from error
     half = [name for name, variable in found.data_vars.items() if variable.dtype == np.float16]
     return found.assign({name: found[name].astype(np.float32) for name in half})
 
 
-def reduced(results: xarray.Dataset) -> xarray.Dataset:
+def reduced(results: xr.Dataset) -> xr.Dataset:
     """The results with only what pictures and verdicts are made of; see the module."""
-    from diffgeo.plots.samples import SIDE
-
     small = results.drop_vars([name for name in DROPPED if name in results])
     if "step" not in small.dims or "label" not in small:
         return small
@@ -99,7 +91,7 @@ def reduced(results: xarray.Dataset) -> xarray.Dataset:
         last = small["step"] == small["step"][-1]
         keep = last | (shown if name != "prediction" else False)
         if "kept" in variable.dims:
-            keep = last | (keep & (xarray.DataArray(np.arange(small.sizes["kept"]), dims="kept") < SIDE**2))
+            keep = last | (keep & (xr.DataArray(np.arange(small.sizes["kept"]), dims="kept") < SIDE**2))
         if "tensor" in variable.dims:
             keep = last | (keep & (small["tensor"] == LAYER))
         if name in EVERY_STEP:
@@ -117,14 +109,12 @@ def reduced(results: xarray.Dataset) -> xarray.Dataset:
     return small
 
 
-def _shown(results: xarray.Dataset) -> xarray.DataArray:
+def _shown(results: xr.Dataset) -> xr.DataArray:
     """bool over the grid's axes and step: the first evaluation, and those that pictures of one member take."""
-    from diffgeo.plots.learned import shown_steps
-
-    axes = [dim for dim in results["label"].dims if dim not in ("sample", "coordinate")]
+    axes = [dim for dim in results["label"].dims if dim not in ("sample", "factor")]
     shape = [results.sizes[dim] for dim in (*axes, "step")]
     coords = {dim: results[dim] for dim in (*axes, "step")}
-    shown = xarray.DataArray(np.zeros(shape, bool), coords, (*axes, "step"))
+    shown = xr.DataArray(np.zeros(shape, bool), coords, (*axes, "step"))
     for place in np.ndindex(*shape[:-1]):
         own = results.isel(dict(zip(axes, place, strict=True)))
         if np.isfinite(own["accuracy"]).any():
@@ -132,15 +122,8 @@ def _shown(results: xarray.Dataset) -> xarray.DataArray:
     return shown
 
 
-def _half(values: xarray.DataArray) -> xarray.DataArray:
+def _half(values: xr.DataArray) -> xr.DataArray:
     """Half precision; infinities stay, and what would overflow is kept in single precision."""
     finite = values.values[np.isfinite(values.values)]
     fits = not finite.size or np.abs(finite).max() < np.finfo(np.float16).max
     return values.astype(np.float16) if fits else values
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    if folder.exists():
-        shutil.rmtree(folder)

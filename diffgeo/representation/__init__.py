@@ -1,13 +1,13 @@
 """What a network's activations look like as a cloud of points: host code on numpy arrays.
 
-`analyse` measures one cloud; the functions that it is made of are here too. Importing this imports neither JAX nor
+`analyze` measures one cloud; the functions that it is made of are here too. Importing this imports neither JAX nor
 any of the heavy packages. Points are [n, k], one row a sample; start from `gram_scores` of the activations. Whatever
-cannot be analysed (values that are not finite, points that are all equal, too few of them) raises one `UserError`.
+cannot be analyzed (values that are not finite, points that are all equal, too few of them) raises one `UserError`.
 """
 
-from diffgeo.representation.analysis import FIELDS, GROUPS, LENGTHS, analyse, coordinates, field_shape, grid_order
-from diffgeo.representation.behaviour import Factorisation, factorisation, phase
-from diffgeo.representation.manifold import Scores, neighbour_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation.fields import FIELDS, GROUPS, LENGTHS, analyze, coordinates, field_shape, grid_order
+from diffgeo.representation.manifold import Scores, neighbor_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation.phases import Factorization, factorization, phase
 from diffgeo.representation.points import landmarks
 from diffgeo.representation.rings import (
     PAIRS,
@@ -27,19 +27,19 @@ __all__ = [
     "LENGTHS",
     "PAIRS",
     "PCA",
-    "Factorisation",
+    "Factorization",
     "Persistence",
     "Scores",
-    "analyse",
+    "analyze",
     "clifford_torus",
     "coordinates",
-    "factorisation",
+    "factorization",
     "field_shape",
     "gram_scores",
     "grid_order",
     "ideal_statistics",
     "landmarks",
-    "neighbour_r2",
+    "neighbor_r2",
     "participation_ratio",
     "pca",
     "persistence",

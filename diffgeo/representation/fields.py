@@ -1,4 +1,4 @@
-"""All numbers of one cloud in one flat dict of known shapes, so that labelled arrays can hold them."""
+"""All numbers of one cloud in one flat dict of known shapes, so that labeled arrays can hold them."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from jaxtyping import Int, Real
 
 from diffgeo.errors import UserError
 from diffgeo.representation import rings
-from diffgeo.representation.manifold import neighbour_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation.manifold import neighbor_r2, probe_r2, regression_r2, umap_embedding
 from diffgeo.representation.points import check_labels
 from diffgeo.representation.spectrum import participation_ratio, pca
 from diffgeo.representation.topology import longest_bars, persistence
@@ -32,7 +32,7 @@ LENGTHS = {
 
 
 class Field(NamedTuple):
-    """One entry of `analyse`'s dict."""
+    """One entry of `analyze`'s dict."""
 
     group: str
     dims: tuple[str, ...]
@@ -52,9 +52,9 @@ FIELDS = {
     "probe_r2": Field("manifold", (), "mean of probe_r2_x and probe_r2_y"),
     "probe_r2_x": Field("manifold", (), "cross-validated R^2 of a linear probe of x on the representation"),
     "probe_r2_y": Field("manifold", (), "cross-validated R^2 of a linear probe of y on the representation"),
-    "neighbour_r2": Field("manifold", (), "mean of neighbour_r2_x and neighbour_r2_y"),
-    "neighbour_r2_x": Field("manifold", (), "R^2 of x predicted by its nearest neighbours, chance taken off"),
-    "neighbour_r2_y": Field("manifold", (), "R^2 of y predicted by its nearest neighbours, chance taken off"),
+    "neighbor_r2": Field("manifold", (), "mean of neighbor_r2_x and neighbor_r2_y"),
+    "neighbor_r2_x": Field("manifold", (), "R^2 of x predicted by its nearest neighbors, chance taken off"),
+    "neighbor_r2_y": Field("manifold", (), "R^2 of y predicted by its nearest neighbors, chance taken off"),
     "betti": Field("topology", ("homology",), "Betti numbers over the longest stable range of scales"),
     "betti_stability": Field("topology", (), "upper over lower end of that range"),
     "bars": Field("topology", ("homology", "bar", "end"), "longest (birth, death), inf where alive, NaN where none"),
@@ -68,7 +68,7 @@ FIELDS = {
     "wasserstein_clifford": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal Clifford torus"),
     "wasserstein_torus3d": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal 3-D torus"),
 }
-"""What `analyse` returns, all float32 (Betti numbers included, so that NaN can stand for "not evaluated")."""
+"""What `analyze` returns, all float32 (Betti numbers included, so that NaN can stand for "not evaluated")."""
 
 GROUPS = ("spectrum", "manifold", "topology", "rings")
 
@@ -92,7 +92,7 @@ def field_shape(name: str, samples: int) -> tuple[int, ...]:
     return tuple(samples if dim == "sample" else LENGTHS[dim] for dim in FIELDS[name].dims)
 
 
-def analyse(
+def analyze(
     points: Real[np.ndarray, "n k"],
     labels: Real[np.ndarray, "m 2"],
     period: float | None = None,
@@ -112,7 +112,7 @@ def analyse(
       Name -> float32 of shape `field_shape(name, n)`.
 
     Raises:
-      UserError: for an unknown group, points or labels that cannot be analysed, or "rings" without a full grid.
+      UserError: for an unknown group, points or labels that cannot be analyzed, or "rings" without a full grid.
     """
     unknown = [group for group in which if group not in GROUPS]
     if unknown:
@@ -165,7 +165,7 @@ def _manifold(cloud, labels, period, seed) -> dict:
     scores = {
         "r2": regression_r2(embedding, labels, period),
         "probe_r2": probe_r2(cloud, labels, period, seed),
-        "neighbour_r2": neighbour_r2(cloud, labels, period),
+        "neighbor_r2": neighbor_r2(cloud, labels, period),
     }
     found = {"umap": embedding}
     for name, score in scores.items():

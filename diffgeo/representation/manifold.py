@@ -1,4 +1,4 @@
-r"""How well positions can be read from a representation: UMAP and the papers' R^2, a linear probe, neighbours.
+r"""How well positions can be read from a representation: UMAP and the papers' R^2, a linear probe, neighbors.
 
 Every score is one minus a share of unexplained variance, per coordinate u of the label. A plain coordinate's
 target is z = u. **With a period P, labels are circular and the target is the pair
@@ -20,9 +20,9 @@ from diffgeo.representation.points import check_labels, check_points, distances
 
 FOLDS = 5
 PENALTIES = np.logspace(-7, 3, 11)
-"""Ridge penalties tried, in units of the mean squared norm of a centred point."""
-NEIGHBOURS = 5
-UMAP_NEIGHBOURS = 15
+"""Ridge penalties tried, in units of the mean squared norm of a centered point."""
+NEIGHBORS = 5
+UMAP_NEIGHBORS = 15
 UMAP_LEAST = 10
 """Points under which UMAP's spectral start does not exist."""
 
@@ -38,7 +38,7 @@ class Scores(NamedTuple):
 def umap_embedding(
     points: Real[np.ndarray, "n k"], seed: int = 0, components: int = 3
 ) -> Float32[np.ndarray, "n components"]:
-    """UMAP of the points [2402.03305, B.2]: 15 neighbours, minimal distance 0.1, the package's defaults.
+    """UMAP of the points [2402.03305, B.2]: 15 neighbors, minimal distance 0.1, the package's defaults.
 
     Args:
       points: [n, k]; `gram_scores` of the activations serve, since only distances matter.
@@ -55,10 +55,10 @@ def umap_embedding(
 
         # a disconnected cloud is a finding, seen in the embedding; UMAP starts such clouds apart by itself
         warnings.filterwarnings("ignore", message="Graph is not fully connected")
-        warnings.filterwarnings("ignore", message="Spectral initialisation failed")
+        warnings.filterwarnings("ignore", message="Spectral initialization failed")
         reducer = umap.UMAP(
             n_components=components,
-            n_neighbors=min(UMAP_NEIGHBOURS, len(points) - 1),
+            n_neighbors=min(UMAP_NEIGHBORS, len(points) - 1),
             random_state=seed,
             n_jobs=1,
         )
@@ -109,8 +109,8 @@ def probe_r2(
     """
     points = check_points(points, least=2 * FOLDS)
     labels = check_labels(labels, len(points))
-    centred = points - points.mean(axis=0)
-    gram = centred @ centred.T
+    centered = points - points.mean(axis=0)
+    gram = centered @ centered.T
     folds = np.array_split(np.random.default_rng(seed).permutation(len(points)), FOLDS)
     wanted = targets(labels, period)
     predicted = [np.empty_like(z) for z in wanted]
@@ -121,10 +121,10 @@ def probe_r2(
     return _scores([_r2(z, out) for z, out in zip(wanted, predicted, strict=True)])
 
 
-def neighbour_r2(
+def neighbor_r2(
     points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None
 ) -> Scores:
-    r"""Whether neighbours have neighbouring labels: leave-one-out nearest-neighbour regression, k = 5.
+    r"""Whether neighbors have neighboring labels: leave-one-out nearest-neighbor regression, k = 5.
 
     The target of a point is predicted by the mean :math:`\bar z_i` of those of its k nearest other points. A mean
     of k targets drawn at random is off by (1 + 1/k) variances, so the score is
@@ -141,15 +141,15 @@ def neighbour_r2(
     Raises:
       UserError: see `check_points` and `check_labels`; at least 7 points are needed.
     """
-    points = check_points(points, least=NEIGHBOURS + 2)
+    points = check_points(points, least=NEIGHBORS + 2)
     labels = check_labels(labels, len(points))
     apart = distances(points)
     np.fill_diagonal(apart, np.inf)
-    nearest = np.argpartition(apart, NEIGHBOURS, axis=1)[:, :NEIGHBOURS]
+    nearest = np.argpartition(apart, NEIGHBORS, axis=1)[:, :NEIGHBORS]
     scores = []
     for z in targets(labels, period):
         unexplained = 1.0 - _r2(z, z[nearest].mean(axis=1))
-        scores.append(1.0 - unexplained / (1.0 + 1.0 / NEIGHBOURS))
+        scores.append(1.0 - unexplained / (1.0 + 1.0 / NEIGHBORS))
     return _scores(scores)
 
 
@@ -174,13 +174,13 @@ def _scores(both: list[float]) -> Scores:
 def _ridge(gram, wanted, train, test) -> list[Float64[np.ndarray, "m c"]]:
     """Predictions at `test` of ridge regressions with intercept fitted at `train`, from inner products alone.
 
-    With centred kernel K = U L U^T, the fitted values are H z with H = U L / (L + penalty) U^T + 1/n, and the
+    With centered kernel K = U L U^T, the fitted values are H z with H = U L / (L + penalty) U^T + 1/n, and the
     leave-one-out error of point i is (z_i - (H z)_i) / (1 - H_ii).
     """
     inner = gram[np.ix_(train, train)]
     means = inner.mean(axis=0)
     kernel = inner - means - means[:, None] + inner.mean()
-    # no centring along rows: the dual coefficients sum to 0
+    # no centering along rows: the dual coefficients sum to 0
     across = gram[np.ix_(test, train)] - means
     eigenvalues, vectors = np.linalg.eigh(kernel)
     eigenvalues = np.maximum(eigenvalues, 0.0)

@@ -1,4 +1,4 @@
-"""What generated samples tell about the representation: factorised accuracy, and the phase of learning."""
+"""What generated samples tell about the representation: factorized accuracy, and the phase of learning."""
 
 from typing import NamedTuple
 
@@ -7,11 +7,10 @@ from jaxtyping import Bool
 
 from diffgeo.errors import UserError
 
-PHASES = ("A", "B", "C")
 HALF = 0.5
 
 
-class Factorisation(NamedTuple):
+class Factorization(NamedTuple):
     """Is being right in y independent of being right in x? All are shares of samples, in [0, 1]."""
 
     joint: float
@@ -26,9 +25,9 @@ class Factorisation(NamedTuple):
     """Upper end."""
 
 
-def factorisation(
+def factorization(
     hits: Bool[np.ndarray, "n 2"], seed: int = 0, draws: int = 2_000, level: float = 0.95
-) -> Factorisation:
+) -> Factorization:
     """Joint accuracy against the product of the accuracies of x and y, with a percentile bootstrap over samples.
 
     Args:
@@ -50,7 +49,7 @@ def factorisation(
     joint, product = _accuracies(counts / len(hits))
     resampled = np.subtract(*_accuracies(drawn / len(hits)))
     low, high = np.quantile(resampled, [0.5 - 0.5 * level, 0.5 + 0.5 * level])
-    return Factorisation(float(joint), float(product), float(joint - product), float(low), float(high))
+    return Factorization(float(joint), float(product), float(joint - product), float(low), float(high))
 
 
 def phase(correct: float, no_bump: float, wrong_place: float, several_bumps: float, order: float) -> str:

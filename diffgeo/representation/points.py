@@ -10,7 +10,7 @@ ROUNDING = 2e-7
 
 
 def check_points(points: Real[np.ndarray, "n k"], least: int = 3) -> Float64[np.ndarray, "n k"]:
-    """The points in float64, if they can be analysed.
+    """The points in float64, if they can be analyzed.
 
     Args:
       points: [n, k], one row a point.
@@ -27,7 +27,7 @@ def check_points(points: Real[np.ndarray, "n k"], least: int = 3) -> Float64[np.
     points = np.ascontiguousarray(points, np.float64)  # products of strided arrays bypass BLAS
     bad = int((~np.isfinite(points)).any(axis=1).sum())
     if bad:
-        raise UserError(f"{bad} of {number} points are not finite: analyse a checkpoint whose activations are finite")
+        raise UserError(f"{bad} of {number} points are not finite: analyze a checkpoint whose activations are finite")
     low, high = points.min(axis=0), points.max(axis=0)
     if np.max(high - low) <= ROUNDING * max(np.abs(low).max(), np.abs(high).max()):
         raise UserError(f"all {number} points are equal, so they have no geometry: give points that differ")
@@ -48,7 +48,7 @@ def check_labels(labels: Real[np.ndarray, "m 2"], number: int) -> Float64[np.nda
         raise UserError(f"{len(labels)} labels do not fit {number} points: give one label per point")
     labels = np.asarray(labels, np.float64)
     if not np.isfinite(labels).all():
-        raise UserError(f"{int((~np.isfinite(labels)).any(axis=1).sum())} labels are not finite: give their centres")
+        raise UserError(f"{int((~np.isfinite(labels)).any(axis=1).sum())} labels are not finite: give their centers")
     for name, values in zip("xy", labels.T, strict=True):
         if np.ptp(values) == 0:
             raise UserError(f"all labels have {name} = {values[0]:g}, so no score of {name} exists: vary {name}")

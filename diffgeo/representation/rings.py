@@ -1,12 +1,12 @@
 r"""Orthogonality and parallelism of the rings of a torus [2408.13256, B.2, after Cueva et al. 2021].
 
-For each value of x the *ring of x* is the set of points with that x, one per value of y, centred; for each y
+For each value of x the *ring of x* is the set of points with that x, one per value of y, centered; for each y
 likewise. A ring spans the plane of its first two principal components P. Two rings are compared by
 
 * the **principal angles** between their planes, in degrees. The paper takes cosines between single components, but
   the two components of a perfect circle are degenerate, so for two circles in the *same* plane these can be
   anything; they are kept as an option (`literal`).
-* the **residual** (eq. 3) :math:`r = \sum |h - P P^T h|^2 / \sum |h|^2` over one ring's centred points h on the
+* the **residual** (eq. 3) :math:`r = \sum |h - P P^T h|^2 / \sum |h|^2` over one ring's centered points h on the
   other's plane, the mean of both directions: 0 in the same plane, 1 in orthogonal ones.
 
 A ring may need more than two components (that of a sum of stripes does): ask for k, or for a share of variance.
@@ -63,7 +63,7 @@ def ring_statistics(
     if nx * ny != len(points) or min(nx, ny) < 3:
         raise UserError(f"{len(points)} points are no {nx} x {ny} grid of at least 3 x 3: give one point per (x, y)")
     cloud = check_points(points).reshape(nx, ny, -1)
-    rings = {"x": _centred(cloud), "y": _centred(cloud.transpose(1, 0, 2))}
+    rings = {"x": _centered(cloud), "y": _centered(cloud.transpose(1, 0, 2))}
     if variance is not None:
         components = _needed(rings.values(), variance)
     planes = {name: _planes(name, ring, components) for name, ring in rings.items()}
@@ -73,7 +73,7 @@ def ring_statistics(
 def ring_components(points: Real[np.ndarray, "n k"], shape: tuple[int, int], variance: float) -> int:
     """The least number of components with which every ring of x and of y keeps this share of its variance."""
     cloud = check_points(points).reshape(*shape, -1)
-    return _needed((_centred(cloud), _centred(cloud.transpose(1, 0, 2))), variance)
+    return _needed((_centered(cloud), _centered(cloud.transpose(1, 0, 2))), variance)
 
 
 @functools.lru_cache(maxsize=8)
@@ -117,7 +117,7 @@ def _shares(values, edges) -> np.ndarray:
     return np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / values.size
 
 
-def _centred(rings) -> np.ndarray:
+def _centered(rings) -> np.ndarray:
     return rings - rings.mean(axis=1, keepdims=True)
 
 

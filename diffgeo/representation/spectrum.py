@@ -1,6 +1,6 @@
 r"""Principal components of a cloud of n points in very many dimensions, by its n x n Gram matrix.
 
-With centred points X = U S V^T, the Gram matrix X X^T = U S^2 U^T gives the scores U S: the points in the
+With centered points X = U S V^T, the Gram matrix X X^T = U S^2 U^T gives the scores U S: the points in the
 basis of their own principal components. V is never needed.
 """
 
@@ -13,14 +13,14 @@ from diffgeo.representation.points import check_points
 
 
 class PCA(NamedTuple):
-    """Principal components, largest first; r of them, the rank of the centred cloud."""
+    """Principal components, largest first; r of them, the rank of the centered cloud."""
 
     variances: Float64[np.ndarray, " r"]
     """Eigenvalues of the covariance (divided by n), in the points' units squared."""
     explained: Float64[np.ndarray, " r"]
     """Each one's share of the total variance; they sum to 1."""
     projections: Float64[np.ndarray, "n r"]
-    """The centred points along each component. The largest entry of a column is positive."""
+    """The centered points along each component. The largest entry of a column is positive."""
 
 
 def pca(points: Real[np.ndarray, "n k"]) -> PCA:
@@ -33,8 +33,8 @@ def pca(points: Real[np.ndarray, "n k"]) -> PCA:
       UserError: see `check_points`.
     """
     points = check_points(points)
-    centred = points - points.mean(axis=0)
-    gram = centred @ centred.T
+    centered = points - points.mean(axis=0)
+    gram = centered @ centered.T
     eigenvalues, vectors = np.linalg.eigh(gram)
     eigenvalues, vectors = eigenvalues[::-1], vectors[:, ::-1]
     rank = int(np.sum(eigenvalues > eigenvalues[0] * len(points) * np.finfo(np.float64).eps))
@@ -47,9 +47,9 @@ def pca(points: Real[np.ndarray, "n k"]) -> PCA:
 
 
 def gram_scores(activations: Real[np.ndarray, "n F"]) -> Float32[np.ndarray, "n r"]:
-    """The centred cloud in the basis of its own principal components: n x n in place of n x 16,384.
+    """The centered cloud in the basis of its own principal components: n x n in place of n x 16,384.
 
-    Every distance between points, every angle at the centre of the cloud and every principal component is that of
+    Every distance between points, every angle at the center of the cloud and every principal component is that of
     the activations. **The mean is taken away** and is not kept: nothing here depends on it.
 
     Args:
@@ -76,7 +76,7 @@ def participation_ratio(points: Real[np.ndarray, "n k"]) -> float:
       UserError: see `check_points`.
     """
     points = check_points(points)
-    centred = points - points.mean(axis=0)
-    centred /= np.abs(centred).max()  # fourth powers of large activations would overflow
-    product = centred.T @ centred if centred.shape[0] > centred.shape[1] else centred @ centred.T
+    centered = points - points.mean(axis=0)
+    centered /= np.abs(centered).max()  # fourth powers of large activations would overflow
+    product = centered.T @ centered if centered.shape[0] > centered.shape[1] else centered @ centered.T
     return float(np.trace(product) ** 2 / np.sum(product * product))

@@ -3,14 +3,14 @@ r"""Persistent homology of a cloud, and Betti numbers read from it by a stated r
 **Diagrams.** Vietoris-Rips persistence by ripser on the distance matrix, up to a threshold T. A class still alive
 at T has death = inf. Without a threshold 1,024 points take over 19 GB.
 
-**Scales.** Let d be the median over points of the distance to the 4th nearest neighbour (a square lattice has 4),
-and D its maximum. The cloud is looked at between `low` = min(D, 2 d), where points have met their neighbours, and
+**Scales.** Let d be the median over points of the distance to the 4th nearest neighbor (a square lattice has 4),
+and D its maximum. The cloud is looked at between `low` = min(D, 2 d), where points have met their neighbors, and
 `high` = T = max(the 12.5 % quantile of all distances, 2.5 `low`). The quantile serves dense clouds, 2.5 `low` serves
 sparse ones; 2 d keeps one stray point from moving the scale. T is cut where the graph of distances up to T would have
 more than `MAX_TRIANGLES` triangles, which bounds memory.
 
 **Betti numbers.** At a scale s the numbers are those of the classes with birth <= s < death. They are constant between
-neighbouring births and deaths; the rule takes the vector of *all* of them that stays the same over the longest
+neighboring births and deaths; the rule takes the vector of *all* of them that stays the same over the longest
 unbroken interval of s in [`low`, `high`]. `stability` is that interval's upper end over its lower: near 1 the numbers
 mean little, ideal tori of 32 x 32 points have over 2. If `high` <= `low` (distances all alike, as in noise of
 high dimension) there is no such interval: the numbers are those at T, with `stability` 1.
@@ -97,8 +97,8 @@ def longest_bars(bars: Float64[np.ndarray, "bars 2"], count: int) -> Float64[np.
 
 def _scales(matrix) -> tuple[float, float]:
     number = len(matrix)
-    neighbour = min(NEIGHBOUR, (number - 1) // 2)
-    reached = np.partition(matrix, neighbour, axis=1)[:, neighbour]
+    neighbor = min(NEIGHBOUR, (number - 1) // 2)
+    reached = np.partition(matrix, neighbor, axis=1)[:, neighbor]
     low = max(_smallest(matrix), float(min(reached.max(), STRAY * np.median(reached))))
     pairs = np.sort(matrix[np.triu_indices(number, 1)])
     high = max(float(np.quantile(pairs, QUANTILE)), REACH * low)

@@ -5,7 +5,7 @@ from jaxtyping import Float64
 
 
 def clifford_torus(nx: int, ny: int) -> Float64[np.ndarray, "n 4"]:
-    """(cos a, sin a, cos b, sin b): each angle in a plane of its own, the factorised torus.
+    """(cos a, sin a, cos b, sin b): each angle in a plane of its own, the factorized torus.
 
     Args:
       nx, ny: points along x (angle a) and y (angle b), equally spaced.
@@ -18,13 +18,13 @@ def clifford_torus(nx: int, ny: int) -> Float64[np.ndarray, "n 4"]:
 
 
 def torus_3d(nx: int, ny: int, R: float = 2.0, r: float = 1.0) -> Float64[np.ndarray, "n 3"]:
-    """((R + r cos b) cos a, (R + r cos b) sin a, r sin b): the torus in space, which is not factorised.
+    """((R + r cos b) cos a, (R + r cos b) sin a, r sin b): the torus in space, which is not factorized.
 
     The papers do not give their radii; R = 2 r is chosen.
 
     Args:
       nx, ny: points along x (angle a, the long way round) and y (angle b), equally spaced.
-      R: radius of the circle of centres, over r.
+      R: radius of the circle of centers, over r.
       r: radius of the tube, over 0.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Checkpoints of a wave of members, by orbax: the full state to resume from, parameters to analyse.
+"""Checkpoints of a wave of members, by orbax: the full state to resume from, parameters to analyze.
 
     FOLDER/state/STEP/     everything that training carries; the newest two are kept
     FOLDER/params/STEP/    parameters (and their average, if any) at every evaluation step
@@ -9,8 +9,8 @@ own members; all of them call every function here together. This is the only fil
 """
 
 import dataclasses
-import re
 from pathlib import Path
+from typing import Any
 
 import flax.serialization
 import jax
@@ -18,8 +18,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
 
-from diffgeo import processes
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, one_line
+from diffgeo.host import distributed
+from diffgeo.settings import migration
 
 KEPT_STATES = 2
 FILE_BYTES = 2**24
@@ -27,7 +28,7 @@ FILE_BYTES = 2**24
 
 
 class Checkpoints:
-    """The checkpoints of one wave; a context manager, closed after waiting for saves under way.
+    """Checkpoints of one wave; a context manager, closed after waiting for saves in progress.
 
     A save becomes visible by one rename once it is complete; a process killed while saving leaves the newest complete
     one in force.
@@ -40,7 +41,7 @@ class Checkpoints:
         self._state = self._manager("state", preservation_policy=newest)
         self._params = self._manager("params")
 
-    def _manager(self, name: str, **options) -> ocp.CheckpointManager:
+    def _manager(self, name: str, **options: Any) -> ocp.CheckpointManager:
         (self.folder / name).mkdir(parents=True, exist_ok=True)
         # numpy arrays are written from where they lie, see `release`; of jax arrays orbax takes a copy on host
         uncopied = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
@@ -73,30 +74,30 @@ class Checkpoints:
         """Steps at which parameters are stored, ascending."""
         return sorted(self._params.all_steps())
 
-    def save_state(self, step: int, state) -> None:
-        """Stores the full stacked state; returns once it is copied off the devices. See `release` for numpy arrays."""
+    def save_state(self, step: int, state: Any) -> None:
+        """Store the full stacked state; return once it is copied off the devices. See `release` for numpy arrays."""
         self._save(self._state, step, flax.serialization.to_state_dict(state))
 
-    def save_params(self, step: int, params, ema=None) -> None:
-        """Stores stacked parameters, and their average if there is one; as `save_state`."""
+    def save_params(self, step: int, params: Any, ema: Any = None) -> None:
+        """Store stacked parameters, and their average if there is one; as `save_state`."""
         self._save(self._params, step, {"params": params} | ({} if ema is None else {"ema": ema}))
 
-    def _save(self, manager, step, tree) -> None:
+    def _save(self, manager: ocp.CheckpointManager, step: int, tree: dict[str, Any]) -> None:
         if step in manager.all_steps():
             return  # trained again after a kill between two saves; the numbers are the same
-        if processes.shared():
+        if distributed.is_multiprocess():
             self.wait()  # orbax names the barriers of two saves of one step alike
         kept = _without_none(tree)
         self._lent |= any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(kept))
         manager.save(step, args=ocp.args.PyTreeSave(kept, ocdbt_target_data_file_size=FILE_BYTES), force=True)
 
     def release(self) -> None:
-        """Waits until arrays that are being saved may be written to: numpy's only when the save is done."""
+        """Wait until arrays that are being saved may be written to: numpy's only when the save is done."""
         if self._lent:
             self.wait()
 
-    def restore_state(self, target, step: int | None = None):
-        """The full state in the structure of `target` (arrays or shapes); see `verify_state`.
+    def restore_state(self, target: Any, step: int | None = None) -> Any:
+        """Return the full state in the structure of `target` (arrays or shapes); see `verify_state`.
 
         Arrays are numpy's, or sharded as the target's shapes say.
 
@@ -107,8 +108,8 @@ class Checkpoints:
         stored = self._restore(self._state, step, flax.serialization.to_state_dict(target))
         return flax.serialization.from_state_dict(target, stored)
 
-    def restore_params(self, target, step: int, name: str = "params"):
-        """Stacked parameters ("params" or "ema") at an evaluation step, as `restore_state`'s.
+    def restore_params(self, target: Any, step: int, name: str = "params") -> Any:
+        """Return stacked parameters ("params" or "ema") at an evaluation step, as `restore_state`.
 
         Raises:
           UserError: if the checkpoint is damaged or missing.
@@ -118,16 +119,48 @@ class Checkpoints:
         names = ("params",) if metadata is None or metadata.tree is None else tuple(metadata.tree)
         return self._restore(self._params, step, dict.fromkeys(names, target))[name]
 
+    def read_member(self, index: int, step: int, name: str = "params") -> dict[str, Any]:
+        """Read one member's parameters ("params" or "ema") at an evaluation step, as nested dicts of numpy arrays.
+
+        No other member's are kept, and no device is used.
+
+        Args:
+          index: of the member in its wave.
+          step: training step of the checkpoint.
+          name: which parameters.
+
+        Raises:
+          UserError: if the checkpoint is damaged or missing, or lacks the member or the parameters.
+        """
+        folder = Path(self._params.directory) / str(step)
+        store = {"driver": "ocdbt", "base": f"file://{folder / 'default'}/"}
+        tree: dict[str, Any] = {}
+        try:
+            keys = [key.decode() for key in tensorstore.KvStore.open(store).result().list().result()]
+            leaves = [key.removesuffix("/.zarray") for key in keys if key.endswith("/.zarray")]
+            for leaf in (one for one in leaves if one.startswith(f"{name}.")):
+                array = tensorstore.open({"driver": "zarr", "kvstore": {**store, "path": f"{leaf}/"}}).result()
+                *parents, last = leaf.split(".")[1:]
+                branch = tree
+                for parent in parents:
+                    branch = branch.setdefault(parent, {})
+                branch[last] = array[index].read().result()
+        except Exception as error:  # tensorstore raises many kinds for files cut short or missing
+            raise damaged(folder, error) from error
+        if not tree:
+            raise UserError(f"checkpoint {str(folder)!r} holds no {name!r}: choose params, or ema if the run keeps one")
+        return tree
+
     def verify_state(self) -> None:
-        """Reads the newest full state's every stored value once; raises `UserError` if one cannot be read.
+        """Read every stored value of the newest full state once; raise `UserError` if one cannot be read.
 
         Orbax restores many arrays at a time and, when one fails, leaves the others' threads to print tracebacks.
         """
         if self.state_step is not None:
             self._verify(self._state, self.state_step)
 
-    def _verify(self, manager, step):
-        processes.decide(lambda: self._read_through(Path(manager.directory) / str(step)))
+    def _verify(self, manager: ocp.CheckpointManager, step: int) -> None:
+        distributed.broadcast(lambda: self._read_through(Path(manager.directory) / str(step)))
 
     def _read_through(self, folder: Path) -> None:
         try:
@@ -137,7 +170,7 @@ class Checkpoints:
         except Exception as error:  # tensorstore raises many kinds for a file cut short
             raise damaged(folder, error) from error
 
-    def _restore(self, manager, step, target):
+    def _restore(self, manager: ocp.CheckpointManager, step: int | None, target: Any) -> Any:
         def wanted(x):
             return np.zeros(x.shape, x.dtype) if getattr(x, "sharding", None) is None else x
 
@@ -147,57 +180,54 @@ class Checkpoints:
         def fitted(x, like):
             return x[: len(like)] if isinstance(x, np.ndarray) else x
 
-        item = jax.tree.map(wanted, _without_none(target))
-        how = jax.tree.map(any_length, ocp.checkpoint_utils.construct_restore_args(item))
-
-        def checked(like, stored):
+        def check(like, stored):
             if tuple(stored.shape[1:]) != like.shape[1:]:
                 raise ValueError(f"it holds an array of a member of shape {stored.shape[1:]}, not {like.shape[1:]}")
 
         try:
-            jax.tree.map(checked, item, manager.item_metadata(step).tree)
-            found = manager.restore(step, args=ocp.args.PyTreeRestore(item, restore_args=how))
-            return _with_none(jax.tree.map(fitted, found, item), target)
+            stored = manager.item_metadata(step).tree
+            names = {new: old for old, new in migration.CHECKPOINT_LEAVES.items() if old in stored and new in target}
+            item = migration.rename(jax.tree.map(wanted, _without_none(target)), names)
+            how = jax.tree.map(any_length, ocp.checkpoint_utils.construct_restore_args(item))
+            jax.tree.map(check, item, stored)
+            restored = manager.restore(step, args=ocp.args.PyTreeRestore(item, restore_args=how))
+            tree = migration.rename(jax.tree.map(fitted, restored, item), migration.CHECKPOINT_LEAVES)
+            return _with_none(tree, target)
         except Exception as error:  # orbax raises many kinds for files cut short or missing
-            if processes.lost(error):
+            if distributed.lost(error):
                 raise
-            raise damaged(manager.directory / str(step), error) from error
+            raise damaged(Path(manager.directory) / str(step), error) from error
 
     def wait(self) -> None:
-        """Waits for saves under way; raises if one of them failed."""
+        """Wait for saves in progress; raise the error of one that failed."""
         self._state.wait_until_finished()
         self._params.wait_until_finished()
         self._lent = False
 
     def close(self) -> None:
-        """Waits and closes."""
+        """Wait and close."""
         self.wait()
         self._state.close()
         self._params.close()
 
 
-def _without_none(tree):
-    """The dict without entries that are None: orbax stores arrays only."""
+def _without_none(tree: Any) -> Any:
+    """Return the dict without entries that are None: orbax stores arrays only."""
     if not isinstance(tree, dict):
         return tree
     return {name: _without_none(value) for name, value in tree.items() if value is not None}
 
 
-def _with_none(tree, target):
-    """The inverse of `_without_none`, by the structure of `target`."""
+def _with_none(tree: Any, target: Any) -> Any:
+    """Undo `_without_none`, by the structure of `target`."""
     if not isinstance(target, dict):
         return tree
     return {n: None if value is None else _with_none(tree.get(n, {}), value) for n, value in target.items()}
 
 
-def damaged(folder, error: Exception) -> UserError:
-    """The error for a checkpoint that cannot be read."""
+def damaged(folder: Path, error: Exception) -> UserError:
+    """Return the error for a checkpoint that cannot be read."""
     return UserError(
-        f"checkpoint {str(folder)!r} cannot be read ({first_line(error)}): "
+        f"checkpoint {str(folder)!r} cannot be read ({one_line(error)}): "
         "delete that folder and start again, the run continues from the checkpoint before it"
     )
-
-
-def first_line(error: Exception, length: int = 160) -> str:
-    """The beginning of an error's message, on one line."""
-    return re.sub(r"\s+", " ", str(error)).strip()[:length] or type(error).__name__

@@ -1,36 +1,59 @@
-"""What settings may be: names and checks that need no JAX, so that declarations and reports load without it."""
+"""Allowed values of settings and their validation; imports no JAX."""
 
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, require_choice
 
 KINDS = ("bump", "sos")
-"""Names of the image kinds; a label table stores the index into this tuple."""
+"""Image kinds; a label table stores the index into this tuple."""
 
-CONV_FORMS = ("auto", "lax", "matrix", "dense", "fold", "split", "winograd")
-"""Forms of the 3 x 3 convolution; all give the same numbers and exact gradients."""
+HOLES = ("none", "cross", "lesion", "square", "corner")
+"""Shapes of the held-out region; see `diffgeo.data.regions`."""
 
-COMPUTE = ("float32", "bfloat16")
-"""Types of the network's products and activations; parameters and sums over many numbers are float32 in both."""
+CONV_IMPLS = ("auto", "lax", "matrix", "dense", "fold", "split", "winograd")
+"""Implementations of the 3 x 3 convolution; all give the same numbers and exact gradients."""
+
+DTYPES = ("float32", "bfloat16")
+"""Types of the network's products and activations; parameters and long sums are float32 in both."""
 
 REMAT = ("none", "blocks")
-"""What a training step computes again in its backward pass, rather than to hold it: nothing, or each block."""
+"""Rematerialization in the backward pass: nothing, or the inside of each block."""
 
-POOLINGS = 3  # of the network: images must be halved so many times
+LABEL_SOURCES = ("train", "grid")
+"""Evaluation labels: drawn from the training labels, or the N x N unit grid."""
 
-RECORDED = ("layer4", "layer4_pre_embedding", "layer4_attention")
+SAMPLERS = ("ddim", "ancestral")
+"""Reverse-process samplers; see `diffgeo.diffusion`."""
+
+READOUTS = ("contour", "darkest")
+"""Read-outs: of 2402.03305 (Alg. 1) and of 2408.13256 (A.3); see `diffgeo.readout`."""
+
+LAYER = "layer4"
+"""The representation that the papers study: output of the second Up block before its attention."""
+
+RECORDED = (LAYER, "layer4_pre_embedding", "layer4_attention")
 """Tensors that the network records beside the noise; see `diffgeo.unet.UNet`."""
 
-NEVER = -1  # frozen_step of a member that was not frozen
+PHASES = ("A", "B", "C")
+"""Phases of learning [2402.03305, section 3]; results store the index."""
+
+OUTCOMES = ("correct", "no_bump", "wrong_place", "several_bumps")
+"""Success and the three failure modes of a sample [2402.03305, section 3]; results store the index."""
+
+NEVER = -1
+"""`nonfinite_step` of a member whose loss has been finite throughout."""
+
+POOLINGS = 3  # of the network: an image is halved this many times
+MIN_SIGMA = 1e-3  # pixels; far under any image's resolution, keeps 1/sigma^2 and its gradient finite
+EDGE = 1e-4  # pixels; labels are float32, the edges of images and holes are not
 
 
 def kind_index(kind: str) -> int:
-    """Index of a kind's name in `KINDS`; raises `UserError` for an unknown name."""
-    if kind not in KINDS:
-        raise UserError(f"unknown image kind {kind!r}: choose one of {', '.join(KINDS)}")
+    """Return the index of an image kind in `KINDS`; raise `UserError` for an unknown one."""
+    require_choice("image kind", kind, KINDS)
     return KINDS.index(kind)
 
 
 def check_size(size: int, ceil_mode: bool = False) -> None:
-    """Raises `UserError` unless an image of this side can be halved three times, halves rounded up with `ceil_mode`."""
+    """Raise `UserError` unless an image of this side can be halved three times (rounded up with `ceil_mode`)."""
     multiple = 2**POOLINGS
     if size < multiple or (size % multiple and not ceil_mode):
         nearest = max(1, round(size / multiple)) * multiple
@@ -38,19 +61,16 @@ def check_size(size: int, ceil_mode: bool = False) -> None:
         raise UserError(f"image size {size} is not a multiple of {multiple}: try {nearest}{other}")
 
 
-def check_network(base_channels: int, embedding: int, heads: int, conv: str, compute: str) -> None:
-    """Raises `UserError` unless `diffgeo.unet.UNet` can be built of these."""
+def check_network(base_channels: int, embedding: int, heads: int, conv_impl: str, dtype: str) -> None:
+    """Raise `UserError` unless a `diffgeo.unet.UNet` can be built with these attributes."""
     if base_channels < 1 or heads < 1 or base_channels % heads:
         raise UserError(f"base_channels={base_channels} must be a positive multiple of heads={heads}, itself positive")
     if embedding < 6:
         raise UserError(f"embedding={embedding} must be at least 6: three pairs of sine and cosine")
-    if conv not in CONV_FORMS:
-        raise UserError(f"unknown convolution form {conv!r}: choose one of {', '.join(CONV_FORMS)}")
-    if compute not in COMPUTE:
-        raise UserError(f"unknown type of computation {compute!r}: choose one of {', '.join(COMPUTE)}")
+    require_choice("conv_impl", conv_impl, CONV_IMPLS)
+    require_choice("dtype", dtype, DTYPES)
 
 
 def check_remat(remat: str) -> None:
-    """Raises `UserError` unless this is one of `REMAT`."""
-    if remat not in REMAT:
-        raise UserError(f"unknown remat {remat!r}: choose one of {', '.join(REMAT)}")
+    """Raise `UserError` unless this is one of `REMAT`."""
+    require_choice("remat", remat, REMAT)

@@ -1,14 +1,10 @@
 """A grid: axes -> members, their coordinates, keys and compiled programs."""
 
 import itertools
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from diffgeo.settings import Settings, is_static
-
-ROLES = ("init", "order", "noise", "sample", "labels", "proxy")
-"""Named random streams of a member."""
+from diffgeo.settings.schema import Settings, is_static
 
 
 @dataclass(frozen=True)
@@ -73,19 +69,3 @@ class Grid:
             width = members_at_once or len(group)
             waves += [group[start : start + width] for start in range(0, len(group), width)]
         return waves
-
-
-def member_key(seed):
-    """A member's key: from its seed alone, wherever it stands in whichever grid. `seed` may be traced."""
-    import jax  # a grid's coordinates are needed where there is no JAX
-
-    return jax.random.key(seed, impl="threefry2x32")
-
-
-def stream(key, role: str):
-    """The member's key for one role (see `ROLES`); independent of the other roles' keys."""
-    import jax
-
-    if role not in ROLES:
-        raise ValueError(f"unknown role {role!r}: one of {ROLES}")
-    return jax.random.fold_in(key, zlib.crc32(role.encode()) & 0x7FFFFFFF)

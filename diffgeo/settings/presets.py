@@ -1,4 +1,4 @@
-"""Settings that the experiments start from; each states only what differs.
+"""Settings that the experiments start from; each states only what differs from one of these.
 
 `TINY` is one compiled train step for all experiments; `LAPTOP` learns 16 x 16 images on two CPU cores in minutes a
 model; the papers' own sizes are the defaults of `Settings`.
@@ -7,14 +7,14 @@ model; the papers' own sizes are the defaults of `Settings`.
 import dataclasses
 from collections.abc import Mapping
 
-from diffgeo.settings import SECTIONS, Data, Diffusion, Evaluation, Model, Settings, Train
+from diffgeo.settings.schema import SECTIONS, Data, Diffusion, Evaluation, Model, Settings, Train
 
 TINY = Settings(
     model=Model(base_channels=4, embedding=24),
     data=Data(size=8, increment=0.5),
     diffusion=Diffusion(timesteps=20),
-    train=Train(steps=6, batch=4, learning_rate=2e-3),
-    evaluation=Evaluation(every=2, count=24, sampler_steps=4, readout="darkest"),
+    train=Train(steps=6, batch_size=4, learning_rate=2e-3, log_every=2),
+    evaluation=Evaluation(every_steps=2, num_samples=24, sampler_steps=4, readout="darkest"),
     axes={"seed": (0, 1)},
 )
 
@@ -24,16 +24,19 @@ TINY = Settings(
 LAPTOP = Settings(
     model=Model(base_channels=8, embedding=192, heads=1),
     data=Data(size=16),
-    train=Train(steps=2_400, batch=32, learning_rate=2e-3),
-    evaluation=Evaluation(every=200, count=256, sampler_steps=20, readout="darkest"),
+    train=Train(steps=2_400, batch_size=32, learning_rate=2e-3, log_every=200),
+    evaluation=Evaluation(every_steps=200, num_samples=256, sampler_steps=20, readout="darkest"),
     axes={"seed": (0, 1)},
 )
 
 PAPER = Settings(axes={"seed": (0, 1, 2)})
 
+TENTHS = tuple(i / 10 for i in range(1, 11))
+"""0.1, 0.2, ..., 1: the papers' values of increments, spreads and kept fractions."""
+
 
 def adapt(base: Settings, axes: Mapping[str, tuple] | None = None, **sections: Mapping[str, object]) -> Settings:
-    """Settings with some fields of some sections replaced.
+    """Return settings with some fields of some sections replaced.
 
     Args:
       base: what to start from.

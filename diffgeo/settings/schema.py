@@ -1,44 +1,22 @@
-"""Settings of a run as frozen dataclasses, checked where they are made; overriding and reading them back.
+"""Settings of a run as frozen, hashable dataclasses, validated where they are made.
 
-Every field can be swept: the name of an axis of a grid is "seed" or the name of a field. Fields of `Data` are
-arrays of a member (a label table and its sigma), so a grid over them is one compiled program; the fields named in
-`STATIC_DATA` and those of the other sections change shapes or the program, and a grid over them runs one program per
-value.
+Every field can be swept: the name of a grid's axis is "seed" or the name of a field. Fields of `Data` are arrays of a
+member (a label table and its sigma), so a grid over them is one compiled program; `STATIC_DATA` and the fields of the
+other sections change shapes or the program, and a grid over them runs one program per value.
 """
 
 import dataclasses
-import difflib
 import itertools
-import json
-import types
-import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from typing import Any
 
-from diffgeo.errors import UserError
-from diffgeo.limits import check_network, check_size, kind_index
-from diffgeo.readout import METHODS
-
-LABEL_SOURCES = ("train", "grid")
-SAMPLERS = ("ddim", "ancestral")
-HOLES = ("none", "cross", "lesion", "square", "corner")
-"""Shapes of the held-out region; see `diffgeo.regions`."""
+from diffgeo.errors import UserError, require, require_choice, suggestion
+from diffgeo.settings.allowed import HOLES, LABEL_SOURCES, READOUTS, SAMPLERS, check_network, check_size, kind_index
 
 
-def require(condition: bool, message: str) -> None:
-    """Raises `UserError(message)` unless the condition holds."""
-    if not condition:
-        raise UserError(message)
-
-
-def suggestion(name: str, known) -> str:
-    """': did you mean ...' with the nearest known names, or ': choose one of ...' when none is near."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f": did you mean {near[0]!r}?" if near else f": choose one of {', '.join(known)}"
-
-
-def require_positive(settings, *names: str) -> None:
-    """Raises `UserError` unless each named field is > 0."""
+def require_positive(settings: Any, *names: str) -> None:
+    """Raise `UserError` unless each named field is > 0."""
     for name in names:
         value = getattr(settings, name)
         require(value > 0, f"{name}={value} must be positive")
@@ -51,29 +29,35 @@ class Model:
     base_channels: int = 64
     embedding: int = 768
     heads: int = 4
-    conv: str = "auto"
-    compute: str = "float32"
+    conv_impl: str = "auto"
+    dtype: str = "float32"
     ceil_mode: bool = False
 
     def __post_init__(self):
-        check_network(self.base_channels, self.embedding, self.heads, self.conv, self.compute)
-
-    def build(self, remat: str = "none"):
-        """The flax module of these settings, a `diffgeo.unet.UNet`."""
-        from diffgeo.unet import UNet  # settings are read where there is no JAX
-
-        return UNet(self.base_channels, self.embedding, self.heads, self.conv, self.compute, remat, self.ceil_mode)
+        check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
 
 
 @dataclass(frozen=True)
 class Data:
-    """What a member is trained on; `dataset` names a table of `diffgeo.datasets`.
+    """Training data of a member; `dataset` names a table of `diffgeo.data.label_tables`.
 
-    Lengths in pixels. `increment` is d = dx = dy; `increment_x` and `increment_y` override it for one axis. `margin` is
-    the width of the frame that labels have around the image; "grid" has none. `hole` is held out of the 2D part: see
-    `diffgeo.regions.SHAPES`, with its `width`, and its middle `hole_center` in both axes (None: N / 2; in pixels of the
-    image). `share` is the part of the image's area that a square hole covers, in place of its width. `fraction` of the
-    2D part that is left is kept, at random by `draw` alone.
+    Lengths are in pixels.
+
+    Attributes:
+      size: N, the image's side.
+      periodic: whether both axes wrap.
+      dataset: "grid", or a sum of parts of an extended frame, "2d+1d" for instance.
+      kind: "bump" or "sos".
+      sigma: spread of a bump or stripe.
+      increment: d = dx = dy, spacing of the labels.
+      increment_x, increment_y: spacing along one axis in place of `increment`; None for none.
+      margin: width of the frame of labels around the image; "grid" has none.
+      hole: shape of the region held out of the 2D part, one of `allowed.HOLES`.
+      hole_width: width of its bands, or side of its square.
+      hole_center: its middle in both axes, in pixels of the image; None for N / 2.
+      hole_area_fraction: fraction of the image's area that a square hole covers, in place of its width.
+      kept_fraction: fraction of the remaining 2D part that is kept, chosen at random by `subset_seed` alone.
+      subset_seed: seed of that choice.
     """
 
     size: int = 32
@@ -86,27 +70,35 @@ class Data:
     increment_y: float | None = None
     margin: float = 0.0
     hole: str = "none"
-    width: float = 6.0
+    hole_width: float = 6.0
     hole_center: float | None = None
-    share: float | None = None
-    fraction: float = 1.0
-    draw: int = 0
+    hole_area_fraction: float | None = None
+    kept_fraction: float = 1.0
+    subset_seed: int = 0
 
     def __post_init__(self):
         kind_index(self.kind)
-        require_positive(self, "size", "sigma", "increment", "width")
+        require_positive(self, "size", "sigma", "increment", "hole_width")
         for name in ("increment_x", "increment_y", "hole_center"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name}={value} must be positive")
         require(self.margin >= 0, f"margin={self.margin} must not be negative")
-        require(self.hole in HOLES, f"unknown hole {self.hole!r}{suggestion(self.hole, HOLES)}")
-        require(self.share is None or 0 < self.share < 1, f"share={self.share} must lie between 0 and 1")
+        require_choice("hole", self.hole, HOLES)
         require(
-            self.share is None or self.hole not in ("cross", "lesion"),
-            f"share={self.share} is that of a square hole: give the {self.hole} a width",
+            self.hole_area_fraction is None or 0 < self.hole_area_fraction < 1,
+            f"hole_area_fraction={self.hole_area_fraction} must lie between 0 and 1",
         )
-        require(0 < self.fraction <= 1, f"fraction={self.fraction} must be over 0 and at most 1")
-        require(self.draw >= 0, f"draw={self.draw} must not be negative")
+        require(
+            self.hole_area_fraction is None or self.hole not in ("cross", "lesion"),
+            f"hole_area_fraction={self.hole_area_fraction} is that of a square hole: give the {self.hole} a width",
+        )
+        require(0 < self.kept_fraction <= 1, f"kept_fraction={self.kept_fraction} must be over 0 and at most 1")
+        require(self.subset_seed >= 0, f"subset_seed={self.subset_seed} must not be negative")
+
+    @property
+    def period(self) -> float | None:
+        """Circumference of both axes in pixels, None unless images are periodic."""
+        return float(self.size) if self.periodic else None
 
     @property
     def spacing(self) -> tuple[float, float]:
@@ -119,7 +111,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """The noise schedule; see `diffgeo.diffusion.Schedule`."""
+    """Linear noise schedule; see `diffgeo.diffusion.Schedule`."""
 
     timesteps: int = 1000
     beta_start: float = 1e-4
@@ -135,26 +127,34 @@ class Diffusion:
 
 @dataclass(frozen=True)
 class Train:
-    """The optimisation: AdamW under a one-cycle cosine schedule, float32.
+    """Optimization: AdamW under a one-cycle cosine schedule, float32.
 
-    `warmup` is the share of the steps up to the peak of `learning_rate`; `ema_decay` = 0 keeps no average.
+    Attributes:
+      steps: training steps.
+      batch_size: B, images per step.
+      learning_rate: peak of the schedule.
+      weight_decay: of AdamW, on every parameter.
+      warmup_fraction: fraction of the steps up to the peak.
+      ema_decay: decay of the exponential moving average of parameters; 0 keeps none.
+      log_every: steps over which the reported loss is averaged; the window restarts at its multiples.
     """
 
     steps: int = 320_000
-    batch: int = 16
+    batch_size: int = 16
     learning_rate: float = 3e-4
     weight_decay: float = 0.01
-    warmup: float = 0.3
+    warmup_fraction: float = 0.3
     ema_decay: float = 0.0
+    log_every: int = 6_400
 
     def __post_init__(self):
-        require_positive(self, "batch", "learning_rate")
+        require_positive(self, "batch_size", "learning_rate", "log_every")
         require(self.steps >= 0, f"steps={self.steps} must not be negative")
         require(
-            self.steps * self.batch < 2**32,  # `batches.batch_rows` counts the images drawn in 32 bits
-            f"steps={self.steps} of batch={self.batch} are 2**32 images or more: take fewer",
+            self.steps * self.batch_size < 2**32,  # `batches.batch_indices` counts the images drawn in 32 bits
+            f"steps={self.steps} of batch_size={self.batch_size} are 2**32 images or more: take fewer",
         )
-        require(0 < self.warmup < 1, f"warmup={self.warmup} must lie between 0 and 1")
+        require(0 < self.warmup_fraction < 1, f"warmup_fraction={self.warmup_fraction} must lie between 0 and 1")
         require(0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay} must be at least 0 and under 1")
         require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")
 
@@ -163,45 +163,119 @@ class Train:
 class Evaluation:
     """When and how members are sampled and read out.
 
-    Samples are drawn every `every` steps, at step 0 and at the last one. `labels` = "train" draws `count` of the
-    training labels without replacement, the same at every evaluation [2402.03305, B.3]; "grid" takes the N x N unit
-    grid [2408.13256, A.3] and ignores `count`. The first `keep` images are stored. `use_ema` samples from the average.
-    `eta` and `clip` are those of `diffgeo.diffusion.sample`: 20 deterministic steps leave most images of a half-trained
-    model without a bump where 1000 ancestral ones show it; 20 with eta = 1 and clipping agree with the latter.
+    Samples are drawn every `every_steps` steps, at step 0 and at the last one. 20 deterministic DDIM steps leave most
+    images of a half-trained model without a bump where 1000 ancestral ones show it; 20 with eta = 1 and clipping agree
+    with the latter.
+
+    Attributes:
+      every_steps: training steps between evaluations.
+      label_source: "train" draws `num_samples` of the training labels without replacement, the same at every
+        evaluation [2402.03305, B.3]; "grid" takes the N x N unit grid [2408.13256, A.3] and ignores `num_samples`.
+      num_samples: S for "train".
+      sampler: "ddim" or "ancestral".
+      sampler_steps: network calls of "ddim".
+      eta, clip: see `diffgeo.diffusion.ddim_coefficients` and `run_reverse`.
+      readout: one of `allowed.READOUTS`.
+      stored_images: how many of the samples are stored as images.
+      use_ema: sample from the moving average of the parameters.
     """
 
-    every: int = 6_400
-    labels: str = "train"
-    count: int = 500
+    every_steps: int = 6_400
+    label_source: str = "train"
+    num_samples: int = 500
     sampler: str = "ddim"
     sampler_steps: int = 50
     eta: float = 1.0
     clip: bool = True
     readout: str = "contour"
-    keep: int = 25
+    stored_images: int = 25
     use_ema: bool = False
 
     def __post_init__(self):
-        require_positive(self, "every", "count", "sampler_steps", "keep")
+        require_positive(self, "every_steps", "num_samples", "sampler_steps", "stored_images")
         require(0 <= self.eta <= 1, f"eta={self.eta} must lie between 0 and 1")
-        for name, choices in (("labels", LABEL_SOURCES), ("sampler", SAMPLERS), ("readout", METHODS)):
-            value = getattr(self, name)
-            require(value in choices, f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
+        require_choice("label_source", self.label_source, LABEL_SOURCES)
+        require_choice("sampler", self.sampler, SAMPLERS)
+        require_choice("readout", self.readout, READOUTS)
+
+
+SECTIONS: dict[str, type] = {
+    "model": Model,
+    "data": Data,
+    "diffusion": Diffusion,
+    "train": Train,
+    "evaluation": Evaluation,
+}
+STATIC_DATA = ("size", "periodic")
+"""Fields of `Data` that change shapes or the compiled program."""
+
+
+class Axes(Mapping[str, tuple]):
+    """An ordered, hashable mapping from axis name to values; equal to another of the same axes in the same order."""
+
+    def __init__(self, axes: Mapping[str, Any]):
+        self._values = {name: tuple(values) for name, values in axes.items()}
+
+    def __getitem__(self, name: str) -> tuple:
+        return self._values[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and list(self.items()) == list(Axes(other).items())
+
+    def __hash__(self) -> int:
+        return hash(tuple(self._values.items()))
+
+    def __repr__(self) -> str:
+        return repr(self._values)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The static part of a member's settings: members with equal programs share their compiled ones.
+
+    Attributes:
+      model, diffusion, train: the sections.
+      size, periodic: N, and whether images wrap.
+      sampler, sampler_steps, eta, clip: see `Evaluation`.
+    """
+
+    model: Model
+    diffusion: Diffusion
+    train: Train
+    size: int
+    periodic: bool
+    sampler: str
+    sampler_steps: int
+    eta: float
+    clip: bool
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that determines the numbers of a run. `axes` maps axis names to values, in the order of the results' dims."""
+    """Everything that determines the numbers of a run.
+
+    `axes` maps axis names to values, in the order of the results' dims.
+
+    Raises:
+      UserError: for a value that a section refuses, sections that do not fit each other at some point of the grid, an
+        unknown axis, or one without values or with a value twice.
+    """
 
     model: Model = Model()
     data: Data = Data()
     diffusion: Diffusion = Diffusion()
     train: Train = Train()
     evaluation: Evaluation = Evaluation()
-    axes: Mapping[str, tuple] = field(default_factory=lambda: {"seed": (0,)})
+    axes: Mapping[str, tuple] = field(default_factory=lambda: Axes({"seed": (0,)}))
 
     def __post_init__(self):
-        object.__setattr__(self, "axes", types.MappingProxyType({k: tuple(v) for k, v in self.axes.items()}))
+        object.__setattr__(self, "axes", Axes(self.axes))
         for name, values in self.axes.items():
             require(len(values) > 0, f"axis {name!r} has no values")
             require(
@@ -217,7 +291,7 @@ class Settings:
         swept = {name: values for name, values in self.axes.items() if name != "seed"}
         for point in itertools.product(*swept.values()) if swept else ():
             self.at(**dict(zip(swept, point, strict=True)))
-        if not swept:  # what fields of two sections must agree on; of a grid every point is asked, not its defaults
+        if not swept:  # what fields of two sections must agree on; of a grid every point is checked, not its defaults
             check_size(self.data.size, self.model.ceil_mode)
             require(
                 self.evaluation.sampler_steps <= self.diffusion.timesteps,
@@ -228,53 +302,52 @@ class Settings:
                 "use_ema needs an average: set train.ema_decay, 0.995 for instance",
             )
 
-    def at(self, **coordinates) -> "Settings":
-        """The settings of one point of the grid: axes' values written into their fields, no axes left but the seed."""
+    def at(self, **coordinates: Any) -> "Settings":
+        """Return the settings of one point of the grid: axes' values in their fields, no axis but the seed."""
         changed = {name: getattr(self, name) for name in SECTIONS}
         for name, value in coordinates.items():
             if name != "seed":
                 section = field_of(name)[0]
                 changed[section] = dataclasses.replace(changed[section], **{name: value})
-        seeds = coordinates.get("seed", self.axes.get("seed", (0,))[0])
-        return Settings(**changed, axes={"seed": (seeds,)})
+        seed = coordinates.get("seed", self.axes.get("seed", (0,))[0])
+        return Settings(**changed, axes={"seed": (seed,)})
 
     @property
-    def program(self) -> str:
-        """Names the compiled program: JSON of what members of one program share, the rest at its default."""
-        static = {name: getattr(self.data, name) for name in STATIC_DATA}
-        return json.dumps(dataclasses.replace(self, data=Data(**static), axes={"seed": (0,)}).to_json())
+    def program(self) -> Program:
+        """The static part, the key of compiled programs."""
+        data, sampling = self.data, self.evaluation
+        return Program(
+            model=self.model,
+            diffusion=self.diffusion,
+            train=self.train,
+            size=data.size,
+            periodic=data.periodic,
+            sampler=sampling.sampler,
+            sampler_steps=sampling.sampler_steps,
+            eta=sampling.eta,
+            clip=sampling.clip,
+        )
 
     @property
     def evaluation_steps(self) -> tuple[int, ...]:
-        """Training steps after which members are sampled: 0, every, 2 every, ..., steps."""
-        steps = list(range(0, self.train.steps, self.evaluation.every))
+        """Training steps after which members are sampled: 0, `every_steps`, twice that, ..., the last."""
+        steps = list(range(0, self.train.steps, self.evaluation.every_steps))
         return (*steps, self.train.steps)
 
     def to_json(self) -> dict:
-        """Plain dicts, lists and numbers; the inverse of `from_json`."""
+        """Return plain dicts, lists and numbers; the inverse of `from_json`."""
         out = {name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS}
         return out | {"axes": {name: list(values) for name, values in self.axes.items()}}
 
     @staticmethod
-    def from_json(tree: Mapping) -> "Settings":
-        """Settings from `to_json`'s tree."""
-        axes = {name: tuple(values) for name, values in tree["axes"].items()}
-        return Settings(**{name: kind(**tree[name]) for name, kind in SECTIONS.items()}, axes=axes)
-
-
-SECTIONS = {"model": Model, "data": Data, "diffusion": Diffusion, "train": Train, "evaluation": Evaluation}
-STATIC_DATA = ("size", "periodic")
-"""Fields of `Data` that change shapes or the compiled program."""
-
-
-def with_defaults(tree: Mapping) -> dict:
-    """`Settings.to_json`'s tree as an earlier version wrote it, with fields that are new since at their defaults."""
-    sections = {name: dataclasses.asdict(kind()) | tree.get(name, {}) for name, kind in SECTIONS.items()}
-    return {**tree, **sections}
+    def from_json(tree: Mapping[str, Any]) -> "Settings":
+        """Return the settings of `to_json`'s tree; one of an earlier version goes through `migration` first."""
+        sections = {name: kind(**tree[name]) for name, kind in SECTIONS.items()}
+        return Settings(**sections, axes=tree["axes"])
 
 
 def field_of(name: str) -> tuple[str, dataclasses.Field]:
-    """Section and field of a setting's bare name; raises `UserError` for an unknown one."""
+    """Return section and field of a setting's bare name; raise `UserError` for an unknown one."""
     for section, kind in SECTIONS.items():
         for candidate in fields(kind):
             if candidate.name == name:
@@ -284,56 +357,5 @@ def field_of(name: str) -> tuple[str, dataclasses.Field]:
 
 
 def is_static(axis: str) -> bool:
-    """Whether values of this axis need a compiled program each."""
+    """Return whether values of this axis need a compiled program each."""
     return axis != "seed" and (field_of(axis)[0] != "data" or axis in STATIC_DATA)
-
-
-def override(settings: Settings, *assignments: str) -> Settings:
-    """Settings changed by 'section.field=value' or 'axes.name=v1,v2,...', checked once all of them are made.
-
-    Raises:
-      UserError: for an unknown setting, a value of the wrong type, or one that its section refuses.
-    """
-    changes: dict[str, dict] = {section: {} for section in (*SECTIONS, "axes")}
-    for assignment in assignments:
-        section, name, value = _assigned(settings, assignment)
-        changes[section][name] = value
-    sections = {name: dataclasses.replace(getattr(settings, name), **changes[name]) for name in SECTIONS}
-    return Settings(**sections, axes={**settings.axes, **changes["axes"]})
-
-
-def _assigned(settings: Settings, assignment: str) -> tuple[str, str, object]:
-    """Section, name and value of one assignment."""
-    path, equals, text = assignment.partition("=")
-    section, _, name = path.partition(".")
-    require(bool(equals and name), f"setting {assignment!r} is not of the form section.name=value")
-    require(section in (*SECTIONS, "axes"), f"unknown setting {path!r}{suggestion(section, [*SECTIONS, 'axes'])}")
-    if section == "axes":
-        kind = int if name == "seed" else field_of(name)[1].type
-        require(all(text.split(",")), f"{path}={text!r} leaves out a value: write as {path}=1,2,3")
-        return section, name, tuple(parse(part, kind, path) for part in text.split(","))
-    known = {f.name: f for f in fields(SECTIONS[section])}
-    require(name in known, f"unknown setting {path!r}{suggestion(name, known)}")
-    require(
-        name not in settings.axes,
-        f"setting {path!r} is an axis of this grid: change its values by --set=axes.{name}={text}",
-    )
-    return section, name, parse(text, known[name].type, path)
-
-
-def parse(text: str, kind, path: str):
-    """One value of the annotated type; raises `UserError` that names the setting."""
-    kinds = typing.get_args(kind) or (kind,)
-    if types.NoneType in kinds and text.lower() == "none":
-        return None
-    if bool in kinds:
-        require(text.lower() in ("true", "false"), f"{path}={text!r} must be true or false")
-        return text.lower() == "true"
-    for candidate in kinds:
-        if candidate in (int, float, str):
-            try:
-                return candidate(text)
-            except ValueError:
-                continue
-    wanted = " or ".join("none" if k is types.NoneType else k.__name__ for k in kinds)
-    raise UserError(f"{path}={text!r} is not a number of the right kind ({wanted})")

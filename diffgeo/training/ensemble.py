@@ -1,43 +1,25 @@
-"""What both mappings share: the members' seeds and label tables, stacked trees, arrays brought to this host."""
+"""Members trained at once: the interface of an ensemble, and what its implementations share."""
 
 import functools
-import json
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from diffgeo import datasets, train
-from diffgeo.grid import Member
-from diffgeo.settings import Settings
+from diffgeo.data.label_tables import LabelTable
+from diffgeo.settings import Member
+from diffgeo.training.step import MemberState, initial_state
 
 FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+PROGRAMS = 8  # compiled programs of a kind that a process keeps
 
-
-def stack(trees: Sequence):
-    """One tree of numpy arrays with a leading M from M trees."""
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *trees)
-
-
-def row(tree, i: int):
-    """One member's part of a stacked tree."""
-    return jax.tree.map(lambda x: x[i], tree)
-
-
-def settings_of(program: str) -> Settings:
-    """The settings that a program's name holds; see `Settings.program`."""
-    return Settings.from_json(json.loads(program))
-
-
-def jit_once(function: Callable):
-    """Jits what runs once: on CPU, compiled fast rather than fast when run."""
-    return jax.jit(function, compiler_options=FAST_COMPILE if jax.default_backend() == "cpu" else None)
+Tree = TypeVar("Tree")
 
 
 class Sampled(NamedTuple):
-    """What one member drew; numpy.
+    """Samples of one member; numpy.
 
     Attributes:
       images: float32[S, N, N, 1].
@@ -50,37 +32,134 @@ class Sampled(NamedTuple):
     encoded: dict[str, np.ndarray]
 
 
-class Mapped:
-    """What both mappings share: the members' seeds and label tables.
+class Ensemble(Protocol):
+    """Members that train together, mapped over this run's devices.
 
-    Stacked arrays have a multiple of `multiple` rows: after the members' own come rows that repeat members, and what
-    becomes of those is dropped.
+    All of them share one compiled program; their states are one stacked tree with a leading M. Of several processes,
+    all call every method together.
+
+    Attributes:
+      members: M members, in the order of the stacked arrays.
+      abstract_state: shapes, types and shardings of the stacked state.
+      max_pending: members whose samples may wait for the read-out before the next are drawn.
     """
 
-    def __init__(self, members: Sequence[Member], rows: int, multiple: int = 1):
+    members: tuple[Member, ...]
+    max_pending: int
+
+    @property
+    def abstract_state(self) -> MemberState:
+        """Shapes, types and shardings of the stacked state."""
+        ...
+
+    def initialize(self) -> None:
+        """Set every member to step 0."""
+        ...
+
+    def load(self, state: MemberState) -> None:
+        """Set every member from a stacked state, as restored; numpy arrays are taken over and written to."""
+        ...
+
+    def train_steps(self, steps: int) -> Any:
+        """Start training all members for this many steps and return a handle for `losses` at once."""
+        ...
+
+    def losses(self, handle: Any) -> np.ndarray:
+        """Wait for a `train_steps` and return float[M'], the mean loss since the last multiple of `train.log_every`.
+
+        Of several processes each gets its own members' and waits for no other.
+        """
+        ...
+
+    def loss_and_nonfinite(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return float32[M] mean losses as `losses`, NaN at step 0, and int32[M] `nonfinite_step`, of all members."""
+        ...
+
+    def state(self) -> MemberState:
+        """Return the stacked state once all training asked for is done; the next `train_steps` may write to it."""
+        ...
+
+    def params(self, ema: bool = False) -> Any:
+        """Return the members' current parameters, or their moving average, in the form that `sample` takes."""
+        ...
+
+    def device_put(self, params: Any) -> Any:
+        """Return stacked parameters, as restored, in the form that `sample` takes."""
+        ...
+
+    def sample(
+        self,
+        params: Any,
+        step: int,
+        labels: np.ndarray,
+        record: bool = False,
+        images: Callable[[int], np.ndarray] | None = None,
+    ) -> Iterator[Sampled]:
+        """Draw samples of the members, yielded in their order; see `diffgeo.training.sampling`.
+
+        Args:
+          params: from `params` or `device_put`.
+          step: training step, which names the noise.
+          labels: float32[M, S, 2] in frame coordinates.
+          record: also return the recorded tensors.
+          images: function of a member's index to its true images, float32[S, N, N, 1], to encode them too.
+        """
+        ...
+
+    def lower(self, steps: int = 1) -> jax.stages.Lowered:
+        """Lower the training program for shapes alone."""
+        ...
+
+    def lower_sampler(self, labels: int, record: bool = False) -> jax.stages.Lowered:
+        """Lower the sampling program for this many labels a member, for shapes alone."""
+        ...
+
+
+class StackedMembers:
+    """Seeds and label tables of an ensemble's members, stacked.
+
+    Stacked arrays have a multiple of `multiple` rows: after the members' own come rows that repeat members, and their
+    results are dropped.
+    """
+
+    def __init__(self, members: Sequence[Member], tables: LabelTable, multiple: int = 1):
         self.members = tuple(members)
-        self.settings = members[0].settings
-        self.places = np.arange(-(-len(members) // multiple) * multiple) % len(members)
-        self.seeds = np.array([m.seed for m in members], np.uint32)[self.places]
-        tables = datasets.stack([datasets.build(m.settings.data) for m in members], rows)
-        self.tables = jax.tree.map(lambda x: x[self.places], tables)
+        self.program = members[0].settings.program
+        self.rows = np.arange(-(-len(members) // multiple) * multiple) % len(members)
+        self.seeds = np.array([m.seed for m in members], np.uint32)[self.rows]
+        self.tables: LabelTable = jax.tree.map(lambda x: x[self.rows], tables)
 
     @functools.cached_property
-    def abstract_state(self) -> train.MemberState:
+    def abstract_state(self) -> MemberState:
         """Shapes and types of the stacked state."""
-        count = len(self.places)
-        one = jax.eval_shape(functools.partial(train.initial_state, self.settings), jnp.uint32(0))
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((count, *x.shape), x.dtype), one)
+        one = jax.eval_shape(functools.partial(initial_state, self.program), jnp.uint32(0))
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((len(self.rows), *x.shape), x.dtype), one)
 
-    def totals(self) -> tuple[np.ndarray, np.ndarray]:
-        """The members' sums of losses, float32[M], and `frozen_step`, int32[M]; on every process those of all."""
-        state = self.state()
-        loss_sum, frozen_step = (np.array(fetch(x))[: len(self.members)] for x in (state.loss_sum, state.frozen_step))
-        return loss_sum, frozen_step
+    def fetch_losses(self, state: MemberState) -> tuple[np.ndarray, np.ndarray]:
+        """Return `Ensemble.loss_and_nonfinite` of a stacked state."""
+        names = (state.step, state.loss_sum, state.nonfinite_step)
+        step, loss_sum, nonfinite_step = (np.array(fetch(x))[: len(self.members)] for x in names)
+        mean = mean_losses(np.stack([step, loss_sum], axis=-1).astype(np.float32), self.program.train.log_every)
+        return np.where(step > 0, mean, np.float32(np.nan)), nonfinite_step
 
 
-def fetch(array) -> np.ndarray:
-    """A sharded array whole on this host, from whichever processes hold its parts."""
+def stack_trees(trees: Sequence[Tree]) -> Tree:
+    """Return one tree of numpy arrays with a leading M from M trees."""
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(x) for x in leaves]), *trees)
+
+
+def member_row(tree: Tree, index: int) -> Tree:
+    """Return one member's part of a stacked tree."""
+    return jax.tree.map(lambda x: x[index], tree)
+
+
+def jit_once(function: Callable) -> Callable:
+    """Jit a function that runs once: on CPU, compiled fast rather than fast when run."""
+    return jax.jit(function, compiler_options=FAST_COMPILE if jax.default_backend() == "cpu" else None)
+
+
+def fetch(array: Any) -> np.ndarray:
+    """Return a sharded array whole on this host, from whichever processes hold its parts."""
     if getattr(array, "is_fully_addressable", True):
         return np.asarray(array)
     from jax.experimental import multihost_utils
@@ -88,7 +167,7 @@ def fetch(array) -> np.ndarray:
     return np.asarray(multihost_utils.process_allgather(array, tiled=True))
 
 
-def mean_losses(fetched: np.ndarray, every: int) -> np.ndarray:
-    """float[M] mean losses since the last evaluation step, from float[M, 2]: steps done, sum of losses since then."""
+def mean_losses(fetched: np.ndarray, window: int) -> np.ndarray:
+    """Return float[M] mean losses since the last multiple of `window` from float[M, 2]: steps done, sum of losses."""
     steps, total = fetched[:, 0], fetched[:, 1]
-    return total / ((steps - 1) % every + 1)
+    return total / ((steps - 1) % window + 1)

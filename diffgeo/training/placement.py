@@ -1,30 +1,38 @@
-"""How a run uses its devices: which mapping, and how many members at once."""
+"""How a run uses its devices: which ensemble, and how many members at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import jax
 
-from diffgeo.errors import UserError
-from diffgeo.grid import Member
-from diffgeo.limits import check_remat
-from diffgeo.mapping.loop import Loop
-from diffgeo.mapping.sharded import Sharded
+from diffgeo.data import label_tables
+from diffgeo.data.label_tables import LabelTable
+from diffgeo.errors import UserError, require_choice
+from diffgeo.host.platform import GIB
+from diffgeo.settings import Member
+from diffgeo.settings.allowed import check_remat
+from diffgeo.training.ensemble import Ensemble
+from diffgeo.training.loop import SequentialEnsemble
+from diffgeo.training.sharded import ShardedEnsemble
 
 MAPPINGS = ("auto", "loop", "sharded")
 STEPS_PER_CALL = {"loop": 10, "sharded": 100}
 
 
 @dataclass(frozen=True)
-class Layout:
+class Placement:
     """How a run uses its devices; changes no number beyond rounding.
 
     Attributes:
-      mapping: one of `MAPPINGS`.
+      mapping: "loop" for a `SequentialEnsemble`, "sharded" for a `ShardedEnsemble`, "auto" for the first on CPU and the
+        second elsewhere.
       steps_per_call: training steps between two looks at the loss (for "sharded": of one compiled scan).
       data_parallel: devices that share one member's batch ("sharded" only).
-      members_per_device: at most so many members at once on a device; None takes all that fit its memory.
-      remat: one of `limits.REMAT`; "blocks" trains in less memory and a third more work.
+      members_per_device: at most this many members at once on a device; None takes all that fit its memory.
+      remat: one of `allowed.REMAT`; "blocks" trains in less memory and with a third more work.
+
+    Raises:
+      UserError: for an unknown mapping or remat, a number under 1, or `data_parallel` with "loop".
     """
 
     mapping: str = "auto"
@@ -34,8 +42,7 @@ class Layout:
     remat: str = "none"
 
     def __post_init__(self):
-        if self.mapping not in MAPPINGS:
-            raise UserError(f"unknown mapping {self.mapping!r}: choose one of {', '.join(MAPPINGS)}")
+        require_choice("mapping", self.mapping, MAPPINGS)
         check_remat(self.remat)
         for name in ("steps_per_call", "data_parallel", "members_per_device"):
             value = getattr(self, name)
@@ -54,7 +61,7 @@ class Layout:
 
     @property
     def chunk(self) -> int:
-        """Steps of one call of `advance`."""
+        """Steps of one call of `Ensemble.train_steps`."""
         return self.steps_per_call or STEPS_PER_CALL[self.chosen]
 
     @property
@@ -65,27 +72,29 @@ class Layout:
             raise UserError(f"data_parallel={self.data_parallel} does not divide the {devices} devices")
         return devices // self.data_parallel
 
-    def over(self, members: Sequence[Member], rows: int, devices=None) -> Loop | Sharded:
-        """The members of one wave, mapped; `rows` is the length that every label table is padded to."""
+    def place(
+        self, members: Sequence[Member], tables: LabelTable, devices: Sequence[jax.Device] | None = None
+    ) -> Ensemble:
+        """Return the ensemble of one wave's members and their stacked tables, on all devices unless some are given."""
         devices = jax.devices() if devices is None else devices
         if self.chosen == "loop":
-            return Loop(members, rows, devices, self.remat)
-        return Sharded(members, rows, devices, self.data_parallel, self.remat)
+            return SequentialEnsemble(members, tables, devices, self.remat)
+        return ShardedEnsemble(members, tables, devices, self.data_parallel, self.remat)
 
 
 def members_that_fit(bytes_per_member: int, bytes_limit: int) -> int:
-    """How many members' programs fit a device's memory, a tenth kept free; raises `UserError` if none does."""
+    """Return how many members' programs fit a device's memory, a tenth kept free; raise `UserError` if none does."""
     fit = int(0.9 * bytes_limit // max(bytes_per_member, 1))
     if fit < 1:
         raise UserError(
-            f"one member needs {bytes_per_member / 2**30:.2f} GiB and the device has {bytes_limit / 2**30:.2f}: "
-            "lower train.batch or pass --data_parallel"
+            f"one member needs {bytes_per_member / GIB:.2f} GiB and the device has {bytes_limit / GIB:.2f}: "
+            "lower train.batch_size or pass --data_parallel"
         )
     return fit
 
 
 def bytes_per_member(training, sampling) -> int:
-    """Bytes of a device that a member takes, from the compiler's analyses of its two programs.
+    """Return the bytes of a device that a member takes, from the compiler's memory analyses of its two programs.
 
     A member's state stays while it is sampled, so it counts beside the temporaries of either program.
     """
@@ -97,27 +106,28 @@ def bytes_per_member(training, sampling) -> int:
 
 
 def device_memory() -> int | None:
-    """Bytes of a device, or None if it does not tell."""
+    """Return the bytes of a device, or None if it does not tell."""
     return (jax.local_devices()[0].memory_stats() or {}).get("bytes_limit")
 
 
-def members_at_once(layout: Layout, program: Sequence[Member], rows: int, labels: int, record: bool) -> int:
-    """Members of one wave of a program: what the layout says, or what the devices' memory holds.
+def members_at_once(placement: Placement, program: Sequence[Member], rows: int, labels: int, record: bool) -> int:
+    """Return the members of one wave of a program: what the placement says, or what the devices' memory holds.
 
     Args:
-      layout: how the devices are used.
+      placement: how the devices are used.
       program: members that share a compiled program.
       rows: length of their label tables.
-      labels: at which each is sampled.
+      labels: S, at which each is sampled.
       record: whether their tensors are recorded then.
     """
-    groups = layout.member_devices
-    if layout.members_per_device is not None:
-        return layout.members_per_device * groups
+    groups = placement.member_devices
+    if placement.members_per_device is not None:
+        return placement.members_per_device * groups
     limit = device_memory()
-    if layout.chosen == "loop" or limit is None:
+    if placement.chosen == "loop" or limit is None:
         return len(program)  # states are small beside the activations, of which a thread holds one member's
-    one_each = layout.over([program[0]] * groups, rows)
+    table = label_tables.build_label_table(program[0].settings.data)
+    one_each = placement.place([program[0]] * groups, label_tables.stack([table] * groups, rows))
     training, sampling = one_each.lower(1), one_each.lower_sampler(labels, record)
     needed = bytes_per_member(*(lowered.compile().memory_analysis() for lowered in (training, sampling)))
     return members_that_fit(needed, limit) * groups

@@ -14,7 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from diffgeo.kernels import attention, conv3x3, gelu, normalise
+from diffgeo.unet.attention import attention
+from diffgeo.unet.conv import conv3x3
+from diffgeo.unet.norm import gelu, layer_norm
 
 
 def uniform_fan_in(key, shape, dtype=jnp.float32, *, fan_in: int):
@@ -49,7 +51,7 @@ class Linear(nn.Module):
 
 
 class Norm(nn.Module):
-    """`normalise` with learned scale and bias: over each image (GroupNorm of one group) or each pixel (LayerNorm)."""
+    """`layer_norm` with learned scale and bias: over each image (GroupNorm of one group) or each pixel (LayerNorm)."""
 
     over: str
 
@@ -59,7 +61,7 @@ class Norm(nn.Module):
         scale = self.param("scale", nn.initializers.ones_init(), (channels,))
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
         rows = {"image": x.shape[0], "pixel": math.prod(x.shape[:-1])}[self.over]
-        return normalise(x.reshape(rows, -1, channels), scale, bias).reshape(x.shape)
+        return layer_norm(x.reshape(rows, -1, channels), scale, bias).reshape(x.shape)
 
 
 class DoubleConv(nn.Module):
@@ -148,9 +150,9 @@ class Down(nn.Module):
 
 
 class Up(nn.Module):
-    """Upsample to the skip's sides -> [skip, x] -> residual DoubleConv(i, i) -> DoubleConv(i, o, mid = i/2) -> + cue.
+    """Upsample to the skip's sides -> [skip, x] -> residual DoubleConv(i, i) -> DoubleConv(i, o, mid = i/2) -> + conditioning.
 
-    The cue enters as Linear(SiLU(embedding)), the same on every pixel. Returns the output and the
+    The conditioning enters as Linear(SiLU(embedding)), the same on every pixel. Returns the output and the
     tensor just before the embedding is added.
     """
 

@@ -12,7 +12,7 @@ import jax
 import numpy as np
 
 from diffgeo.errors import UserError
-from diffgeo.unet import UNet, initial_parameters
+from diffgeo.unet.unet import UNet, initial_parameters
 
 SHOWN = 4  # keys that an error message names before it says how many more there are
 

@@ -5,8 +5,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from diffgeo.layers import DoubleConv, Down, Linear, SelfAttention, Up, positional_encoding
-from diffgeo.limits import RECORDED, check_network, check_remat, check_size
+from diffgeo.settings import Model
+from diffgeo.settings.allowed import RECORDED, check_network, check_remat, check_size
+from diffgeo.unet.layers import DoubleConv, Down, Linear, SelfAttention, Up, positional_encoding
 
 
 class UNet(nn.Module):
@@ -34,13 +35,13 @@ class UNet(nn.Module):
     base_channels: int = 64
     embedding: int = 768
     heads: int = 4
-    conv: str = "auto"
-    compute: str = "float32"
+    conv_impl: str = "auto"
+    dtype: str = "float32"
     remat: str = "none"
     ceil_mode: bool = False
 
     def __post_init__(self):
-        check_network(self.base_channels, self.embedding, self.heads, self.conv, self.compute)
+        check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
         check_remat(self.remat)
         super().__post_init__()
 
@@ -67,8 +68,8 @@ class UNet(nn.Module):
         check_size(size, self.ceil_mode)
         width = 2 * (self.embedding // 6)
         encodings = (t.astype(jnp.float32), centers[:, 0], centers[:, 1])
-        cue = jnp.concatenate([positional_encoding(u, width) for u in encodings], axis=-1)
-        cue = jnp.pad(cue, ((0, 0), (0, self.embedding - 3 * width)))
+        conditioning = jnp.concatenate([positional_encoding(u, width) for u in encodings], axis=-1)
+        conditioning = jnp.pad(conditioning, ((0, 0), (0, self.embedding - 3 * width)))
 
         def block(kind, *args, **kwargs):
             return (nn.remat(kind) if self.remat == "blocks" else kind)(*args, **kwargs)
@@ -77,17 +78,17 @@ class UNet(nn.Module):
             return block(SelfAttention, self.heads, name=name)(x)
 
         def down(name, features, x):
-            return block(Down, features, self.conv, name=name)(x, cue)
+            return block(Down, features, self.conv_impl, name=name)(x, conditioning)
 
         def up(name, features, x, skip):
-            return block(Up, features, self.conv, name=name)(x, skip, cue)
+            return block(Up, features, self.conv_impl, name=name)(x, skip, conditioning)
 
-        x1 = block(DoubleConv, b, form=self.conv, name="inc")(images.astype(self.compute))
+        x1 = block(DoubleConv, b, form=self.conv_impl, name="inc")(images.astype(self.dtype))
         x2 = attend("sa1", down("down1", 2 * b, x1))
         x3 = attend("sa2", down("down2", 4 * b, x2))
         x = attend("sa3", down("down3", 4 * b, x3))
         for name, features in (("bot1", 8 * b), ("bot2", 8 * b), ("bot3", 4 * b)):
-            x = block(DoubleConv, features, form=self.conv, name=name)(x)
+            x = block(DoubleConv, features, form=self.conv_impl, name=name)(x)
         x = attend("sa4", up("up1", 2 * b, x, x3)[0])
         layer4, layer4_pre_embedding = up("up2", b, x, x2)
         layer4_attention = attend("sa5", layer4)
@@ -95,6 +96,11 @@ class UNet(nn.Module):
         noise = Linear(1, name="outc")(x.astype(jnp.float32))
         recorded = (layer4, layer4_pre_embedding, layer4_attention)
         return noise, {name: x.astype(jnp.float32) for name, x in zip(RECORDED, recorded, strict=True)}
+
+
+def from_settings(model: Model, remat: str = "none") -> UNet:
+    """Return the network of these settings; `remat` as in `UNet`."""
+    return UNet(model.base_channels, model.embedding, model.heads, model.conv_impl, model.dtype, remat, model.ceil_mode)
 
 
 def initial_parameters(module: UNet, key, size: int):

@@ -2,10 +2,12 @@
 
 import numpy as np
 import pytest
-
-from diffgeo import bench, cost, images, step_parts
-from diffgeo.errors import UserError
 from tests.helpers import tiny
+
+from diffgeo import images
+from diffgeo.bench import cases, step_parts
+from diffgeo.costs import by_hand
+from diffgeo.errors import UserError
 
 
 def test_medians_and_ratios_are_of_alternate_pairs():
@@ -18,17 +20,17 @@ def test_medians_and_ratios_are_of_alternate_pairs():
 
         return one
 
-    told = bench.pairs(timed("ours", [1.0, 2.0, 4.0]), timed("theirs", [3.0, 2.0, 2.0]), 3)
+    told = cases.pairs(timed("ours", [1.0, 2.0, 4.0]), timed("theirs", [3.0, 2.0, 2.0]), 3)
     assert order == ["ours", "theirs"] * 3
     assert (told["seconds"], told["torch_seconds"]) == (2.0, 2.0)
     assert told["times_faster_than_torch"] == 1.0  # the median of 3, 1 and 0.5
-    assert "torch_seconds" not in bench.pairs(timed("ours", [1.0]), None, 1)
+    assert "torch_seconds" not in cases.pairs(timed("ours", [1.0]), None, 1)
 
 
 def test_a_training_case():
     pytest.importorskip("torch")
-    told = bench.train_case(tiny(), members=2, repeats=2, steps=2, torch=True)
-    assert told["flop_per_model_step"] == 6 * cost.forward_macs(tiny()) * tiny().train.batch
+    told = cases.train_case(tiny(), members=2, repeats=2, steps=2, torch=True)
+    assert told["flop_per_model_step"] == 6 * by_hand.forward_macs(tiny()) * tiny().train.batch_size
     assert told["flop_per_second"] == pytest.approx(told["flop_per_model_step"] / told["seconds"])
     assert 0 < told["share_of_matrix_product"] < 1
     assert told["torch_seconds"] > 0
@@ -47,13 +49,13 @@ def test_layers_called_are_those_of_the_network():
         count * 9 * height * width * channels * layer.features
         for (layer, (_, height, width, channels)), count in found["convolutions"].items()
     )
-    assert 0.5 < convolutions / cost.forward_macs(tiny()) < 1
-    assert {shape[0] for _, shape in found["convolutions"]} == {tiny().train.batch}
+    assert 0.5 < convolutions / by_hand.forward_macs(tiny()) < 1
+    assert {shape[0] for _, shape in found["convolutions"]} == {tiny().train.batch_size}
 
 
 def test_parts_are_timed_beside_pytorchs():
     pytest.importorskip("torch")
-    theirs = bench.torch_reference().Trainer(tiny()).parts()
+    theirs = cases.torch_reference().Trainer(tiny()).parts()
     ours = {part: sum(calls.values()) for part, calls in step_parts.layers_called(tiny()).items()}
     assert {part: len(calls) for part, calls in theirs.items()} == ours | {"optimizer": 1}
     for part in ("norms", "optimizer"):
@@ -65,7 +67,7 @@ def test_parts_are_timed_beside_pytorchs():
 
 def test_a_sampling_case_counts_network_calls():
     pytest.importorskip("torch")
-    told = bench.sample_case(tiny(), members=1, repeats=1, torch=True, count=300)
+    told = cases.sample_case(tiny(), members=1, repeats=1, torch=True, count=300)
     assert (told["network_calls"], told["torch_network_calls"]) == (2 * 3, 2 * 20)  # 300 labels in two chunks
     assert told["torch_is_scaled"]
     assert told["torch_timed_steps"] == 3
@@ -73,7 +75,7 @@ def test_a_sampling_case_counts_network_calls():
 
 
 def test_the_analysis_suite_has_a_case_for_every_group():
-    cases = bench.analysis_cases(repeats=1, points=64, features=100)
+    cases = cases.analysis_cases(repeats=1, points=64, features=100)
     assert list(cases) == ["gram_scores", "spectrum", "manifold", "topology", "rings"]
     for name in ("gram_scores", "spectrum", "rings"):
         assert cases[name]()["seconds"] > 0
@@ -81,13 +83,13 @@ def test_the_analysis_suite_has_a_case_for_every_group():
 
 def test_unknown_suites_are_refused():
     with pytest.raises(UserError, match=r"unknown suite 'trane': did you mean 'train'\?"):
-        bench.cases("trane", {}, 1, 1, False)
-    assert list(bench.cases("train", {"laptop": tiny()}, 1, 1, False)) == ["laptop_single", "laptop_grid"]
+        cases.cases("trane", {}, 1, 1, False)
+    assert list(cases.cases("train", {"laptop": tiny()}, 1, 1, False)) == ["laptop_single", "laptop_grid"]
 
 
 def test_the_reference_draws_our_images_and_samples():
     torch = pytest.importorskip("torch")
-    from diffgeo.torch_reference import Trainer
+    from diffgeo.bench.torch_reference import Trainer
 
     settings = tiny()
     trainer = Trainer(settings)

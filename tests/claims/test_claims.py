@@ -5,14 +5,28 @@ import math
 
 import numpy as np
 import pytest
-import xarray
+import xarray as xr
+from tests.madeup import made_up
 
 import experiments
-from diffgeo import claims, datasets, evidence, scaling, scores
-from diffgeo.claims import CONTROL, FAILS, HOLDS, NEEDED, UNDECIDED, Claim, Comparison, compare, judge
+from diffgeo import claims
+from diffgeo.claims import (
+    CONTROL,
+    FAILS,
+    HOLDS,
+    PRECONDITION,
+    UNDECIDED,
+    Claim,
+    Comparison,
+    bootstrap,
+    compare,
+    judge,
+    p2,
+    scaling,
+)
+from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.results import data_at
-from tests.madeup import made_up
 
 
 def phases(bounds):
@@ -48,7 +62,7 @@ def scaled(powers):
 
     def score(at, t, region):
         settings = experiments.find("p2_fig5").settings("laptop")
-        count = int(datasets.build(settings.at(**at).data).count)
+        count = int(label_tables.build_label_table(settings.at(**at).data).count)
         constant, power = powers[at["dataset"]]
         return 1 / (1 + (count / (constant * at["size"] ** power)) ** -3.0)
 
@@ -119,8 +133,8 @@ CASES = {
     ),
     ("p2_fig4", "l"): ((by_part({("1d", "all"): (0.05, 0.9, 0.1)}), ()), (flat(0.9), ())),
     ("p2_fig4g", "k, few bumps"): (
-        (lambda at, t, region: 0.3 if at["fraction"] < 0.2 else 0.8, ()),
-        (lambda at, t, region: 0.8 if at["fraction"] == 1 else 0.3, ()),
+        (lambda at, t, region: 0.3 if at["kept_fraction"] < 0.2 else 0.8, ()),
+        (lambda at, t, region: 0.8 if at["kept_fraction"] == 1 else 0.3, ()),
     ),
     ("p2_fig5", "n"): (
         (scaled({"2d": (0.4, 2), "2d+1d": (16, 1)}), ()),
@@ -131,12 +145,12 @@ CASES = {
         (scaled({"2d": (60, 0), "2d+1d": (19, 1)}), ()),
     ),
     ("p2_fig6", "p"): (
-        (lambda at, t, region: at["fraction"] ** (0.3 / at["sigma"]) * t, ()),
-        (lambda at, t, region: 0.95 - 0.25 * at["fraction"], ()),
+        (lambda at, t, region: at["kept_fraction"] ** (0.3 / at["sigma"]) * t, ()),
+        (lambda at, t, region: 0.95 - 0.25 * at["kept_fraction"], ()),
     ),
     ("p2_fig11", "m"): (
-        (lambda at, t, region: NARROW_TO_WIDE[at["width"]] if region == "ood" else 0.9, ()),
-        (lambda at, t, region: INCREASING[at["width"]] if region == "ood" else 0.9, ()),
+        (lambda at, t, region: NARROW_TO_WIDE[at["hole_width"]] if region == "ood" else 0.9, ()),
+        (lambda at, t, region: INCREASING[at["hole_width"]] if region == "ood" else 0.9, ()),
     ),
     ("p2_fig12", "o"): ((square(0.6, 0.3, 0.95), ()), (square(0.6, 0.7, 0.2), ())),
 }
@@ -224,7 +238,7 @@ def test_one_seed_that_disagrees_is_not_outvoted_by_the_best():
 
 
 def statistic(values):
-    return xarray.DataArray(np.array(values, float), dims=[claims.RESAMPLE, "seed"])
+    return xr.DataArray(np.array(values, float), dims=[claims.RESAMPLE, "seed"])
 
 
 def test_interval_against_all_resamplings_of_two_seeds():
@@ -235,7 +249,7 @@ def test_interval_against_all_resamplings_of_two_seeds():
 
 
 def test_a_shares_interval_ends_at_0_and_1():
-    one_of_three = xarray.DataArray([1.0, 0.0, 0.0], dims="seed")
+    one_of_three = xr.DataArray([1.0, 0.0, 0.0], dims="seed")
     wide, told = compare("share", one_of_three), compare("share", one_of_three, within=(0, 1))
     assert wide.low < 0 < told.value == wide.value
     assert (told.low, told.high) == (0.0, min(wide.high, 1.0))
@@ -272,7 +286,7 @@ def test_verdict_of_a_claim():
     split = statistic([[1.0, -1.0]])
 
     def verdict(*comparisons):
-        return judge(Claim("z", "s", "p", lambda results: comparisons, "d"), xarray.Dataset()).verdict
+        return judge(Claim("z", "s", "p", lambda results: comparisons, "d"), xr.Dataset()).verdict
 
     holds, fails, open_ = (compare("w", values, above=0.0) for values in (good, bad, split))
     assert verdict(holds, holds) == HOLDS
@@ -280,22 +294,22 @@ def test_verdict_of_a_claim():
     assert verdict(open_, fails) == FAILS
     assert verdict(holds, open_) == UNDECIDED
     assert verdict(holds, fails._replace(role=CONTROL)) == HOLDS
-    assert verdict(fails, holds._replace(role=NEEDED)) == FAILS
+    assert verdict(fails, holds._replace(role=PRECONDITION)) == FAILS
     for lacking in (fails, open_):
-        assert verdict(fails, lacking._replace(role=NEEDED)) == UNDECIDED
+        assert verdict(fails, lacking._replace(role=PRECONDITION)) == UNDECIDED
     with pytest.raises(UserError, match="'w' for 1 of the seeds"):
         compare("w", statistic([[1.0, np.nan]]))
     with pytest.raises(UserError, match="one value of sigma"):
-        compare("w", xarray.DataArray(np.zeros((2, 3)), dims=["sigma", "seed"]))
+        compare("w", xr.DataArray(np.zeros((2, 3)), dims=["sigma", "seed"]))
 
 
 def test_resampled_scores_have_the_moments_of_samples():
-    found = scores.scores(made_up("p1_fig9", lambda at, t, region: (0.2, 0.5, 0.4)), "id")
+    found = bootstrap.scores(made_up("p1_fig9", lambda at, t, region: (0.2, 0.5, 0.4)), "id")
     np.testing.assert_allclose(found["accuracy_y"].isel(resample=0), 0.4, atol=1e-6)
     drawn = found.isel(resample=slice(1, None))
-    labels = datasets.lattice(16, 1.0, 1.0)
+    labels = label_tables.lattice(16, 1.0, 1.0)
     outside = np.abs(labels - 8).max(axis=1) > 8 * math.sqrt(0.1) + 1e-6
-    at = {"share": 0.1}
+    at = {"hole_area_fraction": 0.1}
     for name, share in (("accuracy", 0.2), ("accuracy_x", 0.5), ("accuracy_y", 0.4)):
         values = drawn[name].sel(at)
         assert float(values.mean()) == pytest.approx(share, abs=0.003)
@@ -306,15 +320,18 @@ def test_resampled_scores_have_the_moments_of_samples():
 
 
 def test_mean_over_training_weighs_a_short_last_interval():
-    values = xarray.DataArray([0.0, 1.0, 1.0], {"step": [0, 10, 14]}, ["step"])
-    assert float(scores.mean_over_training(values)) == pytest.approx((5 + 4) / 14)
+    values = xr.DataArray([0.0, 1.0, 1.0], {"step": [0, 10, 14]}, ["step"])
+    assert float(bootstrap.mean_over_training(values)) == pytest.approx((5 + 4) / 14)
 
 
 def test_exponents_are_those_put_in():
     found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (16, 1)}))
     counts = scaling.labels_of(found)
-    for at in ({"size": 8, "dataset": "2d", "fraction": 0.3}, {"size": 16, "dataset": "2d+1d", "fraction": 0.02}):
-        assert int(counts.sel(at)) == datasets.build(data_at(found, **at)).count
+    for at in (
+        {"size": 8, "dataset": "2d", "kept_fraction": 0.3},
+        {"size": 16, "dataset": "2d+1d", "kept_fraction": 0.02},
+    ):
+        assert int(counts.sel(at)) == label_tables.build_label_table(data_at(found, **at)).count
     for name, power in (("2d", 2), ("2d+1d", 1)):
         exponent = scaling.scaling_exponent(found, name, 0.6)
         # between two fractions accuracy is not linear in log labels: the crossing is not exact
@@ -325,14 +342,16 @@ def test_exponents_are_those_put_in():
 
 def test_the_smallest_data_set_stands_for_the_labels_needed_where_no_fraction_is_much_smaller():
     found = made_up("p2_fig5", flat(0.9))
-    smallest = scaling.labels_of(found).isel(fraction=0)
-    stripes = scaling.lasting_labels(found).isel(fraction=0)
+    smallest = scaling.labels_of(found).isel(kept_fraction=0)
+    stripes = scaling.lasting_labels(found).isel(kept_fraction=0)
     assert (stripes.sel(dataset="2d") == 0).all()
     assert stripes.sel(dataset="2d+1d").values.tolist() == [96, 144, 192]
     needed = scaling.labels_needed(found, "2d+1d", 0.6)
     np.testing.assert_allclose(needed, smallest.sel(dataset="2d+1d").broadcast_like(needed).transpose(*needed.dims))
     assert scaling.labels_needed(found, "2d", 0.6).isnull().all()
-    many = found.assign_coords(fraction=found["fraction"] * 0 + np.linspace(0.5, 1.0, found.sizes["fraction"]))
+    many = found.assign_coords(
+        kept_fraction=found["kept_fraction"] * 0 + np.linspace(0.5, 1.0, found.sizes["kept_fraction"])
+    )
     assert scaling.labels_needed(many, "2d+1d", 0.6).isnull().all()  # half of the bumps beside the stripes
 
 
@@ -343,7 +362,9 @@ def test_r2_of_a_region_by_hand():
     noise = np.where(np.abs(labels - 8).max(axis=-1, keepdims=True) < 8 * math.sqrt(0.1), 1.0, 0.01)
     cloud = np.concatenate([labels + noise * rng.normal(size=labels.shape), rng.normal(size=labels[..., :1].shape)], -1)
     found["umap"].values[..., 0, :, :] = cloud[:, :, None]  # tensor 0 is layer4
-    inside, outside = (scores.region_r2(found, region).sel(share=0.1, seed=0, step=0) for region in ("ood", "id"))
+    inside, outside = (
+        bootstrap.region_r2(found, region).sel(hole_area_fraction=0.1, seed=0, step=0) for region in ("ood", "id")
+    )
     assert float(outside) > 0.995
     assert float(inside) == pytest.approx(1 - 1.0 / labels[0, 0].var(axis=0).mean(), abs=0.03)
 
@@ -367,8 +388,8 @@ def test_verdicts_are_told_and_stored(tmp_path):
 
 def test_names_of_data_sets_are_those_of_the_experiments():
     assert set(experiments.find("p2_fig4").settings("laptop").axes["dataset"]) == {
-        evidence.ONE_D,
-        evidence.TWO_D,
-        evidence.BOTH,
-        evidence.RIM,
+        p2.ONE_D,
+        p2.TWO_D,
+        p2.BOTH,
+        p2.RIM,
     }

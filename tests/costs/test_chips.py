@@ -6,15 +6,15 @@ import sys
 
 import pytest
 
-from diffgeo import chips
+from diffgeo.costs import chips
 from diffgeo.errors import UserError
-from diffgeo.mapping import Layout
+from diffgeo.training import Placement
 from tests.conftest import REPOSITORY
 
 
 def test_unknown_chips_are_refused():
     with pytest.raises(UserError, match=r"unknown topology 'v9:2x2': choose one of v4, v5e, v5p, v6e"):
-        chips.target("v9:2x2", Layout())
+        chips.target("v9:2x2", Placement())
 
 
 @pytest.mark.parametrize(
@@ -22,20 +22,20 @@ def test_unknown_chips_are_refused():
 )
 def test_a_device_is_a_chip(topology, devices):
     pytest.importorskip("libtpu")
-    aim = chips.target(topology, Layout())
+    aim = chips.target(topology, Placement())
     assert (len(aim.devices), aim.platform, aim.loops) == (devices, "tpu", False)
 
 
 def test_unknown_shapes_are_refused():
     pytest.importorskip("libtpu")
     with pytest.raises(UserError, match=r"unknown topology 'v5e:3x5' .*: choose a shape as v5e:2x4"):
-        chips.target("v5e:3x5", Layout())
+        chips.target("v5e:3x5", Placement())
 
 
 def test_two_programs_describe_tpus_at_once_and_print_nothing():
     pytest.importorskip("libtpu")
-    chips.target("v5e", Layout())  # this program now holds the library
-    code = "from diffgeo import chips, mapping; print(len(chips.target('v4', mapping.Layout()).devices))"
+    chips.target("v5e", Placement())  # this program now holds the library
+    code = "from diffgeo import chips, mapping; print(len(chips.target('v4', mapping.Placement()).devices))"
     own = {name: value for name, value in os.environ.items() if name not in chips.COMPILE_ONLY}
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=own, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("4\n", "")

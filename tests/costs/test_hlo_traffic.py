@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from diffgeo import traffic
+from diffgeo.costs import hlo_traffic
 
 PROGRAM = """
 HloModule jit_f, is_scheduled=true
@@ -29,16 +29,16 @@ ENTRY %main (x: f32[8,128], y: bf16[8,128]) -> f32[8,128] {
 def test_arrays_on_the_chip_are_not_counted():
     """Read: x by the copy, half of y, x by the fusion. Written: the sum."""
     x, y = 8 * 128 * 4, 8 * 128 * 2
-    assert traffic.read(PROGRAM).hbm == x + y // 2 + x + x
+    assert hlo_traffic.read(PROGRAM).hbm == x + y // 2 + x + x
 
 
 def test_operations_touch_what_they_read_and_write_wherever_it_lies():
     """The fusion alone: x, its copy on the chip, and the sum."""
-    assert traffic.read(PROGRAM).operations == 3 * 8 * 128 * 4
+    assert hlo_traffic.read(PROGRAM).operations == 3 * 8 * 128 * 4
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_fused_sum_is_read_and_written_once(dtype):
     x = jax.ShapeDtypeStruct((64, 128), jnp.dtype(dtype))
     text = jax.jit(lambda x, y: jnp.maximum(x + y, x * y)).lower(x, x).compile().as_text()
-    assert traffic.read(text) == (3 * 64 * 128 * x.dtype.itemsize,) * 2
+    assert hlo_traffic.read(text) == (3 * 64 * 128 * x.dtype.itemsize,) * 2

@@ -7,14 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-
-from diffgeo import chips, cost, kernels, plan
-from diffgeo.chips import GIB, Chip, Target
-from diffgeo.errors import UserError
-from diffgeo.mapping import Layout
-from diffgeo.plan import Program, TooLarge
 from tests.helpers import tiny
 from tests.test_launch import assert_refused
+
+from diffgeo.costs import by_hand, chips, plan
+from diffgeo.costs.chips import GIB, Chip, Target
+from diffgeo.costs.plan import Program, TooLarge
+from diffgeo.errors import UserError
+from diffgeo.host import platform
+from diffgeo.training import Placement
+from diffgeo.unet import conv
 
 CHIP = Chip("made-up", flops=1e12, bandwidth=1e11, hbm=16 * GIB, one_host="", source="nowhere")
 
@@ -22,7 +24,7 @@ CHIP = Chip("made-up", flops=1e12, bandwidth=1e11, hbm=16 * GIB, one_host="", so
 def aim(hbm: float = 16.0, **layout) -> Target:
     """Eight devices with so many GiB."""
     chip = dataclasses.replace(CHIP, hbm=hbm * GIB)
-    return Target(chip, "made-up", jax.devices(), Layout(mapping="sharded", **layout))
+    return Target(chip, "made-up", jax.devices(), Placement(mapping="sharded", **layout))
 
 
 @pytest.fixture
@@ -60,7 +62,7 @@ def test_members_and_waves_follow_from_the_memory(figures, hbm, per_device, wave
     evaluation = calls * one["sampling"]["seconds_per_evaluation"] / calls
     steps = settings.train.steps * training["seconds_per_step"]
     assert told["seconds"] == pytest.approx(waves * (steps + len(settings.evaluation_steps) * evaluation))
-    assert told["checkpoints_bytes"] == cost.describe(settings)["checkpoints_bytes"]
+    assert told["checkpoints_bytes"] == by_hand.describe(settings)["checkpoints_bytes"]
     assert "GFLOP" in plan.as_text(told)
 
 
@@ -112,13 +114,13 @@ def test_kernels_are_those_of_the_target():
     images, kernel = jnp.ones((1, 4, 4, 3)), jnp.ones((3, 3, 3, 5))
 
     def traced():
-        return str(jax.make_jaxpr(lambda x, k: kernels.conv3x3(x, k))(images, kernel))
+        return str(jax.make_jaxpr(lambda x, k: conv.conv3x3(x, k))(images, kernel))
 
     assert "conv_general_dilated" not in traced()
-    with kernels.compiling_for("tpu"):
-        assert kernels.platform() == "tpu"
+    with platform.compiling_for("tpu"):
+        assert platform.platform() == "tpu"
         assert "conv_general_dilated" in traced()
-    assert kernels.platform() == "cpu"
+    assert platform.platform() == "cpu"
 
 
 def test_an_experiment_that_trains_nothing_has_no_plan(launch):
@@ -139,7 +141,7 @@ def test_the_program_plans_for_a_chip_that_is_not_here(launch, tmp_path):
 def test_a_real_step_compiled_for_a_tpu():
     pytest.importorskip("libtpu")
     eight = tiny(seed=tuple(range(8)))
-    target = chips.target("v5e:2x4", Layout())
+    target = chips.target("v5e:2x4", Placement())
     assert (len(target.devices), target.platform) == (8, "tpu")
     (one,) = plan.plan(eight, target)["programs"]
     assert one["training"]["collectives"] == {}

@@ -5,18 +5,20 @@ import json
 
 import numpy as np
 import pytest
-import xarray
+import xarray as xr
+from diffgeo.run.workdir import Workdir
 
 import experiments
-from diffgeo import computed, cost, datasets, images, percolation, results, untrained
+from diffgeo import images, percolation, results
+from diffgeo.costs import by_hand
+from diffgeo.data import computed, label_tables
 from diffgeo.errors import UserError
 from diffgeo.experiment import Plot
-from diffgeo.run import Run
+from diffgeo.run import Run, untrained
 from diffgeo.settings import Data, Settings, Train
-from diffgeo.workdir import Workdir
 
 UNTRAINED = ("examples", "latents", "p1_fig7", "percolation")
-PLAIN = Settings(data=Data(size=8, margin=4.0, sigma=0.5, width=2.0), train=Train(steps=0))
+PLAIN = Settings(data=Data(size=8, margin=4.0, sigma=0.5, hole_width=2.0), train=Train(steps=0))
 
 
 def with_axes(**axes):
@@ -40,27 +42,27 @@ def test_tables_are_those_that_members_are_trained_on():
     changes = {
         "cross": {"dataset": "2d+1d", "hole": "cross", "kind": "sos"},
         "all": {"dataset": "2d+rim+1d+0d"},
-        "few": {"dataset": "grid", "margin": 0.0, "fraction": 0.25},
+        "few": {"dataset": "grid", "margin": 0.0, "kept_fraction": 0.25},
     }
     found = computed.label_tables(PLAIN, changes)
     for name, fields in changes.items():
         data = dataclasses.replace(PLAIN.data, **fields)
         assert computed.data_of(found, name) == data
-        table, one = datasets.build(data), found.sel(table=name)
+        table, one = label_tables.build_label_table(data), found.sel(table=name)
         length = int(table.count)
         np.testing.assert_array_equal(one["label"].values[:length], table.centers)
         np.testing.assert_array_equal(one["kind"].values[:length], table.kinds)
         assert np.isnan(one["label"].values[length:]).all()
         assert set(one["part"].values[length:].tolist()) <= {-1}
-        parts = np.array(list(datasets.PARTS))[one["part"].values[:length]]
-        assert set(parts.tolist()) == {"grid": {"2d"}, "2d+1d": {"2d", "1d"}}.get(data.dataset, set(datasets.PARTS))
+        parts = np.array(list(label_tables.PARTS))[one["part"].values[:length]]
+        assert set(parts.tolist()) == {"grid": {"2d"}, "2d+1d": {"2d", "1d"}}.get(data.dataset, set(label_tables.PARTS))
     with pytest.raises(UserError, match=r"'none'.*cross, all, few"):
         computed.data_of(found, "none")
 
 
-def test_neighbours_of_small_bumps_have_a_cusp_at_half_a_pixel():
+def test_neighbors_of_small_bumps_have_a_cusp_at_half_a_pixel():
     increments = tuple(i / 50 for i in range(1, 76))
-    found = computed.neighbour_overlap(with_axes(sigma=(0.1, 1.0), increment=increments))["overlap"]
+    found = computed.neighbor_overlap(with_axes(sigma=(0.1, 1.0), increment=increments))["overlap"]
     small, wide = (found.sel(divisor="off_pixel", sigma=sigma) for sigma in (0.1, 1.0))
     assert increments[int(np.argmax(small.values))] == pytest.approx(0.5, abs=0.03)
     assert float(small.max()) > 1
@@ -74,30 +76,38 @@ def test_neighbours_of_small_bumps_have_a_cusp_at_half_a_pixel():
         value = float(found.sel(divisor=divisor, sigma=0.1, increment=0.5))
         assert value == images.overlap(*pair, 0.1, 8)
     with pytest.raises(UserError, match=r"axis 'increment'.*--set=axes.increment"):
-        computed.neighbour_overlap(with_axes(sigma=(0.1,)))
+        computed.neighbor_overlap(with_axes(sigma=(0.1,)))
 
 
 def test_nested_masses_are_of_the_points_that_members_are_trained_on():
-    axes = {"sigma": (0.2, 0.5), "fraction": (0.3, 0.7), "draw": (0, 4)}
+    axes = {"sigma": (0.2, 0.5), "kept_fraction": (0.3, 0.7), "subset_seed": (0, 4)}
     found = computed.cluster_masses(with_axes(**axes), (0.05, 0.5))
-    assert found["mass"].dims == found["mass_nested"].dims == ("threshold", "sigma", "fraction", "draw")
+    assert (
+        found["largest_fraction"].dims
+        == found["largest_fraction_nested"].dims
+        == ("threshold", "sigma", "kept_fraction", "subset_seed")
+    )
     assert found["kept"].values.tolist() == [19, 45]
-    for draw in axes["draw"]:
-        for fraction in axes["fraction"]:
-            points = datasets.build(Data(size=8, fraction=fraction, draw=draw)).centers
+    for draw in axes["subset_seed"]:
+        for fraction in axes["kept_fraction"]:
+            points = label_tables.build_label_table(Data(size=8, kept_fraction=fraction, subset_seed=draw)).centers
             for sigma in axes["sigma"]:
                 for threshold in (0.05, 0.5):
                     value = float(
-                        found["mass_nested"].sel(draw=draw, fraction=fraction, sigma=sigma, threshold=threshold)
+                        found["largest_fraction_nested"].sel(
+                            subset_seed=draw, kept_fraction=fraction, sigma=sigma, threshold=threshold
+                        )
                     )
                     assert value == percolation.largest_cluster(points, sigma, 8, threshold)
-    assert not np.array_equal(found["mass"].sel(draw=0), found["mass"].sel(draw=4))
-    assert not np.array_equal(found["mass"], found["mass_nested"])
+    assert not np.array_equal(
+        found["largest_fraction"].sel(subset_seed=0), found["largest_fraction"].sel(subset_seed=4)
+    )
+    assert not np.array_equal(found["largest_fraction"], found["largest_fraction_nested"])
 
 
 @pytest.mark.parametrize("name", UNTRAINED)
 def test_every_figure_without_training_is_drawn(name, tmp_path, monkeypatch):
-    monkeypatch.setattr("diffgeo.mapping.Layout.over", None)  # no network is made
+    monkeypatch.setattr("diffgeo.mapping.Placement.over", None)  # no network is made
     declared = experiments.find(name)
     planned = Run(name, "tiny", declared.settings("tiny"))
     said = []
@@ -119,7 +129,7 @@ def test_started_again_it_is_complete_and_draws_anew(tmp_path):
 
     def function(settings):
         calls.append(settings)
-        return xarray.Dataset({"a": ("x", np.arange(3.0))})
+        return xr.Dataset({"a": ("x", np.arange(3.0))})
 
     def figure(found):
         from diffgeo.plots import style
@@ -169,7 +179,7 @@ def test_the_real_programs_compute_list_and_draw_again(launch, tmp_path):
 
 def test_what_is_not_trained_costs_nothing():
     settings = experiments.find("percolation").settings("paper")
-    free = cost.describe(settings, trained=False)
-    assert set(free) == set(cost.describe(Settings(data=Data(size=8))))
+    free = by_hand.describe(settings, trained=False)
+    assert set(free) == set(by_hand.describe(Settings(data=Data(size=8))))
     assert (free["members"], free["checkpoints_bytes"], free["training_pflop"], free["sampling_pflop"]) == (0, 0, 0, 0)
-    assert free["axes"] == {"sigma": 10, "fraction": 10, "draw": 5}
+    assert free["axes"] == {"sigma": 10, "kept_fraction": 10, "subset_seed": 5}

@@ -9,24 +9,25 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-
-from diffgeo import batches, datasets, images
-from diffgeo.errors import UserError
-from diffgeo.limits import KINDS
-from diffgeo.settings import Data
 from tests.helpers import few, multiples_below
+
+from diffgeo import images
+from diffgeo.data import batches, evaluation_labels, label_tables, permutation
+from diffgeo.errors import UserError
+from diffgeo.settings import Data
+from diffgeo.settings.allowed import KINDS
 
 DRAWN = 1024  # positions per call: one shape, so one program, for all counts
 SIZES = (102_400, 25_600, 11_449, 6_400, 4_096, 2_916, 2_116, 1_600, 1_296, 1_024)  # d = 0.1, 0.2, ... 1.0
 
 jit = functools.partial(jax.jit, compiler_options={"xla_backend_optimization_level": 0})  # compiles faster
-permute = jit(batches.permutation)
+permute = jit(permutation.epoch_permutation)
 
 
 @jit
 def rows_drawn(key, first, count):
     """Rows of 64 successive batches of 16."""
-    return jax.vmap(lambda step: batches.batch_rows(key, step, 16, count))(first + jnp.arange(64)).ravel()
+    return jax.vmap(lambda step: batches.batch_indices(key, step, 16, count))(first + jnp.arange(64)).ravel()
 
 
 def order(seed, epoch, count):
@@ -42,7 +43,7 @@ def drawn_by(seed, count, first=0):
 
 @pytest.mark.parametrize(("tenths", "size"), list(enumerate(SIZES, start=1)))
 def test_sizes_of_the_papers_data_sets(tenths, size):
-    table = datasets.build(Data(size=32, increment=tenths / 10))
+    table = label_tables.build_label_table(Data(size=32, increment=tenths / 10))
     along = multiples_below(32, f"{tenths}/10")
     assert table.count == len(table.centers) == len(along) ** 2 == size
     expected = [(float(x), float(y)) for x in along for y in along]
@@ -56,7 +57,7 @@ def test_sizes_of_the_papers_data_sets(tenths, size):
 def test_the_end_point_is_left_out_at_any_spacing(hundredths_x, hundredths_y, stop):
     along_x, along_y = (multiples_below(stop, Fraction(h, 100)) for h in (hundredths_x, hundredths_y))
     hypothesis.assume(len(along_x) * len(along_y) < 200_000)
-    found = datasets.lattice(stop, hundredths_x / 100, hundredths_y / 100)
+    found = label_tables.lattice(stop, hundredths_x / 100, hundredths_y / 100)
     assert found.shape == (len(along_x) * len(along_y), 2)
     np.testing.assert_allclose(np.unique(found[:, 0]), np.array(along_x, float), rtol=1e-6)
     np.testing.assert_allclose(found[: len(along_y), 1], np.array(along_y, float), rtol=1e-6)
@@ -65,19 +66,19 @@ def test_the_end_point_is_left_out_at_any_spacing(hundredths_x, hundredths_y, st
 def test_a_spacing_off_by_rounding_adds_no_row():
     spacing = 1 - 0.9  # a little under 0.1
     assert 32 / spacing > 320
-    assert len(datasets.lattice(32, spacing, 1.0)) == 320 * 32
+    assert len(label_tables.lattice(32, spacing, 1.0)) == 320 * 32
 
 
 def test_spacings_may_differ_by_axis():
-    assert datasets.build(Data(increment=1.0, increment_x=0.1)).count == 320 * 32
-    table = datasets.build(Data(increment_x=2.0, increment_y=0.5))
+    assert label_tables.build_label_table(Data(increment=1.0, increment_x=0.1)).count == 320 * 32
+    table = label_tables.build_label_table(Data(increment_x=2.0, increment_y=0.5))
     assert table.count == 16 * 64
     assert np.unique(table.centers[:, 0]).tolist() == list(range(0, 32, 2))
     assert np.unique(table.centers[:, 1]).tolist() == [0.5 * i for i in range(64)]
 
 
 def test_a_table_holds_what_the_settings_say():
-    table = datasets.build(Data(size=8, kind="sos", sigma=0.7))
+    table = label_tables.build_label_table(Data(size=8, kind="sos", sigma=0.7))
     assert set(table.kinds.tolist()) == {KINDS.index("sos")}
     np.testing.assert_allclose(table.sigma, [0.7, 0.7])
     assert table.origin.tolist() == [0, 0]
@@ -87,18 +88,18 @@ def test_a_table_holds_what_the_settings_say():
 
 def test_refused_tables_are_quoted():
     with pytest.raises(UserError, match=r"'gird'.*'grid'"):
-        datasets.build(Data(dataset="gird"))
+        label_tables.build_label_table(Data(dataset="gird"))
     with pytest.raises(UserError, match="empty"):
-        datasets.make_table(np.zeros((0, 2)), "bump", 1.0)
+        label_tables.make_table(np.zeros((0, 2)), "bump", 1.0)
     with pytest.raises(UserError, match="'blob'"):
-        datasets.make_table(np.zeros((1, 2)), "blob", 1.0)
+        label_tables.make_table(np.zeros((1, 2)), "blob", 1.0)
     with pytest.raises(UserError, match=r"1e-05.*3200000"):
-        datasets.build(Data(increment=1e-5))
+        label_tables.build_label_table(Data(increment=1e-5))
 
 
 def test_stacked_tables_are_padded_at_the_end_and_small():
-    tables = [datasets.build(Data(increment=d, sigma=s)) for d, s in ((0.1, 1.0), (1.0, 2.0))]
-    stacked = datasets.stack(tables)
+    tables = [label_tables.build_label_table(Data(increment=d, sigma=s)) for d, s in ((0.1, 1.0), (1.0, 2.0))]
+    stacked = label_tables.stack(tables)
     assert stacked.centers.shape == (2, 102_400, 2)
     assert stacked.count.tolist() == [102_400, 1_024]
     for member, table in enumerate(tables):
@@ -108,7 +109,7 @@ def test_stacked_tables_are_padded_at_the_end_and_small():
     assert not stacked.centers[1, 1_024:].any()
     assert [leaf.dtype for leaf in stacked] == [leaf.dtype for leaf in tables[0]]
     assert sum(leaf.nbytes for leaf in stacked) / len(tables) < 2e6
-    assert datasets.stack(tables[1:], rows=3_000).kinds.shape == (1, 3_000)
+    assert label_tables.stack(tables[1:], rows=3_000).kinds.shape == (1, 3_000)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 100, 1_000, 1_024])
@@ -143,7 +144,7 @@ def test_all_orders_of_three_rows_are_about_as_frequent():
 
 
 def test_a_row_needs_only_its_own_position():
-    alone = jit(lambda p: batches.permutation(jax.random.key(5), jnp.full_like(p, 2), p, jnp.uint32(100)))
+    alone = jit(lambda p: permutation.epoch_permutation(jax.random.key(5), jnp.full_like(p, 2), p, jnp.uint32(100)))
     whole = order(5, 2, 100)
     for position in (0, 1, 57, 99):
         assert alone(jnp.array([position], jnp.uint32)).tolist() == [whole[position]]
@@ -155,7 +156,7 @@ def test_one_program_serves_all_counts():
     @jit
     def program(position, count):
         traced.append(1)
-        return batches.permutation(jax.random.key(0), jnp.zeros_like(position), position, count)
+        return permutation.epoch_permutation(jax.random.key(0), jnp.zeros_like(position), position, count)
 
     for count in (2, 3, 50, 102_400, 2**31):
         one, other = program(jnp.array([0, 1], jnp.uint32), jnp.uint32(count)).tolist()
@@ -215,7 +216,7 @@ def test_the_last_batches_that_the_positions_reach_are_still_whole_epochs():
 def test_rows_are_rendered_in_their_window():
     centers = np.array([(3.0, 4.5), (9.0, 5.25), (12.5, 11.0)], np.float32)
     kinds = np.array([0, 1, 0])
-    table = datasets.stack([datasets.make_table(centers, kinds, 1.5, 3.0)], rows=5)
+    table = label_tables.stack([label_tables.make_table(centers, kinds, 1.5, 3.0)], rows=5)
     table = jax.tree.map(lambda leaf: leaf[0], table)
     drawn, labels = batches.render_rows(table, jnp.array([2, 1, 1]), 8, False)
     np.testing.assert_array_equal(labels, centers[[2, 1, 1]])
@@ -228,10 +229,10 @@ def test_rows_are_rendered_in_their_window():
 
 
 def test_training_labels_are_drawn_without_replacement():
-    table = datasets.build(Data(size=8, increment=0.5))  # 256 rows
+    table = label_tables.build_label_table(Data(size=8, increment=0.5))  # 256 rows
     known = {tuple(row) for row in table.centers.tolist()}
     some, again, others = (
-        batches.evaluation_labels(table, jax.random.key(seed), "train", 100, 8) for seed in (0, 0, 1)
+        evaluation_labels.evaluation_labels(table, jax.random.key(seed), "train", 100, 8) for seed in (0, 0, 1)
     )
     assert some.shape == (100, 2)
     assert len({tuple(row) for row in some.tolist()} & known) == 100
@@ -241,15 +242,15 @@ def test_training_labels_are_drawn_without_replacement():
 
 
 def test_a_short_table_gives_all_its_labels_and_no_padding():
-    table = datasets.build(Data(size=8, increment=0.8))  # 100 rows
-    padded = jax.tree.map(lambda leaf: leaf[0], datasets.stack([table], rows=300))
+    table = label_tables.build_label_table(Data(size=8, increment=0.8))  # 100 rows
+    padded = jax.tree.map(lambda leaf: leaf[0], label_tables.stack([table], rows=300))
     for one in (table, padded):
-        labels = batches.evaluation_labels(one, jax.random.key(0), "train", 500, 8)
+        labels = evaluation_labels.evaluation_labels(one, jax.random.key(0), "train", 500, 8)
         assert sorted(labels.tolist()) == sorted(table.centers.tolist())
         assert labels.tolist() != table.centers.tolist()
 
 
 def test_grid_labels_are_the_window_pixel_by_pixel():
-    table = datasets.make_table(np.array([(20.0, 20.0)]), "bump", 1.0, 16.0)
-    labels = batches.evaluation_labels(table, jax.random.key(0), "grid", 3, 8)
+    table = label_tables.make_table(np.array([(20.0, 20.0)]), "bump", 1.0, 16.0)
+    labels = evaluation_labels.evaluation_labels(table, jax.random.key(0), "grid", 3, 8)
     assert labels.tolist() == [[16 + x, 16 + y] for x in range(8) for y in range(8)]

@@ -6,14 +6,16 @@ import pytest
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from diffgeo import datasets, regions, results
-from diffgeo.background import Background
-from diffgeo.evaluation import evaluate, waves
-from diffgeo.grid import Grid
+from diffgeo import results
+from diffgeo.data import label_tables, regions
+from diffgeo.host.background import Background
 from diffgeo.images import render
-from diffgeo.mapping import Sampled
 from diffgeo.run import Run
-from diffgeo.settings import HOLES, Data, Evaluation, Settings
+from diffgeo.run.evaluation import evaluate
+from diffgeo.run.waves import waves
+from diffgeo.settings import Data, Evaluation, Grid, Settings
+from diffgeo.settings.allowed import HOLES
+from diffgeo.training import Sampled
 
 few = hypothesis.settings(max_examples=30, deadline=None)
 
@@ -39,19 +41,19 @@ CASES = [
     (Data(), 13.0, 19.0),
     (Data(hole="cross"), 13.0, 19.0),
     (Data(hole="cross", margin=6.0, dataset="2d"), 13.0, 19.0),
-    (Data(size=16, hole="cross", width=3.5, hole_center=7.75, margin=5.0, dataset="2d+1d"), 6.0, 9.5),
-    (Data(hole="lesion", width=1.0), 15.5, 16.5),
-    (Data(hole="lesion", width=3.5), 14.25, 17.75),
-    (Data(hole="square", width=8.0), 12.0, 20.0),
-    (Data(hole="square", share=0.25), 8.0, 24.0),
-    (Data(hole="corner", width=5.0, margin=2.0, dataset="2d"), 0.0, 5.0),
+    (Data(size=16, hole="cross", hole_width=3.5, hole_center=7.75, margin=5.0, dataset="2d+1d"), 6.0, 9.5),
+    (Data(hole="lesion", hole_width=1.0), 15.5, 16.5),
+    (Data(hole="lesion", hole_width=3.5), 14.25, 17.75),
+    (Data(hole="square", hole_width=8.0), 12.0, 20.0),
+    (Data(hole="square", hole_area_fraction=0.25), 8.0, 24.0),
+    (Data(hole="corner", hole_width=5.0, margin=2.0, dataset="2d"), 0.0, 5.0),
 ]
 
 
 @pytest.mark.parametrize(("data", "low", "high"), CASES, ids=lambda value: getattr(value, "hole", None))
 @pytest.mark.parametrize("spacing", [0.5, 1.0])
 def test_every_label_lies_in_the_regions_that_the_papers_say(data, low, high, spacing):
-    labels = data.margin + datasets.lattice(data.size, spacing, spacing)
+    labels = data.margin + label_tables.lattice(data.size, spacing, spacing)
     known = regions.scored(data)
     masks = regions.masks(data, labels, tuple(known))
     assert next(iter(masks)) == "all"
@@ -72,9 +74,9 @@ def test_holes_are_named_once():
 
 def test_edges_count_as_held_out_for_float32_labels_at_any_spacing():
     for spacing in (0.1, 0.2, 0.3, 0.7):
-        labels = datasets.lattice(32, spacing, spacing)
+        labels = label_tables.lattice(32, spacing, spacing)
         edge = float(labels[labels[:, 0] > 12][0, 0])  # a column of the lattice
-        hole = regions.held_out(Data(hole="lesion", width=2 * (16 - edge)))
+        hole = regions.held_out(Data(hole="lesion", hole_width=2 * (16 - edge)))
         assert hole.contains(labels[labels[:, 0] == np.float32(edge)]).all()
         assert not hole.contains(labels[labels[:, 0] < np.float32(edge - spacing / 2)]).any()
 
@@ -92,7 +94,7 @@ boxes = st.lists(
 @hypothesis.given(boxes, boxes)
 def test_pieces_cover_the_inside_once(some, others):
     region = regions.Region("r", tuple(some), tuple(others))
-    cells = datasets.lattice(10, 1.0, 1.0) + 0.5  # edges are whole numbers: middles lie on none
+    cells = label_tables.lattice(10, 1.0, 1.0) + 0.5  # edges are whole numbers: middles lie on none
     covered = np.sum([piece.contains(cells) for piece in region.pieces], axis=0) if region.pieces else np.zeros(100)
     np.testing.assert_array_equal(covered, region.contains(cells).astype(int))
 
@@ -108,10 +110,10 @@ def test_a_region_draws_what_it_contains():
     assert ax.patches[-1].get_bbox().x0 == 13
 
 
-@pytest.mark.parametrize(("share", "spacing"), [(0.035, 0.1), (0.1, 0.1), (0.2, 0.1), (0.2, 1.0)])
+@pytest.mark.parametrize(("hole_area_fraction", "spacing"), [(0.035, 0.1), (0.1, 0.1), (0.2, 0.1), (0.2, 1.0)])
 def test_a_square_by_share_holds_about_that_share_of_the_data(share, spacing):
-    whole = datasets.build(Data(increment=spacing))
-    left = datasets.build(Data(increment=spacing, hole="square", share=share))
+    whole = label_tables.build_label_table(Data(increment=spacing))
+    left = label_tables.build_label_table(Data(increment=spacing, hole="square", hole_area_fraction=share))
     side = int(np.rint(np.sqrt(whole.count)))
     one_column_more = ((np.sqrt(share) * side + 1) / side) ** 2
     assert abs((whole.count - left.count) / whole.count - share) <= one_column_more - share
@@ -121,15 +123,15 @@ def test_a_square_by_share_holds_about_that_share_of_the_data(share, spacing):
 def scored_run():
     """Scores of perfect images, but of one bump at (2, 2) for every label with x >= 12, on 16 x 16 labels."""
     settings = Settings(
-        data=Data(size=16, width=4.0, kind="bump"),
-        evaluation=Evaluation(labels="grid", readout="darkest"),
+        data=Data(size=16, hole_width=4.0, kind="bump"),
+        evaluation=Evaluation(label_source="grid", readout="darkest"),
         axes={"hole": ("none", "cross", "square"), "seed": (0,)},
     )
     run = Run("test", "tiny", settings)
     (wave,) = waves(run.grid, None)
 
     class Mapped:
-        waiting = 1
+        max_pending = 1
 
         def sample(self, params, step, labels, record=False, images=None):
             for own in labels:

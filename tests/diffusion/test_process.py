@@ -267,7 +267,7 @@ def test_clipping_holds_the_image_between_black_and_white_and_changes_nothing_el
 
 
 @pytest.mark.parametrize("method", ["ddim", "ancestral"])
-def test_an_image_does_not_depend_on_its_neighbours(method):
+def test_an_image_does_not_depend_on_its_neighbors(method):
     draw = sampler(method, 4, SHORT)
     whole = draw(keys(2), 0.1, 0.5)[0]
     kept = np.array([7, 3, 3])

@@ -4,20 +4,20 @@ import threading
 
 import pytest
 
-from diffgeo.background import Background
+from diffgeo.host.background import Background
 
 
 def test_what_is_given_is_done_in_order_while_the_caller_goes_on():
     done, go = [], threading.Event()
     with Background() as behind:
-        behind.do(go.wait)
+        behind.submit(go.wait)
         for i in range(20):
-            behind.do(lambda i=i: done.append(i))
+            behind.submit(lambda i=i: done.append(i))
         assert done == []
         go.set()
-        behind.settle()
+        behind.join()
         assert done == list(range(20))
-        behind.do(lambda: done.append(20))
+        behind.submit(lambda: done.append(20))
     assert done[-1] == 20, "leaving waits"
 
 
@@ -29,9 +29,9 @@ def test_no_more_wait_than_may():
         go[i].wait()
 
     with Background() as behind:
-        behind.do(lambda: given(0), waiting=1)
-        behind.do(lambda: given(1), waiting=1)
-        third = threading.Thread(target=lambda: behind.do(lambda: given(2), waiting=1))
+        behind.submit(lambda: given(0), waiting=1)
+        behind.submit(lambda: given(1), waiting=1)
+        third = threading.Thread(target=lambda: behind.submit(lambda: given(2), waiting=1))
         third.start()
         third.join(0.2)
         assert third.is_alive(), "one is being done and one waits"
@@ -50,11 +50,11 @@ def test_after_an_error_nothing_more_is_done():
         raise OSError("disk full")
 
     behind = Background()
-    behind.do(fail)
-    behind.do(lambda: done.append(1))
+    behind.submit(fail)
+    behind.submit(lambda: done.append(1))
     with pytest.raises(OSError, match="disk full"):
-        behind.settle()
-    behind.settle()
+        behind.join()
+    behind.join()
     assert done == []
 
 
@@ -63,7 +63,7 @@ def test_leaving_raises_the_error_but_hides_no_other():
         raise OSError("disk full")
 
     with pytest.raises(OSError, match="disk full"), Background() as behind:
-        behind.do(fail)
+        behind.submit(fail)
     behind = Background()
-    behind.do(fail)
+    behind.submit(fail)
     assert not behind.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import threadpoolctl
 
-from diffgeo import workers
 from diffgeo.errors import UserError
+from diffgeo.host import pool
 from tests.conftest import REPOSITORY
 
 
@@ -25,7 +25,7 @@ def half(number: int) -> tuple[int, int]:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_results_and_errors_come_in_order_and_again(processes):
-    outcomes = list(workers.in_order(half, ((number,) for number in range(7)), processes))
+    outcomes = list(pool.in_order(half, ((number,) for number in range(7)), processes))
     found = [outcomes[number]() for number in (0, 2, 4, 6)]
     assert [value for value, _ in found] == [0, 1, 2, 3]
     assert outcomes[2]() == found[1]
@@ -43,7 +43,7 @@ def threads(size: int) -> int:
 
 def test_workers_keep_to_one_thread(monkeypatch):
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
-    assert [outcome() for outcome in workers.in_order(threads, [(8,)] * 4, 2)] == [1] * 4
+    assert [outcome() for outcome in pool.in_order(threads, [(8,)] * 4, 2)] == [1] * 4
 
 
 def test_calls_are_taken_a_few_ahead_and_an_early_end_starts_no_more():
@@ -54,7 +54,7 @@ def test_calls_are_taken_a_few_ahead_and_an_early_end_starts_no_more():
             taken.append(number)
             yield (number,)
 
-    outcomes = workers.in_order(half, calls(), 2)
+    outcomes = pool.in_order(half, calls(), 2)
     assert next(outcomes)()[0] == 0
     outcomes.close()
     assert len(taken) <= 5

@@ -7,23 +7,23 @@ import pytest
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
 
-from diffgeo import computed, datasets, plots, results
+from diffgeo import plots, results
+from diffgeo.data import computed, label_tables
 from diffgeo.errors import UserError
-from diffgeo.grid import Grid
 from diffgeo.plots import data as pictures
-from diffgeo.plots import maps, style
+from diffgeo.plots import error_map, style
 from diffgeo.plots import percolation as cluster_pictures
-from diffgeo.settings import Data, Evaluation, Settings, Train
+from diffgeo.settings import Data, Evaluation, Grid, Settings, Train
 
 pytestmark = pytest.mark.filterwarnings("error")
 
-PLAIN = Settings(data=Data(size=8, margin=4.0, sigma=0.5, width=2.0), train=Train(steps=0))
+PLAIN = Settings(data=Data(size=8, margin=4.0, sigma=0.5, hole_width=2.0), train=Train(steps=0))
 CROSS = {"hole": "cross", "kind": "sos"}
 
 
 @pytest.fixture(scope="module")
 def tables():
-    small = [{"dataset": "grid", "margin": 0.0, "fraction": f} for f in (0.25, 0.5)]
+    small = [{"dataset": "grid", "margin": 0.0, "kept_fraction": f} for f in (0.25, 0.5)]
     changes = {
         "fine": CROSS | {"dataset": "2d+1d+0d", "increment": 0.5},
         "2D + 1D": CROSS | {"dataset": "2d+1d+0d"},
@@ -35,7 +35,7 @@ def tables():
 
 
 def points(ax):
-    """Every point drawn, with its colour."""
+    """Every point drawn, with its color."""
     found = {}
     for artist in ax.collections:
         if isinstance(artist, PathCollection):
@@ -44,18 +44,18 @@ def points(ax):
     return found
 
 
-def test_latents_show_every_label_in_the_colour_of_its_part_and_the_hole(tables):
+def test_latents_show_every_label_in_the_color_of_its_part_and_the_hole(tables):
     figure = pictures.latents(tables, ("2D + 1D", "rim"))
     for ax, name in zip(figure.axes, ("2D + 1D", "rim"), strict=True):
         data = computed.data_of(tables, name)
-        table = datasets.build(data)
+        table = label_tables.build_label_table(data)
         drawn = points(ax)
         assert sorted(drawn) == sorted(map(tuple, table.centers.tolist()))
         inside = {"2d": "green", "1d": "blue", "0d": "orange", "rim": "black"}
-        parts = datasets.parts_of(data, table.centers)
+        parts = label_tables.parts_of(data, table.centers)
         for center, part in zip(table.centers.tolist(), parts, strict=True):
             assert drawn[tuple(center)] == to_rgb(style.OKABE_ITO[inside[part]])
-        assert ax.get_ylim()[0] > ax.get_ylim()[1]  # y downwards, as in images
+        assert ax.get_ylim()[0] > ax.get_ylim()[1]  # y downward, as in images
         window, *_ = [patch for patch in ax.patches if not patch.get_fill()]
         assert window.get_bbox().extents.tolist() == [4, 4, 12, 12]
     held = [patch.get_bbox().extents.tolist() for patch in figure.axes[0].patches if patch.get_fill()]
@@ -66,7 +66,7 @@ def test_nested_latents_tell_what_is_new(tables):
     first, second = pictures.nested_latents(tables, ("a", "b")).axes
     new = to_rgb(style.OKABE_ITO["orange"])
     assert set(points(first).values()) == {new}
-    assert {place for place, colour in points(second).items() if colour != new} == set(points(first))
+    assert {place for place, color in points(second).items() if color != new} == set(points(first))
     assert len(points(second)) == 32
 
 
@@ -74,7 +74,7 @@ def test_nested_latents_tell_what_is_new(tables):
 def test_histograms_count_labels_of_every_part(tables, name):
     figure = pictures.label_histograms(tables, (name,))
     data = computed.data_of(tables, name)
-    labels = datasets.build(data).centers - 4
+    labels = label_tables.build_label_table(data).centers - 4
     for axis, ax in enumerate(figure.axes):
         counts = {}
         for bar in ax.patches:
@@ -90,7 +90,7 @@ def test_examples_show_their_images():
     found = computed.example_images(PLAIN, {"a": ("sos", 0.25, 0.5), "b": ("bump", -0.75, 0.5)})
     figure = pictures.example_images(found, ("a",))
     np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), found["image"].sel(example="a"))
-    assert figure.axes[0].get_title() == "a, centre (2, 4)"
+    assert figure.axes[0].get_title() == "a, center (2, 4)"
     framed = pictures.frame_examples(found, ("a", "b"))
     shown = [ax.images[0].get_array().shape for ax in framed.axes]
     assert sorted(shown) == [(8, 8), (8, 8), (16, 16), (16, 16)]
@@ -100,19 +100,19 @@ def test_examples_show_their_images():
 
 def test_overlap_curves_are_the_values():
     settings = Settings(data=Data(size=8), axes={"sigma": (0.1, 1.0), "increment": (0.25, 0.5, 1.0)})
-    found = computed.neighbour_overlap(settings)
-    figure = cluster_pictures.neighbour_overlap(found)
+    found = computed.neighbor_overlap(settings)
+    figure = cluster_pictures.neighbor_overlap(found)
     for ax, divisor in zip(figure.axes, ("on_pixel", "off_pixel"), strict=True):
         curves = [line.get_ydata() for line in ax.lines if line.get_linestyle() == "-"]
         np.testing.assert_allclose(curves, found["overlap"].sel(divisor=divisor))
 
 
 def test_cluster_curves_are_each_draw_and_their_mean():
-    axes = {"sigma": (0.3, 0.5), "fraction": (0.3, 0.6, 1.0), "draw": (0, 1, 2)}
+    axes = {"sigma": (0.3, 0.5), "kept_fraction": (0.3, 0.6, 1.0), "subset_seed": (0, 1, 2)}
     found = computed.cluster_masses(Settings(data=Data(size=8), axes=axes), (0.05, 0.5))
-    for variable in ("mass", "mass_nested"):
+    for variable in ("largest_fraction", "largest_fraction_nested"):
         (ax,) = cluster_pictures.cluster_masses(found, (0.5,), variable).axes
-        masses = found[variable].sel(threshold=0.5).transpose("sigma", "draw", "fraction").values
+        masses = found[variable].sel(threshold=0.5).transpose("sigma", "subset_seed", "kept_fraction").values
         for sigma, lines in enumerate((ax.lines[:4], ax.lines[4:])):
             np.testing.assert_allclose([line.get_ydata() for line in lines[:3]], masses[sigma])
             np.testing.assert_allclose(lines[3].get_ydata(), masses[sigma].mean(axis=0))
@@ -125,13 +125,13 @@ def test_cluster_curves_are_each_draw_and_their_mean():
 def evaluated():
     """Two seeds x two holes on an 8 x 8 grid in a frame; wrong at known labels."""
     settings = Settings(
-        data=Data(size=8, margin=2.0, dataset="2d", width=2.0),
+        data=Data(size=8, margin=2.0, dataset="2d", hole_width=2.0),
         train=Train(steps=10),
-        evaluation=Evaluation(every=10, labels="grid"),
+        evaluation=Evaluation(every_steps=10, label_source="grid"),
         axes={"hole": ("none", "square"), "seed": (0, 1)},
     )
     found = results.template(Grid(settings), 64, {"settings": json.dumps(settings.to_json())})
-    labels = datasets.lattice(8, 1.0, 1.0) + 2
+    labels = label_tables.lattice(8, 1.0, 1.0) + 2
     found["label"].values[:] = labels
     found["prediction"].values[..., 1, :, :] = labels + 0.9
     found["prediction"].values[1, 1, 1, labels[:, 0] == 3] += 0.2  # seed 1 of the second hole: wrong in column x = 3
@@ -141,7 +141,7 @@ def evaluated():
 
 
 def test_error_maps_show_where_samples_are_right(evaluated):
-    figure = maps.error_map(evaluated, "hole")
+    figure = error_map.error_map(evaluated, "hole")
     panels = [ax for ax in figure.axes if ax.images]
     assert [ax.get_title() for ax in panels] == [
         "hole = none\nseed 0",
@@ -159,7 +159,7 @@ def test_error_maps_show_where_samples_are_right(evaluated):
     assert [len(ax.patches) for ax in panels] == [0, 1] * 3
     assert panels[1].patches[0].get_bbox().extents.tolist() == [5, 5, 7, 7]
     assert len(figure.legends[0].get_texts()) == 1
-    single = maps.error_map(evaluated.sel(hole="square", seed=1), step=10)
+    single = error_map.error_map(evaluated.sel(hole="square", seed=1), step=10)
     assert single.axes[0].images[0].get_array()[:, 1].max() == 0
     assert "interior square" in single.get_suptitle()
 
@@ -176,10 +176,10 @@ def test_samples_have_their_dots_where_the_image_shows_the_label(evaluated):
 
 def test_error_maps_say_what_is_missing(evaluated):
     with pytest.raises(UserError, match="step 0 is not evaluated: choose one of 10"):
-        maps.error_map(evaluated, "hole", step=0)
+        error_map.error_map(evaluated, "hole", step=0)
     with pytest.raises(UserError, match="hole"):
-        maps.error_map(evaluated)
-    assert plots.error_map is maps.error_map
+        error_map.error_map(evaluated)
+    assert plots.error_map is error_map.error_map
 
 
 def test_cells_without_a_label_have_no_share():
@@ -187,5 +187,5 @@ def test_cells_without_a_label_have_no_share():
     predicted = np.array([[0.0, 0.9], [0.4, 1.0], [9.3, 1.0], [0.0, 0.0]])
     low, high = np.array([0, 0]), np.array([2, 1])
     for periodic in (False, True):  # 9.3 is 1.3 on the circle
-        shares = maps.cell_shares(label, predicted, Data(size=8, periodic=periodic), low, high)
+        shares = error_map.cell_shares(label, predicted, Data(size=8, periodic=periodic), low, high)
         np.testing.assert_equal(shares, [[0.5, np.nan, np.nan], [np.nan, np.nan, float(periodic)]])

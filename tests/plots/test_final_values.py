@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-import xarray
+import xarray as xr
 from matplotlib.figure import Figure
+from tests.madeup import made_up
 
-from diffgeo import plots, scaling
+from diffgeo import plots
+from diffgeo.claims import scaling
 from diffgeo.errors import UserError
 from diffgeo.plots import percolation
-from tests.madeup import made_up
 
 # Also while drawing: layout that collapses, empty legends and means of nothing are warnings.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -40,34 +41,34 @@ def curves(ax) -> list:
 
 def test_last_values_by_region():
     found = made_up("p2_fig11", score, seeds=(4, 7))
-    figure = draw(plots.final_values(found, "width", by="region", values=("all", "ood")))
+    figure = draw(plots.final_values(found, "hole_width", by="region", values=("all", "ood")))
     (ax,) = figure.axes
     last = found["accuracy"].isel(step=-1)
     expected = [last.sel(region=region, seed=seed) for region in ("all", "ood") for seed in (4, 7)]
     for drawn, values in zip(dots(ax), expected, strict=True):
-        np.testing.assert_allclose(drawn, np.column_stack([found["width"], values]))
+        np.testing.assert_allclose(drawn, np.column_stack([found["hole_width"], values]))
     for drawn, region in zip(curves(ax), ("all", "ood"), strict=True):
         np.testing.assert_allclose(drawn[:, 1], last.sel(region=region).mean("seed"), rtol=1e-6)
     assert [text.get_text() for text in figure.legends[0].get_texts()][:2] == ["all labels", "held out (OOD)"]
     with pytest.raises(UserError, match="no region 'vertical'"):
-        plots.final_values(found, "width", by="region", values=("vertical",))
+        plots.final_values(found, "hole_width", by="region", values=("vertical",))
 
 
 def test_last_values_in_panels_of_one_region():
     found = made_up("p2_fig12", score, seeds=(0, 1))
-    figure = draw(plots.final_values(found, "width", by="kind", panels="hole", region="ood"))
+    figure = draw(plots.final_values(found, "hole_width", by="kind", panels="hole", region="ood"))
     assert [ax.get_title() for ax in figure.axes] == ["interior square", "exterior square"]
     last = found["accuracy"].isel(step=-1).sel(region="ood", hole="corner", kind="sos")
     np.testing.assert_allclose(curves(figure.axes[1])[1][:, 1], last.mean("seed"), rtol=1e-6)
-    figure = draw(plots.final_values(found, "width", by="region", panels="kind", hole="square"))
+    figure = draw(plots.final_values(found, "hole_width", by="region", panels="kind", hole="square"))
     assert "interior square" in figure.get_suptitle()
     with pytest.raises(UserError, match="one value of hole"):
-        plots.final_values(found, "width", by="kind")
+        plots.final_values(found, "hole_width", by="kind")
 
 
 def test_losses_have_a_log_axis():
     found = made_up("p2_fig6", score, seeds=(0, 1))
-    figure = draw(plots.final_values(found, "fraction", by="sigma", metrics=("loss",)))
+    figure = draw(plots.final_values(found, "kept_fraction", by="sigma", metrics=("loss",)))
     assert figure.axes[0].get_yscale() == "log"
 
 
@@ -100,7 +101,7 @@ def test_data_needed_has_guides_and_exponents():
     assert [np.isfinite(line.get_ydata()).all() for line in hollow] == [True, True]  # the stripes' data sets, per seed
     with pytest.raises(UserError, match=r"0\.6 is crossed at no size"):
         plots.data_needed(made_up("p2_fig5", flat(0.1), seeds=(0, 1)), 0.6)
-    swept = xarray.concat([found, found], "learning_rate").assign_coords(learning_rate=[0.001, 0.002])
+    swept = xr.concat([found, found], "learning_rate").assign_coords(learning_rate=[0.001, 0.002])
     with pytest.raises(UserError, match=r"one value of learning_rate must be selected first"):
         plots.data_needed(swept, 0.6)
     with pytest.raises(UserError, match=r"one value of learning_rate must be selected first"):
@@ -109,17 +110,19 @@ def test_data_needed_has_guides_and_exponents():
 
 def test_curves_of_regions():
     found = made_up("p1_fig9", score)
-    figure = draw(plots.region_curves(found, "share", ("id", "ood")))
-    for ax, share in zip(figure.axes, found["share"].values, strict=True):
+    figure = draw(plots.region_curves(found, "hole_area_fraction", ("id", "ood")))
+    for ax, share in zip(figure.axes, found["hole_area_fraction"].values, strict=True):
         drawn = curves(ax)
         assert len(drawn) == 2 * (3 + 1)
-        np.testing.assert_array_equal(drawn[1][:, 1], found["accuracy"].sel(region="id", share=share, seed=1))
-        mean = found["accuracy"].sel(region="ood", share=share).mean("seed")
+        np.testing.assert_array_equal(
+            drawn[1][:, 1], found["accuracy"].sel(region="id", hole_area_fraction=share, seed=1)
+        )
+        mean = found["accuracy"].sel(region="ood", hole_area_fraction=share).mean("seed")
         np.testing.assert_allclose(drawn[-1][:, 1], mean, rtol=1e-6)
     with pytest.raises(UserError, match="no region 'rim'"):
-        plots.region_curves(found, "share", ("rim",))
+        plots.region_curves(found, "hole_area_fraction", ("rim",))
     with pytest.raises(UserError, match="no value of 'r2' has been evaluated"):
-        plots.region_r2(found, "share")
+        plots.region_r2(found, "hole_area_fraction")
 
 
 def test_joint_against_product():
@@ -133,12 +136,12 @@ def test_joint_against_product():
 
 def test_samples_of_a_region_are_of_its_labels():
     found = made_up("p1_fig9", score)
-    figure = draw(plots.region_samples(found, "share", "ood", seed=2))
+    figure = draw(plots.region_samples(found, "hole_area_fraction", "ood", seed=2))
     for ax, count in zip(figure.axes, (9, 25), strict=True):
         assert len(ax.images) == count
     none = found.isel(kept=slice(0, 25))  # the first labels of the grid, at its edge
     with pytest.raises(UserError, match=r"no stored sample lies in the region 'ood'.*evaluation\.keep"):
-        plots.region_samples(none, "share", "ood")
+        plots.region_samples(none, "hole_area_fraction", "ood")
 
 
 def test_phase_diagrams_have_a_row_for_each_value():

@@ -6,14 +6,14 @@ import xarray as xr
 
 from diffgeo import plots, representation
 from diffgeo.errors import UserError
-from diffgeo.plots.clouds import colour_map
+from diffgeo.plots.clouds import color_map
 
 SIDE = 6
 LABELS = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), axis=-1).reshape(-1, 2).astype(float)
 RNG = np.random.default_rng(0)
 CLOUDS = {"model": representation.clifford_torus(SIDE, SIDE), "pixels": RNG.normal(size=(SIDE * SIDE, 9))}
 FIELDS = {
-    name: representation.analyse(points, LABELS, SIDE, which=("spectrum", "topology", "rings"))
+    name: representation.analyze(points, LABELS, SIDE, which=("spectrum", "topology", "rings"))
     for name, points in CLOUDS.items()
 }
 STEPS = np.array([0, 100, 200])
@@ -35,7 +35,7 @@ def make_results(seeds=(0, 1)) -> xr.Dataset:
 
 
 def panels(figure) -> list:
-    """Axes in drawing order, colour bars left out."""
+    """Axes in drawing order, color bars left out."""
     figure.draw_without_rendering()
     return [ax for ax in figure.axes if ax.get_label() != "<colorbar>"]
 
@@ -64,10 +64,10 @@ def test_pca_views_show_the_components_named():
         plots.pca_views(clouds, LABELS, components=((1, 7),))
 
 
-def test_periodic_colours_meet():
-    cyclic = colour_map(8.0)
+def test_periodic_colors_meet():
+    cyclic = color_map(8.0)
     np.testing.assert_allclose(cyclic(0.0), cyclic(1.0), atol=0.02)
-    assert np.abs(np.subtract(colour_map(None)(0.0), colour_map(None)(1.0))).max() > 0.3
+    assert np.abs(np.subtract(color_map(None)(0.0), color_map(None)(1.0))).max() > 0.3
     assert max(sum(cyclic(place)[:3]) for place in np.linspace(0, 1, 50)) < 2.4  # seen on white
 
 

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 from diffgeo import plots
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.curves import MODES
-from diffgeo.plots.reading import OTHER_DIMS
+from diffgeo.plots.learning_curves import MODES
 from diffgeo.plots.samples import phase_steps
+from diffgeo.plots.tables import OTHER_DIMS
 
 # Also while drawing: layout that collapses, empty legends and means of nothing are warnings.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -44,14 +44,14 @@ def make_results(axis="increment", values=INCREMENTS, seeds=(0, 1, 2), kept=4, r
         "several_bumps": several,
     }
     variables = {name: ((*axes, "step"), curve.astype(np.float32)) for name, curve in curves.items()}
-    coords = {axis: values, "seed": list(seeds), "step": STEPS, "coordinate": ["x", "y"]}
+    coords = {axis: values, "seed": list(seeds), "step": STEPS, "factor": ["x", "y"]}
     if region:
         scores = np.stack([np.zeros_like(correct), correct], axis=-1).astype(np.float32)
         variables["accuracy"] = ((*axes, "step", "region"), scores)
         coords["region"] = ["held_out", "all"]  # "all" not first: it is found by name
-    variables["label"] = ((*axes, "sample", "coordinate"), labels.astype(np.float32))
+    variables["label"] = ((*axes, "sample", "factor"), labels.astype(np.float32))
     variables["samples"] = ((*axes, "step", "kept", "row", "column"), samples)
-    variables["frozen_step"] = (axes, np.full(shape[:2], -1))
+    variables["nonfinite_step"] = (axes, np.full(shape[:2], -1))
     return xr.Dataset(variables, coords)
 
 
@@ -69,7 +69,7 @@ def draw(figure: Figure) -> Figure:
 
 
 def heat_maps(figure: Figure) -> list[np.ndarray]:
-    """Data of the panels (the colour bar holds no image), NaN where nothing is drawn."""
+    """Data of the panels (the color bar holds no image), NaN where nothing is drawn."""
     return [np.ma.filled(ax.images[0].get_array(), np.nan) for ax in figure.axes if ax.images]
 
 
@@ -139,7 +139,7 @@ def test_phase_diagram_shares_one_scale_and_labels_cells():
     assert [tick.get_text() for tick in first.get_yticklabels()] == ["0.1", "0.2", "1"]
     assert list(first.get_yticks()) == [0, 1, 2]  # cells of equal height though 1.0 is far from 0.2
     assert [tick.get_text() for tick in first.get_xticklabels()] == ["0", "4,000", "8,000"]
-    assert first.get_ylim() == (-0.5, 2.5)  # upwards
+    assert first.get_ylim() == (-0.5, 2.5)  # upward
     assert first.get_ylabel() == "increment d (pixels)"
     assert figure.axes[-1].get_ylabel() == "accuracy"
 
@@ -184,9 +184,9 @@ def test_learning_curves_draw_every_seed_and_the_mean():
     legend = [text.get_text() for text in figure.legends[0].texts]
     assert legend == ["0.1", "0.2", "1", "mean of 3 seeds", "each seed"]
     assert figure.legends[0].get_title().get_text() == "increment d (pixels)"
-    colours = [line.get_color() for line in figure.axes[0].lines if line.get_linewidth() > 1.5]
-    assert [handle.get_color() for handle in figure.legends[0].legend_handles[:3]] == colours
-    assert len(set(colours)) == 3
+    colors = [line.get_color() for line in figure.axes[0].lines if line.get_linewidth() > 1.5]
+    assert [handle.get_color() for handle in figure.legends[0].legend_handles[:3]] == colors
+    assert len(set(colors)) == 3
 
 
 def test_mean_ends_where_a_seed_is_missing():
@@ -213,7 +213,7 @@ def test_a_single_evaluation_is_visible():
     assert {line.get_marker() for line in figure.axes[0].lines} == {"o"}
 
 
-def test_failure_modes_differ_by_colour_and_by_line():
+def test_failure_modes_differ_by_color_and_by_line():
     results = make_results()
     figure = draw(plots.failure_modes(results, "increment"))
     assert [ax.get_title() for ax in figure.axes] == [f"increment d = {d} pixels" for d in ("0.1", "0.2", "1")]
@@ -236,7 +236,7 @@ def test_failure_modes_of_one_setting():
 # Samples
 
 
-def test_sample_grid_draws_the_images_and_their_true_centres():
+def test_sample_grid_draws_the_images_and_their_true_centers():
     results = make_results(kept=25)
     member = results.isel(increment=1, seed=2)
     figure = draw(plots.sample_grid(results, 3_000, increment=0.2, seed=2))
@@ -263,7 +263,7 @@ def test_selection_bridges_precisions(value):
     assert "increment d = 0.2 pixels" in figure.get_suptitle()
 
 
-def test_centres_outside_the_image_have_no_dot():
+def test_centers_outside_the_image_have_no_dot():
     results = make_results(kept=25)
     results["label"][0, 0, :3] = [[-2.0, 4.0], [3.0, SIDE + 1.0], [0.0, SIDE - 1.0]]
     ax = draw(plots.sample_grid(results, 1_000, increment=0.1, seed=0)).axes[0]

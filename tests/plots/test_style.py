@@ -1,4 +1,4 @@
-"""Saved files, colours and wording of pictures."""
+"""Saved files, colors and wording of pictures."""
 
 import io
 
@@ -8,11 +8,11 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
+from tests.test_plots import draw, make_results
 
 from diffgeo import plots
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from tests.test_plots import draw, make_results
 
 # Also while drawing: layout that collapses, empty legends and means of nothing are warnings.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -31,13 +31,13 @@ def test_saved_picture_opens_and_is_small(tmp_path, name):
         assert np.ptp(np.asarray(picture.convert("L"))) > 200
 
 
-def test_saved_colours_are_true(tmp_path):
-    """The small palette keeps each curve's own colour."""
+def test_saved_colors_are_true(tmp_path):
+    """The small palette keeps each curve's own color."""
     figure = plots.learning_curves(make_results(values=np.linspace(0.1, 1.0, 10)))
     with Image.open(plots.save(figure, tmp_path / "picture.png")) as picture:
         pixels = np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0).astype(int)
-    for colour in style.value_colours(list(np.linspace(0.1, 1.0, 10))):
-        wanted = np.rint(255 * np.array(to_rgb(colour)))
+    for color in style.value_colors(list(np.linspace(0.1, 1.0, 10))):
+        wanted = np.rint(255 * np.array(to_rgb(color)))
         assert np.abs(pixels - wanted).max(axis=1).min() <= 4
 
 

@@ -8,15 +8,16 @@ import sys
 
 import numpy as np
 import pytest
-import xarray
-
-import experiments
-from diffgeo import claims, report, results, summary
-from diffgeo.errors import UserError
-from tests.conftest import REPOSITORY
+import xarray as xr
 from tests.madeup import made_up
 from tests.test_claims import CASES
 from tests.test_launch import assert_refused
+
+import experiments
+from diffgeo import claims, report, results
+from diffgeo.errors import UserError
+from diffgeo.report import summary
+from tests.conftest import REPOSITORY
 
 NAME = "p2_fig4"
 DRAWN = {plot.name for plot in experiments.find(NAME).plots}
@@ -98,23 +99,23 @@ def test_a_picture_that_cannot_be_drawn_is_told_and_the_rest_is_there(found, tmp
 
 
 def test_summary_keeps_scores_and_what_is_shown(tmp_path):
-    analysed = {name: lambda at, t, tensor: 0.5 + 0.3 * t for name in ("r2", "r2_x", "r2_y")}
-    whole = made_up("p1_fig9", lambda at, t, region: 0.9 * t, analysed, seeds=(0, 1))
+    analyzed = {name: lambda at, t, tensor: 0.5 + 0.3 * t for name in ("r2", "r2_x", "r2_y")}
+    whole = made_up("p1_fig9", lambda at, t, region: 0.9 * t, analyzed, seeds=(0, 1))
     rng = np.random.default_rng(0)
     for name in ("umap", "pca"):
         whole[name].values[:] = rng.normal(size=whole[name].shape)
     whole["samples"].values[:] = rng.integers(0, 4, whole["samples"].shape)
     short = summary.read(summary.write(whole, tmp_path / "s.zip"))
-    assert "scores" not in short
+    assert "pca_scores" not in short
     assert short.attrs == whole.attrs
-    for name in ("accuracy", "loss", "label", "r2", "wrong_place", "ceiling", "origin"):
-        xarray.testing.assert_identical(short[name], whole[name])
+    for name in ("accuracy", "loss", "label", "r2", "wrong_place", "readout_ceiling", "origin"):
+        xr.testing.assert_identical(short[name], whole[name])
     layer = {"tensor": "layer4"}
     np.testing.assert_allclose(short["umap"].sel(layer), whole["umap"].sel(layer), rtol=1e-3, atol=1e-3)
     middle = {"step": 800, "tensor": "pixels"}
     assert short["umap"].sel(middle).isnull().all()
-    kept, drawn = (each["samples"].isel(share=0, seed=0) for each in (short, whole))
-    xarray.testing.assert_equal(kept.isel(step=-1), drawn.isel(step=-1))
+    kept, drawn = (each["samples"].isel(hole_area_fraction=0, seed=0) for each in (short, whole))
+    xr.testing.assert_equal(kept.isel(step=-1), drawn.isel(step=-1))
     drawable = {"kept": slice(0, 25)}  # of an early step, as many as a picture shows
     shown = np.flatnonzero((kept == drawn).isel(drawable).all(["kept", "row", "column"]))
     assert (kept.isel(step=slice(0, -1), kept=slice(25, None)) == 255).all()
@@ -130,7 +131,7 @@ def test_summary_keeps_scores_and_what_is_shown(tmp_path):
 
 def test_mistakes_are_answered(tmp_path, launch):
     with pytest.raises(UserError, match=r"'x.nc' must end in \.zip"):
-        summary.write(xarray.Dataset(), "x.nc")
+        summary.write(xr.Dataset(), "x.nc")
     (tmp_path / "bad.zip").write_bytes(b"no")
     with pytest.raises(UserError, match=r"bad.zip' is not a summary"):
         summary.read(tmp_path / "bad.zip")

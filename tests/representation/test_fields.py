@@ -15,7 +15,7 @@ QUICK = ("spectrum", "topology", "rings")
 
 @pytest.fixture(scope="module")
 def everything():
-    return representation.analyse(TORUS.astype(np.float32), LABELS.astype(np.float32), 0.8, seed=3)
+    return representation.analyze(TORUS.astype(np.float32), LABELS.astype(np.float32), 0.8, seed=3)
 
 
 def test_shapes_are_those_promised(everything):
@@ -44,7 +44,7 @@ def test_values_are_those_of_the_single_functions(everything):
     assert everything["bar_threshold"] == pytest.approx(result.threshold, rel=1e-4)
     assert np.isinf(everything["bars"][1, :2, 1]).all() or everything["bars"][1, 1, 1] > result.interval[0]
     assert everything["probe_r2"] == pytest.approx(representation.probe_r2(TORUS, LABELS, 0.8, seed=3).mean, abs=1e-4)
-    assert everything["neighbour_r2_y"] == pytest.approx(representation.neighbour_r2(TORUS, LABELS, 0.8).y, abs=1e-4)
+    assert everything["neighbor_r2_y"] == pytest.approx(representation.neighbor_r2(TORUS, LABELS, 0.8).y, abs=1e-4)
     assert everything["r2"] == pytest.approx((everything["r2_x"] + everything["r2_y"]) / 2, abs=1e-6)
     regression = representation.regression_r2(everything["umap"], LABELS, 0.8)
     assert everything["r2_x"] == pytest.approx(regression.x, abs=1e-4)
@@ -57,18 +57,18 @@ def test_values_are_those_of_the_single_functions(everything):
 
 def test_groups_are_asked_for_separately(everything):
     for group in QUICK:
-        found = representation.analyse(TORUS.astype(np.float32), LABELS, 0.8, which=(group,))
+        found = representation.analyze(TORUS.astype(np.float32), LABELS, 0.8, which=(group,))
         assert set(found) == {name for name, field in representation.FIELDS.items() if field.group == group}
         for name, value in found.items():
             np.testing.assert_array_equal(value, everything[name])
     with pytest.raises(UserError, match="unknown analysis 'shape'"):
-        representation.analyse(TORUS, LABELS, which=("shape",))
+        representation.analyze(TORUS, LABELS, which=("shape",))
 
 
 def test_the_order_of_the_samples_does_not_matter():
     order = RNG.permutation(64)
-    one = representation.analyse(TORUS, LABELS, 0.8, which=QUICK)
-    other = representation.analyse(TORUS[order], LABELS[order], 0.8, which=QUICK)
+    one = representation.analyze(TORUS, LABELS, 0.8, which=QUICK)
+    other = representation.analyze(TORUS[order], LABELS[order], 0.8, which=QUICK)
     for name in set(one) - {"pca", "covering_radius"}:
         np.testing.assert_allclose(one[name], other[name], rtol=1e-3, atol=1e-5, err_msg=name)
     np.testing.assert_allclose(np.abs(one["pca"][order, :3]), np.abs(other["pca"][:, :3]), atol=1e-3)
@@ -79,10 +79,10 @@ def test_rings_need_a_full_grid():
     assert shape == (SIDE, 5)
     np.testing.assert_array_equal(LABELS[:, ::-1][: SIDE * 5][order][:5, 1], np.arange(5) * 0.1)
     with pytest.raises(UserError, match="63 labels with 8 values of x and 8 of y are no full grid"):
-        representation.analyse(TORUS[1:], LABELS[1:], which=("rings",))
+        representation.analyze(TORUS[1:], LABELS[1:], which=("rings",))
     twice = LABELS.copy()
     twice[5] = twice[4]
     with pytest.raises(UserError, match="no full grid"):
         representation.grid_order(twice)
     # without rings, any labels will do
-    assert "betti" in representation.analyse(TORUS[1:], LABELS[1:], which=("topology",))
+    assert "betti" in representation.analyze(TORUS[1:], LABELS[1:], which=("topology",))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from diffgeo.errors import UserError
-from diffgeo.representation import neighbour_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation import neighbor_r2, probe_r2, regression_r2, umap_embedding
 from diffgeo.representation.manifold import PENALTIES
 
 SIDE = 16
@@ -28,10 +28,10 @@ def test_umap_is_repeatable_and_keeps_the_plane(embedding):
     assert not np.array_equal(embedding, umap_embedding(PLANE, seed=2))
     assert regression_r2(embedding, LABELS).mean > 0.9
     assert abs(regression_r2(embedding, PERMUTED).mean) < 0.05
-    assert neighbour_r2(embedding, LABELS).mean > 0.95
+    assert neighbor_r2(embedding, LABELS).mean > 0.95
 
 
-SCORES = {"regression": regression_r2, "probe": probe_r2, "neighbour": neighbour_r2}
+SCORES = {"regression": regression_r2, "probe": probe_r2, "neighbor": neighbor_r2}
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -39,7 +39,7 @@ SCORES = {"regression": regression_r2, "probe": probe_r2, "neighbour": neighbour
 def test_scores_of_a_noiseless_manifold_and_of_permuted_labels(name, points, period):
     features = points[:, :4] if name == "regression" else points  # in-sample: few features
     perfect = SCORES[name](features, LABELS, period)
-    assert min(perfect) > (0.95 if name == "neighbour" else 0.9999)
+    assert min(perfect) > (0.95 if name == "neighbor" else 0.9999)
     chance = SCORES[name](features, PERMUTED, period)
     assert max(np.abs(chance)) < 0.08
 
@@ -53,22 +53,22 @@ def test_x_and_y_are_not_confused(name):
     assert score.mean == pytest.approx((score.x + score.y) / 2)
 
 
-def test_neighbour_score_is_zero_on_average_by_chance():
-    values = [neighbour_r2(PLANE, RNG.permutation(LABELS)).mean for _ in range(40)]
+def test_neighbor_score_is_zero_on_average_by_chance():
+    values = [neighbor_r2(PLANE, RNG.permutation(LABELS)).mean for _ in range(40)]
     # the plain R^2 would be -0.2
     assert abs(np.mean(values)) < 3 * np.std(values) / np.sqrt(40) + 0.005
 
 
 def test_a_torus_needs_its_period():
-    """At the seam plain labels jump; the neighbours' mean label is wrong there."""
-    assert neighbour_r2(TORUS, LABELS).mean < neighbour_r2(TORUS, LABELS, SIDE).mean - 0.1
+    """At the seam plain labels jump; the neighbors' mean label is wrong there."""
+    assert neighbor_r2(TORUS, LABELS).mean < neighbor_r2(TORUS, LABELS, SIDE).mean - 0.1
 
 
 def test_scores_do_not_depend_on_rotation_shift_or_scale():
     rotation = np.linalg.qr(RNG.normal(size=(40, 40)))[0]
     noisy = PLANE + 10 * RNG.normal(size=PLANE.shape)
     moved = 1e3 * noisy @ rotation + 50.0
-    for score in (probe_r2, neighbour_r2):
+    for score in (probe_r2, neighbor_r2):
         np.testing.assert_allclose(score(noisy, LABELS), score(moved, LABELS), rtol=1e-6)
 
 
@@ -101,8 +101,8 @@ def test_labels_that_cannot_be_scored_are_refused():
     with pytest.raises(UserError, match="all labels have y = 3"):
         probe_r2(PLANE, constant)
     with pytest.raises(UserError, match="255 labels do not fit 256 points"):
-        neighbour_r2(PLANE, LABELS[1:])
+        neighbor_r2(PLANE, LABELS[1:])
     with pytest.raises(UserError, match="period of 0 pixels"):
-        neighbour_r2(PLANE, LABELS, 0.0)
+        neighbor_r2(PLANE, LABELS, 0.0)
     with pytest.raises(UserError, match="labels are not finite"):
         regression_r2(PLANE, np.where(LABELS == 3, np.nan, LABELS))

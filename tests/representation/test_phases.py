@@ -1,18 +1,18 @@
-"""Factorisation of accuracy, and the rules of phases A, B and C."""
+"""Factorization of accuracy, and the rules of phases A, B and C."""
 
 import numpy as np
 import pytest
 
 from diffgeo.errors import UserError
-from diffgeo.representation import factorisation, phase
+from diffgeo.representation import factorization, phase
 
 
-def test_independent_coordinates_factorise():
+def test_independent_coordinates_factorize():
     rng = np.random.default_rng(0)
     inside = 0
     for seed in range(60):
         hits = rng.random((400, 2)) < [0.8, 0.6]
-        result = factorisation(hits, seed, draws=400)
+        result = factorization(hits, seed, draws=400)
         assert result.joint == hits.all(axis=1).mean()
         assert result.product == pytest.approx(hits[:, 0].mean() * hits[:, 1].mean())
         assert result.low <= result.difference <= result.high
@@ -20,12 +20,12 @@ def test_independent_coordinates_factorise():
     assert 50 <= inside < 60  # a 95 % interval
 
 
-def test_samples_right_or_wrong_as_a_whole_do_not_factorise():
+def test_samples_right_or_wrong_as_a_whole_do_not_factorize():
     both = np.arange(200) < 100
-    result = factorisation(np.stack([both, both], axis=-1))
+    result = factorization(np.stack([both, both], axis=-1))
     assert result[:3] == (0.5, 0.25, 0.25)
     assert 0.2 < result.low < result.high <= 0.25
-    against = factorisation(np.stack([both, ~both], axis=-1))
+    against = factorization(np.stack([both, ~both], axis=-1))
     assert against[:3] == (0.0, 0.25, -0.25)
 
 
@@ -35,15 +35,15 @@ def test_bootstrap_agrees_with_drawing_samples():
     hits[:30, 1] = hits[:30, 0]
     drawn = hits[rng.integers(0, 80, (4_000, 80))]
     differences = drawn.all(axis=2).mean(axis=1) - drawn[..., 0].mean(axis=1) * drawn[..., 1].mean(axis=1)
-    result = factorisation(hits, draws=4_000, level=0.9)
+    result = factorization(hits, draws=4_000, level=0.9)
     np.testing.assert_allclose([result.low, result.high], np.quantile(differences, [0.05, 0.95]), atol=0.01)
 
 
 def test_no_samples_and_impossible_levels_are_refused():
     with pytest.raises(UserError, match="0 samples"):
-        factorisation(np.zeros((0, 2), bool))
+        factorization(np.zeros((0, 2), bool))
     with pytest.raises(UserError, match="level 95"):
-        factorisation(np.ones((5, 2), bool), level=95.0)
+        factorization(np.ones((5, 2), bool), level=95.0)
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 from scipy.linalg import orth, subspace_angles
+from tests.test_representation_spectrum import periodic_bumps
 
 from diffgeo.errors import UserError
 from diffgeo.representation import (
@@ -17,7 +18,6 @@ from diffgeo.representation import (
     ring_statistics,
     torus_3d,
 )
-from tests.test_representation_spectrum import periodic_bumps
 
 RNG = np.random.default_rng(11)
 
@@ -83,8 +83,8 @@ def test_angles_and_residuals_agree_with_an_independent_computation(components):
         return np.linalg.svd(ring - ring.mean(axis=0))[2][:components].T
 
     def outside(ring, basis):
-        centred = ring - ring.mean(axis=0)
-        return np.linalg.norm(centred - centred @ basis @ basis.T) ** 2 / np.linalg.norm(centred) ** 2
+        centered = ring - ring.mean(axis=0)
+        return np.linalg.norm(centered - centered @ basis @ basis.T) ** 2 / np.linalg.norm(centered) ** 2
 
     xs, ys = [cloud[i] for i in range(nx)], [cloud[:, j] for j in range(ny)]
     pairs = {

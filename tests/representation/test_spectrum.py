@@ -1,4 +1,4 @@
-"""Gram-basis scores, principal components, and what cannot be analysed."""
+"""Gram-basis scores, principal components, and what cannot be analyzed."""
 
 import subprocess
 import sys
@@ -38,13 +38,13 @@ def test_scores_keep_distances_angles_and_components(features):
     assert scores.shape == (40, min(39, features))
     exact = activations.astype(np.float64)
     np.testing.assert_allclose(pdist(scores.astype(np.float64)), pdist(exact), rtol=1e-5)
-    centred = exact - exact.mean(axis=0)
-    lengths = np.linalg.norm(centred, axis=1)
-    cosines = centred @ centred.T / np.outer(lengths, lengths)
+    centered = exact - exact.mean(axis=0)
+    lengths = np.linalg.norm(centered, axis=1)
+    cosines = centered @ centered.T / np.outer(lengths, lengths)
     ours = scores.astype(np.float64)
     norms = np.linalg.norm(ours, axis=1)
     np.testing.assert_allclose(ours @ ours.T / np.outer(norms, norms), cosines, atol=1e-6)
-    values = np.linalg.svd(centred, compute_uv=False)[: scores.shape[1]]
+    values = np.linalg.svd(centered, compute_uv=False)[: scores.shape[1]]
     np.testing.assert_allclose(np.linalg.norm(ours, axis=0)[:10], values[:10], rtol=1e-5)
 
 
@@ -83,9 +83,9 @@ ANALYSES = {
     "ring_statistics": lambda points: representation.ring_statistics(points, (4, 3)),
     "umap_embedding": representation.umap_embedding,
     "probe_r2": lambda points: representation.probe_r2(points, RNG.random((len(points), 2))),
-    "neighbour_r2": lambda points: representation.neighbour_r2(points, RNG.random((len(points), 2))),
+    "neighbor_r2": lambda points: representation.neighbor_r2(points, RNG.random((len(points), 2))),
     "regression_r2": lambda points: representation.regression_r2(points, RNG.random((len(points), 2))),
-    "analyse": lambda points: representation.analyse(points, RNG.random((len(points), 2))),
+    "analyze": lambda points: representation.analyze(points, RNG.random((len(points), 2))),
 }
 
 

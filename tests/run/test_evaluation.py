@@ -4,12 +4,13 @@ import threading
 
 import numpy as np
 import pytest
-
-from diffgeo import analysis, evaluation, images, results
-from diffgeo.background import Background
-from diffgeo.grid import Grid
-from diffgeo.mapping import Layout, Sampled, loop
 from tests.helpers import tiny
+
+from diffgeo import images, results
+from diffgeo.host.background import Background
+from diffgeo.run import evaluation, measure, waves
+from diffgeo.settings import Grid
+from diffgeo.training import Placement, Sampled, loop
 
 SEEDS = (0, 1, 2, 3)
 
@@ -17,7 +18,7 @@ SEEDS = (0, 1, 2, 3)
 class MadeUp:
     """Members that draw the true images at their labels, and record noise."""
 
-    waiting = 1
+    max_pending = 1
 
     def __init__(self, wave):
         self.wave, self.asked = wave, []
@@ -43,7 +44,7 @@ class Noted:
 
 @pytest.fixture
 def wave():
-    (only,) = evaluation.waves(Grid(tiny(seed=SEEDS)), None)
+    (only,) = waves.waves(Grid(tiny(seed=SEEDS)), None)
     return only
 
 
@@ -55,7 +56,7 @@ def test_training_may_go_on_before_anything_is_written(wave):
         store.go.set()
     assert {name for name, _, _ in store.written} >= {"loss", "prediction", "samples", "correct"}
     assert store.written[-1] == ("accuracy", [0, 1, 2, 3], 10), "what marks an evaluation as complete comes last"
-    perfect = [evaluation.ceiling(*one) for one in zip(wave.members, wave.labels, wave.origins, strict=True)]
+    perfect = [evaluation.readout_ceiling(*one) for one in zip(wave.members, wave.labels, wave.origins, strict=True)]
     assert heard == [pytest.approx(np.mean(perfect))]
 
 
@@ -64,7 +65,7 @@ def test_a_snapshot_is_written_when_it_is_made(wave):
     with Background() as reader:
         threading.Timer(0.5, store.go.set).start()
         evaluation.evaluate(wave, made_up, None, 10, store, reader, snapshots=True)
-    assert [members for name, members, _ in store.written if name == "scores"] == [[0], [1], [2], [3]]
+    assert [members for name, members, _ in store.written if name == "pca_scores"] == [[0], [1], [2], [3]]
 
 
 def test_members_are_not_drawn_long_before_they_are_read_out(wave):
@@ -103,7 +104,7 @@ def test_a_loop_draws_ahead_by_no_more_members_than_threads(wave, monkeypatch):
 
     monkeypatch.setattr(loop, "_sampler", lambda program, record: sampler)
     monkeypatch.setattr("os.cpu_count", lambda: 2)
-    own = Layout(mapping="loop").over(wave.members, wave.rows)
+    own = Placement(mapping="loop").over(wave.members, wave.rows)
     found = []
     for one in own.sample({"w": np.arange(4.0)}, 0, wave.stacked_labels):
         found.append(one.images[0, 0, 0, 0])
@@ -115,16 +116,16 @@ def test_a_loop_draws_ahead_by_no_more_members_than_threads(wave, monkeypatch):
 def test_one_members_largest_results_lie_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(results, "LARGE", 4 * 6 * 6 * 4)
     grid = Grid(tiny(seed=SEEDS))
-    (wave,) = evaluation.waves(grid, None)
+    (wave,) = waves.waves(grid, None)
     path = tmp_path / "results.zarr"
     results.Results.create(path, evaluation.empty_results(grid, [wave], ("spectrum",), {}))
     store = results.Results(path, grid)
-    scores = np.random.default_rng(0).normal(size=(2, len(analysis.TENSORS), 6, 6)).astype(np.float32)
-    store.write([grid.members[2], grid.members[0]], {"scores": scores}, 20)
+    scores = np.random.default_rng(0).normal(size=(2, len(measure.TENSORS), 6, 6)).astype(np.float32)
+    store.write([grid.members[2], grid.members[0]], {"pca_scores": scores}, 20)
     found = results.open_results(tmp_path)
-    assert found["scores"].encoding["chunks"] == (1, 1, len(analysis.TENSORS), 6, 6)
+    assert found["pca_scores"].encoding["chunks"] == (1, 1, len(measure.TENSORS), 6, 6)
     assert found["accuracy"].encoding["chunks"] == (4, 1)
-    np.testing.assert_array_equal(found["scores"].sel(seed=2, step=20), scores[0])
-    np.testing.assert_array_equal(found["scores"].sel(seed=0, step=20), scores[1])
-    assert np.isnan(found["scores"].sel(seed=[1, 3])).all()
-    assert np.isnan(found["scores"].sel(seed=2, step=[0, 10, 30, 40])).all()
+    np.testing.assert_array_equal(found["pca_scores"].sel(seed=2, step=20), scores[0])
+    np.testing.assert_array_equal(found["pca_scores"].sel(seed=0, step=20), scores[1])
+    assert np.isnan(found["pca_scores"].sel(seed=[1, 3])).all()
+    assert np.isnan(found["pca_scores"].sel(seed=2, step=[0, 10, 30, 40])).all()

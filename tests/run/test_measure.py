@@ -4,15 +4,17 @@ import dataclasses
 
 import numpy as np
 import pytest
-import xarray
-
-from diffgeo import analysis, representation, results, workers
-from diffgeo.analysis import TENSORS
-from diffgeo.errors import UserError
-from diffgeo.evaluation import empty_results, waves
-from diffgeo.grid import Grid
-from diffgeo.settings import Data, Evaluation
+import xarray as xr
 from tests.helpers import tiny
+
+from diffgeo import representation, results
+from diffgeo.errors import UserError
+from diffgeo.host import pool
+from diffgeo.run import measure
+from diffgeo.run.evaluation import empty_results
+from diffgeo.run.measure import TENSORS
+from diffgeo.run.waves import waves
+from diffgeo.settings import Data, Evaluation, Grid
 
 GROUPS = ("spectrum", "rings")
 SIDE = 8
@@ -20,7 +22,7 @@ SIDE = 8
 
 def settings(**axes):
     plain = tiny(**(axes or {"increment": (0.5, 1.0), "seed": (0, 3)}))
-    evaluation = Evaluation(every=20, labels="grid", sampler_steps=3, keep=4, readout="darkest")
+    evaluation = Evaluation(every_steps=20, label_source="grid", sampler_steps=3, stored_images=4, readout="darkest")
     return dataclasses.replace(plain, data=Data(size=SIDE, periodic=True), evaluation=evaluation)
 
 
@@ -48,8 +50,8 @@ def evaluated(run, step=0, scores=None):
     grid, store, read = run
     labels = read()["label"].values.reshape(len(grid.members), -1, 2)
     prediction = labels + np.where(np.arange(SIDE**2) % 2 == 0, 0.0, 3.0)[:, None] * np.array([0.0, 1.0])
-    own = [analysis.snapshot(clouds(member.index)) if scores is None else scores for member in grid.members]
-    store.write(grid.members, {"prediction": prediction, "scores": own, "accuracy": np.full(4, 0.5)}, step)
+    own = [measure.snapshot(clouds(member.index)) if scores is None else scores for member in grid.members]
+    store.write(grid.members, {"prediction": prediction, "pca_scores": own, "accuracy": np.full(4, 0.5)}, step)
 
 
 def complete(run, groups=GROUPS):
@@ -62,13 +64,13 @@ def complete(run, groups=GROUPS):
             yield task
             done.append(task)
 
-    analysis.complete(store, read, grid.members, groups, watched, said.append)
+    measure.complete(store, read, grid.members, groups, watched, said.append)
     return done, said
 
 
 def test_a_snapshot_holds_every_distance():
     cloud = clouds(0)["layer4_attention"].reshape(SIDE**2, -1)
-    scores = analysis.snapshot(clouds(0))[TENSORS.index("layer4_attention")]
+    scores = measure.snapshot(clouds(0))[TENSORS.index("layer4_attention")]
     assert scores.shape == (SIDE**2, SIDE**2)
 
     def distances(points):
@@ -90,7 +92,7 @@ def test_every_cloud_is_measured_as_by_itself_and_once(run):
     found = run[2]().load()
     assert found["ring_mean"].dims == ("increment", "seed", "step", "tensor", "ring_pair", "ring_statistic")
     at = found.sel(increment=1.0, seed=3, step=0)
-    expected = representation.analyse(clouds(3)["layer4"].reshape(64, -1), at["label"].values, SIDE, GROUPS, 3)
+    expected = representation.analyze(clouds(3)["layer4"].reshape(64, -1), at["label"].values, SIDE, GROUPS, 3)
     del expected["pca"]  # of four equal variances the components may be any
     for name, value in expected.items():
         np.testing.assert_allclose(at[name].sel(tensor="layer4"), value, atol=1e-4, err_msg=name)
@@ -112,13 +114,13 @@ def test_processes_measure_the_same(run, monkeypatch):
             for step in (0, 20):
                 store.write(grid.members, {variable: [blank] * 4}, step)
     started = []
-    in_order = workers.in_order
+    in_order = pool.in_order
     monkeypatch.setattr(workers, "in_order", lambda *given: started.append(given[-1]) or in_order(*given))
     monkeypatch.setattr(workers, "most_processes", lambda: 2)
     monkeypatch.setattr(analysis, "WORTH_PROCESSES", 1)
     done, said = complete(run)
     assert (started, said, len(done)) == ([2], [], 8 * (len(TENSORS) + 3))
-    xarray.testing.assert_equal(run[2]().load(), alone)
+    xr.testing.assert_equal(run[2]().load(), alone)
 
 
 def test_what_was_lost_is_measured_again(run):
@@ -135,19 +137,19 @@ def test_what_was_lost_is_measured_again(run):
     assert task.member.index == 2
 
 
-def test_accuracies_are_factorised(run):
+def test_accuracies_are_factorized(run):
     evaluated(run)
     complete(run)
     at = run[2]().sel(step=0)
     np.testing.assert_allclose(at["joint_accuracy"], 0.5, atol=1e-6)
     np.testing.assert_allclose(at["product_accuracy"], 0.5, atol=1e-6)  # x always right, y every second time
-    assert (at["excess_low"] <= at["excess"]).all()
+    assert (at["joint_minus_product_low"] <= at["joint_minus_product"]).all()
 
 
 def test_a_cloud_that_cannot_be_analysed_is_named_and_the_others_go_on(run):
     broken = clouds(0)
     broken["layer4"][5, 0, 0, 0] = np.nan
-    evaluated(run, 20, analysis.snapshot(broken))  # all four members alike
+    evaluated(run, 20, measure.snapshot(broken))  # all four members alike
     done, said = complete(run)
     assert len(done) == 4 * (len(TENSORS) + 3)
     assert len(said) == 8
@@ -169,8 +171,8 @@ def test_phases_follow_from_samples_and_manifold():
     found["no_bump"].values[:, 0] = 1 - found["correct"][:, 0] - found["wrong_place"][:, 0]
     found["several_bumps"].values[:, 0] = 0
     found["r2"].values[:3, 0, 0] = (0.1, 0.3, 0.95)
-    assert len(analysis.unjudged(found, grid.members)) == 4
-    phases = [analysis.behaviour(member, 0, found).get("phase") for member in grid.members]
+    assert len(measure.unjudged(found, grid.members)) == 4
+    phases = [measure.behavior(member, 0, found).get("phase") for member in grid.members]
     assert ["ABC"[int(p)] for p in phases[:3]] == ["A", "B", "C"]
     assert phases[3] is None, "its manifold is not measured"
 
@@ -183,7 +185,7 @@ def test_results_of_before_gain_what_they_lack(tmp_path):
     results.Results(path, grid).write(grid.members, {"accuracy": np.full(4, 0.25)}, 0)
     results.Results.extend(path, empty_results(grid, planned, GROUPS, {"commit": "new"}))
     found = results.open_results(tmp_path).load()
-    assert np.isnan(found["scores"].values).all()
+    assert np.isnan(found["pca_scores"].values).all()
     assert (found["accuracy"].sel(step=0) == 0.25).all()
     assert found.attrs["commit"] == "old"
     results.Results.extend(path, empty_results(grid, planned, GROUPS, {}))
@@ -191,4 +193,4 @@ def test_results_of_before_gain_what_they_lack(tmp_path):
 
 def test_an_unknown_analysis_is_refused():
     with pytest.raises(UserError, match=r"unknown analysis 'topolgy'.*topology"):
-        analysis.variables(("topolgy",), 4)
+        measure.variables(("topolgy",), 4)

@@ -1,12 +1,12 @@
 """All experiments in one command: cheapest first, done ones skipped, and what a stop leaves."""
 
 import pytest
-
-import experiments
-from diffgeo import reproduce, run, untrained
-from diffgeo.errors import Interrupted, UserError
 from tests.madeup import made_up
 from tests.test_launch import assert_refused
+
+import experiments
+from diffgeo.errors import Interrupted, UserError
+from diffgeo.run import reproduce, untrained
 
 UNTRAINED = ("examples", "p1_fig7")
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from diffgeo.grid import ROLES, Grid, member_key, stream
-from diffgeo.settings import Data, Settings, Train
+from diffgeo.settings import Data, Grid, Settings, Train
+from diffgeo.training.keys import ROLES, member_key, stream
 
 AXES = {"increment": (0.5, 1.0), "base_channels": (32, 64), "periodic": (False, True), "seed": (3, 1, 2)}
 
@@ -130,7 +130,7 @@ def test_a_traced_seed_gives_the_same_keys(seed):
     assert [tuple(np.asarray(key).tolist()) for key in traced(jnp.uint32(seed))] == plain
 
 
-def test_neighbouring_seeds_at_the_ends_have_their_own_keys():
+def test_neighboring_seeds_at_the_ends_have_their_own_keys():
     seeds = (0, 1, 2**31 - 1, 2**31, 2**32 - 2, 2**32 - 1)
     assert len({numbers(member_key(seed)) for seed in seeds}) == len(seeds)
 

@@ -36,7 +36,7 @@ def refused(*quoted):
     ("assignment", "value"),
     [
         ("train.steps=320_000", 320_000),
-        ("train.batch=8", 8),
+        ("train.batch_size=8", 8),
         ("train.learning_rate=1e-3", 1e-3),
         ("train.weight_decay=0", 0.0),
         ("data.sigma=2", 2.0),
@@ -47,10 +47,10 @@ def refused(*quoted):
         ("data.periodic=False", False),
         ("data.kind=sos", "sos"),
         ("data.dataset=a=b,c", "a=b,c"),
-        ("model.conv=lax", "lax"),
+        ("model.conv_impl=lax", "lax"),
         ("diffusion.timesteps=50", 50),
-        ("evaluation.labels=grid", "grid"),
-        ("evaluation.every=1", 1),
+        ("evaluation.label_source=grid", "grid"),
+        ("evaluation.every_steps=1", 1),
     ],
 )
 def test_a_field_is_overridden_and_nothing_else(assignment, value):
@@ -126,33 +126,33 @@ def test_an_axis_is_overridden(assignment, name, values):
         ("data.increment_y=0", "increment_y=0.0; positive"),
         ("data.margin=-1", "margin=-1.0; negative"),
         ("data.hole=lesoin", "'lesoin'; 'lesion'"),
-        ("data.width=0", "width=0.0; positive"),
+        ("data.hole_width=0", "hole_width=0.0; positive"),
         ("data.hole_center=-3", "hole_center=-3.0; positive"),
-        ("data.share=1", "share=1.0; between 0 and 1"),
-        ("data.fraction=0", "fraction=0.0; at most 1"),
-        ("data.fraction=1.5", "fraction=1.5; at most 1"),
-        ("data.draw=-1", "draw=-1; negative"),
+        ("data.hole_area_fraction=1", "hole_area_fraction=1.0; between 0 and 1"),
+        ("data.kept_fraction=0", "kept_fraction=0.0; at most 1"),
+        ("data.kept_fraction=1.5", "kept_fraction=1.5; at most 1"),
+        ("data.subset_seed=-1", "subset_seed=-1; negative"),
         ("axes.hole=square,crss", "'crss'; 'cross'"),
         ("diffusion.timesteps=0", "timesteps=0; positive"),
         ("diffusion.timesteps=20", "sampler_steps=50; timesteps=20"),
         ("diffusion.beta_end=1", "beta_end=1.0"),
         ("diffusion.beta_end=1e-5", "beta_end=1e-05; beta_start=0.0001"),
         ("train.steps=-1", "steps=-1; negative"),
-        ("train.batch=0", "batch=0; positive"),
-        ("train.steps=400_000_000", "steps=400000000; batch=16; 2**32"),
-        ("train.warmup=1", "warmup=1.0"),
+        ("train.batch_size=0", "batch_size=0; positive"),
+        ("train.steps=400_000_000", "steps=400000000; batch_size=16; 2**32"),
+        ("train.warmup_fraction=1", "warmup_fraction=1.0"),
         ("train.ema_decay=1", "ema_decay=1.0"),
         ("train.weight_decay=-0.1", "weight_decay=-0.1"),
         ("evaluation.use_ema=true", "use_ema; ema_decay"),
         ("evaluation.sampler_steps=1001", "sampler_steps=1001; timesteps=1000"),
-        ("evaluation.every=0", "every=0; positive"),
+        ("evaluation.every_steps=0", "every_steps=0; positive"),
         ("evaluation.eta=1.5", "eta=1.5"),
         ("evaluation.eta=-0.1", "eta=-0.1"),
-        ("evaluation.labels=tain", "'tain'; train, grid"),
+        ("evaluation.label_source=tain", "'tain'; train, grid"),
         ("evaluation.sampler=euler", "'euler'; ddim, ancestral"),
         ("evaluation.readout=eye", "'eye'; contour, darkest"),
         ("model.base_channels=6", "base_channels=6; heads=4"),
-        ("model.conv=fft", "'fft'"),
+        ("model.conv_impl=fft", "'fft'"),
     ],
 )
 def test_what_is_refused_is_quoted(assignment, quoted):
@@ -182,9 +182,9 @@ def test_axes_are_checked_together_at_every_point():
 
 
 def test_a_share_is_that_of_a_square():
-    shared = override(PLAIN, "data.share=0.2")
-    assert override(shared, "data.hole=corner").data.share == 0.2
-    with refused("share=0.2", "cross", "width"):
+    shared = override(PLAIN, "data.hole_area_fraction=0.2")
+    assert override(shared, "data.hole=corner").data.hole_area_fraction == 0.2
+    with refused("hole_area_fraction=0.2", "cross", "hole_width"):
         override(shared, "data.hole=cross")
 
 
@@ -213,7 +213,7 @@ def test_bare_names_are_unique_so_that_an_axis_means_one_setting():
 def test_only_data_and_seed_are_free_of_a_program():
     names = [f.name for section in SECTIONS.values() for f in dataclasses.fields(section)]
     free = {name for name in names if not is_static(name)}
-    of_frame = {"margin", "hole", "width", "hole_center", "share", "fraction", "draw"}
+    of_frame = {"margin", "hole", "hole_width", "hole_center", "hole_area_fraction", "kept_fraction", "subset_seed"}
     assert free == {"dataset", "kind", "sigma", "increment", "increment_x", "increment_y"} | of_frame
     assert not is_static("seed")
     with refused("'incremnt'", "'increment'"):
@@ -258,7 +258,7 @@ counts = st.integers(0, 200)
 @hypothesis.example(21, 5)
 @hypothesis.example(3, 5)
 def test_evaluation_steps_hold_both_ends_once(steps, every):
-    found = Settings(train=Train(steps=steps), evaluation=Evaluation(every=every)).evaluation_steps
+    found = Settings(train=Train(steps=steps), evaluation=Evaluation(every_steps=every)).evaluation_steps
     assert set(found) == {i for i in range(steps + 1) if i % every == 0 or i == steps}
     assert list(found) == sorted(set(found))
 
@@ -284,7 +284,7 @@ def test_json_gives_the_same_settings_back():
 def test_settings_stored_before_a_field_was_made_have_its_default():
     tree = override(PLAIN, "data.sigma=2").to_json()
     old = tree | {"data": {k: v for k, v in tree["data"].items() if k not in ("hole", "margin")}}
-    old["model"] = {k: v for k, v in tree["model"].items() if k != "compute"}
+    old["model"] = {k: v for k, v in tree["model"].items() if k != "dtype"}
     assert with_defaults(old) == tree
     assert list(with_defaults(old)["data"]) == list(tree["data"])
     assert Settings.from_json(old).to_json() == tree
@@ -300,5 +300,5 @@ def test_json_quotes_what_it_refuses():
 def test_program_is_what_members_share():
     at = GRID.at
     assert at(increment=0.5, seed=1).program == at(increment=1.0, seed=0).program == GRID.program
-    others = [at(**{name: value}).program for name, value in (("size", 8), ("periodic", True), ("batch", 2))]
+    others = [at(**{name: value}).program for name, value in (("size", 8), ("periodic", True), ("batch_size", 2))]
     assert len({GRID.program, *others}) == 4

@@ -4,16 +4,18 @@ import dataclasses
 import json
 
 import numpy as np
-import xarray
+import xarray as xr
 
 import experiments
-from diffgeo import analysis, datasets, results
-from diffgeo.grid import Grid
+from diffgeo import results
+from diffgeo.data import label_tables
+from diffgeo.run import measure
+from diffgeo.settings import Grid
 
 STATISTICS = ("angles", "residual")
 
 
-def made_up(name: str, score, measures=(), seeds=(0, 1, 2), preset: str = "laptop") -> xarray.Dataset:
+def made_up(name: str, score, measures=(), seeds=(0, 1, 2), preset: str = "laptop") -> xr.Dataset:
     """Results of an experiment as if its models had learned so.
 
     Args:
@@ -30,14 +32,14 @@ def made_up(name: str, score, measures=(), seeds=(0, 1, 2), preset: str = "lapto
     largest = max(member.settings.data.size for member in grid.members)
     about = {"settings": json.dumps(settings.to_json()), "experiment": name, "preset": preset}
     count = largest**2
-    found = results.template(grid, count, about, analysis.variables(declared.analyses, count))
-    found = found.drop_vars("scores", errors="ignore").copy(deep=True)
+    found = results.template(grid, count, about, measure.variables(declared.analyses, count))
+    found = found.drop_vars("pca_scores", errors="ignore").copy(deep=True)
     steps = np.array(settings.evaluation_steps, float) / settings.train.steps
     regions = list(found["region"].values) if "region" in found.dims else ["all"]
     for member in grid.members:
         place = np.unravel_index(member.index, grid.shape)
         data = member.settings.data
-        labels = datasets.lattice(data.size, 1.0, 1.0) + data.margin
+        labels = label_tables.lattice(data.size, 1.0, 1.0) + data.margin
         found["label"].values[place][: len(labels)] = labels
         found["origin"].values[place] = data.margin
         for at, time in enumerate(steps):

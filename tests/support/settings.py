@@ -6,9 +6,8 @@ import hypothesis
 import jax
 import numpy as np
 
-from diffgeo.grid import Grid
-from diffgeo.mapping import Layout, stack
-from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
+from diffgeo.settings import Data, Diffusion, Evaluation, Grid, Model, Settings, Train
+from diffgeo.training import Placement, stack
 
 EMA_DECAY = 0.9
 few = hypothesis.settings(max_examples=20, deadline=None)
@@ -20,13 +19,13 @@ def tiny(**axes) -> Settings:
         model=Model(base_channels=4, embedding=24),
         data=Data(size=8),
         diffusion=Diffusion(timesteps=20),
-        train=Train(steps=40, batch=4, learning_rate=2e-3, ema_decay=EMA_DECAY),
-        evaluation=Evaluation(every=10, count=6, sampler_steps=3, keep=4),
+        train=Train(steps=40, batch_size=4, learning_rate=2e-3, ema_decay=EMA_DECAY),
+        evaluation=Evaluation(every_steps=10, num_samples=6, sampler_steps=3, stored_images=4),
         axes=axes or {"seed": (0,)},
     )
 
 
-def mapped(members, layout: Layout = Layout(mapping="loop"), devices=None, rows: int = 1024):
+def mapped(members, layout: Placement = Placement(mapping="loop"), devices=None, rows: int = 1024):
     """Members on the given devices, by default one, with tables of one padded length so that programs are shared."""
     return layout.over(members, rows, jax.devices()[:1] if devices is None else devices)
 
@@ -51,11 +50,11 @@ def parameters(state) -> np.ndarray:
     return np.concatenate([leaf.reshape(len(leaf), -1) for leaf in leaves], axis=1)
 
 
-def trained(members, steps: int, layout=Layout(mapping="loop"), devices=None):
+def trained(members, steps: int, layout=Placement(mapping="loop"), devices=None):
     own = mapped(members, layout, devices)
-    own.initialise()
+    own.initialize()
     for _ in range(steps // layout.chunk if layout.chosen == "sharded" else 1):
-        handle = own.advance(layout.chunk if layout.chosen == "sharded" else steps)
+        handle = own.train_steps(layout.chunk if layout.chosen == "sharded" else steps)
     return own, handle
 
 

@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 
 import experiments
-from diffgeo import report, run, untrained
-from diffgeo.claims import HOLDS, NEEDED, UNDECIDED
-from diffgeo.mapping import Layout
-from diffgeo.representation import analysis as representation
+from diffgeo import report, run
+from diffgeo.claims import HOLDS, PRECONDITION, UNDECIDED
+from diffgeo.representation import fields as representation
+from diffgeo.run import untrained
 from diffgeo.settings import Settings
+from diffgeo.training import Placement
 
 TRAINED = [name for name in experiments.names() if experiments.find(name).compute is None]
 OTHER_PROGRAMS = {"p2_fig2": "periodic", "p2_fig5": "a second size"}
@@ -24,8 +25,8 @@ LONG = ("p2_fig6", "p1_fig9", "p2_fig11")  # many clouds of 64 points: 20 CPU-se
 @pytest.fixture(autouse=True)
 def one_device(monkeypatch):
     """Members of all runs on one device: each of a test's eight would compile the same step anew."""
-    over = Layout.over
-    monkeypatch.setattr(Layout, "over", lambda own, members, rows: over(own, members, rows, jax.devices()[:1]))
+    over = Placement.over
+    monkeypatch.setattr(Placement, "over", lambda own, members, rows: over(own, members, rows, jax.devices()[:1]))
 
 
 def step_program(settings: Settings) -> str:
@@ -33,7 +34,7 @@ def step_program(settings: Settings) -> str:
     tree = settings.to_json()
     del tree["model"]["ceil_mode"]
     static = {name: tree[name] for name in ("model", "diffusion", "train")}
-    return json.dumps(static | {"every": settings.evaluation.every, "size": settings.data.size})
+    return json.dumps(static | {"every": settings.evaluation.every_steps, "size": settings.data.size})
 
 
 def test_tiny_presets_share_one_train_step():
@@ -87,7 +88,7 @@ def run_tiny(name: str, folder: Path) -> None:
     assert [one["name"] for one in stored] == [claim.name for claim in declared.claims]
     for one in made.verdicts:
         assert one.comparisons or one.reason
-        lacking = [part for part in one.comparisons if part.role == NEEDED and part.verdict != HOLDS]
+        lacking = [part for part in one.comparisons if part.role == PRECONDITION and part.verdict != HOLDS]
         assert not lacking or one.verdict == UNDECIDED  # a few steps of training decide nothing
     undrawn = [line for line in said if "is not drawn" in line]
     assert set(made.pictures) | {line.split(" is not drawn")[0] for line in undrawn} == {p.name for p in declared.plots}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import experiments
-from diffgeo import summary
+from diffgeo.report import summary
 from diffgeo.results import settings_tree
 from diffgeo.settings import with_defaults
 

@@ -74,8 +74,10 @@ def test_bad_flags(launch, tmp_path, flags, variables, parts):
 
 def test_folder_of_another_configuration(launch, finished):
     before = snapshot(finished)
-    done = train(launch, finished, "--set=train.batch=8")
-    assert_refused(done, "belongs to another configuration", "settings.train.batch is 4 there, 8 here", "--workdir")
+    done = train(launch, finished, "--set=train.batch_size=8")
+    assert_refused(
+        done, "belongs to another configuration", "settings.train.batch_size is 4 there, 8 here", "--workdir"
+    )
     assert snapshot(finished) == before
 
 

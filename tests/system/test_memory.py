@@ -16,7 +16,7 @@ CODE = """
 import ctypes, gc, json, sys, jax
 from pathlib import Path
 from diffgeo import bench, mapping, run, train
-from diffgeo.mapping import Layout
+from diffgeo.mapping import Placement
 from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
 
 members, folder, cache = int(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -27,16 +27,16 @@ def run_of(members, steps):
         model=Model(base_channels=32, embedding=24),
         data=Data(size=8),
         diffusion=Diffusion(timesteps=10),
-        train=Train(steps=steps, batch=2),
-        evaluation=Evaluation(every=2, labels="train", count=64, sampler_steps=2, keep=2, readout="darkest"),
+        train=Train(steps=steps, batch_size=2),
+        evaluation=Evaluation(every_steps=2, label_source="train", num_samples=64, sampler_steps=2, stored_images=2, readout="darkest"),
         axes={"seed": tuple(range(members))},
     )
-    return run.Run("made-up", "none", settings, Layout(mapping="loop"), ("spectrum",))
+    return run.Run("made-up", "none", settings, Placement(mapping="loop"), ("spectrum",))
 
 own = run_of(members, 4)
 # compiled, and every library loaded, before it is measured
 run.train(run_of(1, 4), Path(folder) / "first", say=lambda _: None)
-loop = Layout(mapping="loop").over(own.grid.members[:1], 1024)
+loop = Placement(mapping="loop").over(own.grid.members[:1], 1024)
 one = loop.abstract_state
 told = {name: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree)) for name, tree in one._asdict().items()}
 told["activations"] = loop.lower().compile().memory_analysis().temp_size_in_bytes

@@ -12,14 +12,15 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 import pytest
-
-from diffgeo import processes, results
-from diffgeo.checkpoints import Checkpoints
-from diffgeo.errors import UserError
-from launch.program import several
-from tests.conftest import REPOSITORY, command, environment
 from tests.test_launch import assert_refused
 from tests.test_run import newest_state
+
+from diffgeo import results
+from diffgeo.errors import UserError
+from diffgeo.host import distributed
+from diffgeo.run.checkpoints import Checkpoints
+from launch.program import several
+from tests.conftest import REPOSITORY, command, environment
 
 slow = pytest.mark.slow
 ALONE = environment()
@@ -29,7 +30,7 @@ FLAGS = [
     "--preset=tiny",
     "--seeds=0,1,2,3",
     "--set=train.steps=60",
-    "--set=evaluation.every=20",
+    "--set=evaluation.every_steps=20",
 ]
 
 
@@ -84,7 +85,7 @@ class Together:
         assert statuses[victim] == -signal.SIGKILL
         for i in set(range(len(statuses))) - {victim}:
             told = self.said(i)
-            assert statuses[i] == processes.FAILED, told
+            assert statuses[i] == distributed.FAILED, told
             assert told.count("error") == 1, told
             assert LOST in told
             if i > 0:  # process 0 tells its progress, too
@@ -141,7 +142,7 @@ def test_clusters_are_known_by_their_variables(told, expected):
 )
 def test_bad_descriptions_of_the_processes(told, message):
     with pytest.raises(UserError, match=message):
-        processes.start(*told)
+        distributed.start(*told)
 
 
 def test_no_cluster_to_ask(launch, tmp_path):
@@ -181,19 +182,19 @@ from diffgeo.errors import UserError
 from diffgeo.workdir import Workdir
 
 count = jax.process_count()
-assert processes.shared() and processes.first() == (me == 0) and jax.device_count() == 2 * count
-assert processes.decide(lambda: {"by": me, "text": "\\u00fc"}) == {"by": 0, "text": "\\u00fc"}
+assert processes.is_multiprocess() and processes.is_coordinator() == (me == 0) and jax.device_count() == 2 * count
+assert processes.broadcast(lambda: {"by": me, "text": "\\u00fc"}) == {"by": 0, "text": "\\u00fc"}
 
 def refuse():
     raise UserError(f"refused by {me}")
 
 try:
-    processes.decide(refuse)
+    processes.broadcast(refuse)
 except UserError as error:
     assert str(error) == "refused by 0"
 else:
     raise AssertionError
-asked = processes.greatest(15 * me)
+asked = processes.all_max(15 * me)
 assert asked() == 15 * (count - 1)
 with Workdir(folder / "run"):
     array = jax.make_array_from_callback((8, 3), sharding, lambda index: rows[index])
@@ -204,9 +205,9 @@ with Workdir(folder / "run"):
             store.save_state(step, {"a": array, "b": 2 * array})
     assert_restored(2)
 processes.say(f"said by {me}")
-if processes.leave():
+if processes.shutdown():
     time.sleep(1)
-    assert processes.decide(lambda: 5) == 5
+    assert processes.broadcast(lambda: 5) == 5
     print("went on")
 """,
     )
@@ -224,7 +225,7 @@ if processes.leave():
 @pytest.mark.parametrize(("count", "victim"), [(2, 0), (2, 1), (4, 2)])
 def test_when_one_is_killed_the_others_say_so_and_end(tmp_path, count, victim):
     waits = "time.sleep(90)" if victim == 1 else "[time.sleep(0.1) for _ in range(900)]"
-    code = f"processes.decide(lambda: 0)\nif me == {victim}: os.kill(os.getpid(), 9)\n{waits}"
+    code = f"processes.broadcast(lambda: 0)\nif me == {victim}: os.kill(os.getpid(), 9)\n{waits}"
     scripts(count, tmp_path, code).assert_others_end(victim)
 
 

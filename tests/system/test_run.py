@@ -1,4 +1,4 @@
-"""Real runs of the real program: killed, stopped, resumed, analysed anew."""
+"""Real runs of the real program: killed, stopped, resumed, analyzed anew."""
 
 import json
 import os
@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diffgeo import checkpoints, results
+from diffgeo import results
+from diffgeo.run import checkpoints
 from tests.conftest import CACHE, command, environment
 
-SLOW_ENOUGH = ["--set=train.steps=160", "--set=evaluation.every=10", "--set=evaluation.count=4"]
+SLOW_ENOUGH = ["--set=train.steps=160", "--set=evaluation.every_steps=10", "--set=evaluation.num_samples=4"]
 
 
 def train_flags(folder: Path, *more: str) -> list[str]:
@@ -198,7 +199,7 @@ def test_only_the_newest_two_states_and_all_parameters_are_kept(whole):
     assert sorted(int(p.name) for p in (place / "params").iterdir()) == list(range(0, 161, 10))
 
 
-def test_results_are_labelled_and_complete(whole):
+def test_results_are_labeled_and_complete(whole):
     found = results.open_results(whole)
     assert found.accuracy.dims == ("increment", "seed", "step")
     assert found.increment.values.tolist() == [0.5, 1.0]
@@ -208,12 +209,12 @@ def test_results_are_labelled_and_complete(whole):
     assert (found.loss.values[..., 1:] > 0).all()
     total = found.correct + found.no_bump + found.wrong_place + found.several_bumps
     np.testing.assert_allclose(total.values, 1.0, atol=1e-6)
-    hit = (np.abs(found.prediction - found.label) < 1).all("coordinate").mean("sample")
+    hit = (np.abs(found.prediction - found.label) < 1).all("factor").mean("sample")
     np.testing.assert_allclose(hit.transpose(*found.accuracy.dims).values, found.accuracy.values, atol=1e-6)
     assert found.samples.dtype == np.uint8
     assert {"command", "commit", "hardware", "versions", "settings"} <= set(found.attrs)
     assert found.attrs["command"].startswith("python -m launch.train --")
-    assert ((found.ceiling > 0.5) & (found.ceiling <= 1)).all()
+    assert ((found.readout_ceiling > 0.5) & (found.readout_ceiling <= 1)).all()
     one = found.accuracy.sel(increment=1.0).mean("seed")
     assert one.dims == ("step",)
 
@@ -251,7 +252,7 @@ def test_analysis_restores_on_other_devices_and_fills_what_is_missing(whole, tmp
     same_results(whole, folder, skip=["loss"])
     assert "learning_curves is not drawn: no value of 'loss'" in done.stdout
     again = launch("analyze", f"--workdir={folder}")
-    assert "is analysed already" in again.stdout
+    assert "is analyzed already" in again.stdout
 
 
 def test_a_half_written_save_is_not_seen(tmp_path):

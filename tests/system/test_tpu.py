@@ -7,9 +7,9 @@ The paper preset takes a core about six minutes, its largest images five (slow);
 import pytest
 
 import experiments
-from diffgeo import chips, cost, plan
-from diffgeo.grid import Grid
-from diffgeo.mapping import Layout
+from diffgeo.costs import by_hand, chips, plan
+from diffgeo.settings import Grid
+from diffgeo.training import Placement
 
 pytest.importorskip("libtpu")
 
@@ -18,11 +18,11 @@ pytest.importorskip("libtpu")
 def test_a_training_step_on_every_chip(preset):
     members = Grid(experiments.find("p1_fig4").settings(preset)).members[:4]
     settings = members[0].settings
-    aim = chips.target("v5e:2x2", Layout())
+    aim = chips.target("v5e:2x2", Placement())
     step = plan.training_step(members, 1, plan.ROWS, aim)  # refuses what exceeds the memory
     assert step.collectives == {}
     assert 0 < step.hbm < aim.chip.hbm / 4  # four members a chip at least
-    by_hand = cost.TRAIN_PASSES * 2 * cost.forward_macs(settings) * settings.train.batch
+    by_hand = by_hand.TRAIN_PASSES * 2 * by_hand.forward_macs(settings) * settings.train.batch_size
     assert step.flops == pytest.approx(by_hand, rel=0.1)
 
 
@@ -31,5 +31,5 @@ def test_a_training_step_on_every_chip(preset):
 def test_the_longest_training_step_of_all_experiments():
     members = Grid(experiments.find("p2_fig5").settings("paper")).programs[-1][:4]
     assert members[0].settings.data.size == 48
-    step = plan.training_step(members, 1, plan.ROWS, chips.target("v5e:2x2", Layout()))
+    step = plan.training_step(members, 1, plan.ROWS, chips.target("v5e:2x2", Placement()))
     assert step.collectives == {}

@@ -3,18 +3,18 @@
 import jax
 import numpy as np
 import pytest
-
-from diffgeo import batches, datasets
-from diffgeo.errors import UserError
-from diffgeo.mapping import Layout
-from diffgeo.mapping.base import row
 from tests.helpers import EMA_DECAY, drawn, mapped, members_of, parameters, tiny, trained
+
+from diffgeo.data import batches, label_tables
+from diffgeo.errors import UserError
+from diffgeo.training import Placement
+from diffgeo.training.ensemble import row
 
 SIX = {"increment": (0.25, 0.5, 1.0), "seed": (0, 7)}
 
 
 def copied(state):
-    """A state of its own: training writes to the one that `Loop.state` returns."""
+    """A state of its own: training writes to the one that `SequentialEnsemble.state` returns."""
     return jax.tree.map(np.copy, state)
 
 
@@ -54,18 +54,18 @@ def test_a_state_loaded_again_goes_on_bit_for_bit(six):
     held = copied(through.state())
     again = mapped(members[:2])
     again.load(held)
-    again.advance(12)
+    again.train_steps(12)
     np.testing.assert_array_equal(parameters(again.state()), parameters(six[1])[:2])
 
 
 def test_losses_are_means_since_the_last_evaluation():
     settings = tiny()
     own = mapped(members_of(settings))
-    own.initialise()
+    own.initialize()
     single = []
     for step in range(1, 14):
-        total = own.losses(own.advance(1), settings.evaluation.every)[0]
-        start = (step - 1) // settings.evaluation.every * settings.evaluation.every
+        total = own.losses(own.train_steps(1), settings.evaluation.every_steps)[0]
+        start = (step - 1) // settings.evaluation.every_steps * settings.evaluation.every_steps
         single.append(total * (step - start) - sum(single[start:]))
         assert np.mean(single[start:]) == pytest.approx(total, rel=1e-4)
     assert all(0 < loss < 30 for loss in single)
@@ -75,17 +75,17 @@ def test_losses_are_means_since_the_last_evaluation():
 def _first_loss(settings):
     """Loss of the first step from its definition: rendered rows, noise and steps drawn as documented."""
     from diffgeo import diffusion
-    from diffgeo.grid import member_key, stream
+    from diffgeo.training.keys import member_key, stream
 
-    key, table = member_key(0), datasets.build(settings.data)
-    rows = batches.batch_rows(stream(key, "order"), jax.numpy.int32(0), settings.train.batch, table.count)
+    key, table = member_key(0), label_tables.build_label_table(settings.data)
+    rows = batches.batch_indices(stream(key, "order"), jax.numpy.int32(0), settings.train.batch_size, table.count)
     x0, centers = batches.render_rows(table, rows, settings.data.size, False)
     step_key = jax.random.fold_in(stream(key, "noise"), 0)
-    pairs = [jax.random.split(jax.random.fold_in(step_key, place)) for place in range(settings.train.batch)]
+    pairs = [jax.random.split(jax.random.fold_in(step_key, place)) for place in range(settings.train.batch_size)]
     t = jax.numpy.stack([jax.random.randint(pair[0], (), 1, 21) for pair in pairs])
     noise = jax.numpy.stack([jax.random.normal(pair[1], x0.shape[1:]) for pair in pairs])
     own = mapped(members_of(settings))
-    own.initialise()
+    own.initialize()
     network = settings.model.build()
 
     def predict(x, t):
@@ -97,14 +97,14 @@ def _first_loss(settings):
 def test_a_member_without_finite_loss_is_frozen_and_disturbs_no_other(six):
     members, state = six
     own = mapped(members)
-    own.initialise()
-    own.advance(5)
+    own.initialize()
+    own.train_steps(5)
     sick = copied(own.state())
     sick.params["outc"]["dense"]["bias"][2] = np.nan
     own.load(copied(sick))
-    own.advance(15)
+    own.train_steps(15)
     frozen = own.state()
-    assert frozen.frozen_step.tolist() == [-1, -1, 5, -1, -1, -1]
+    assert frozen.nonfinite_step.tolist() == [-1, -1, 5, -1, -1, -1]
     others = [0, 1, 3, 4, 5]
     np.testing.assert_array_equal(parameters(frozen)[others], parameters(state)[others])
     healthy = jax.tree.map(lambda x: x[2], sick.params)
@@ -113,10 +113,10 @@ def test_a_member_without_finite_loss_is_frozen_and_disturbs_no_other(six):
 
 def test_the_average_follows_the_parameters():
     own = mapped(members_of(tiny()))
-    own.initialise()
+    own.initialize()
     expected = parameters(own.state())
     for _ in range(3):
-        own.advance(1)
+        own.train_steps(1)
         expected = EMA_DECAY * expected + (1 - EMA_DECAY) * parameters(own.state())
     state = own.state()
     np.testing.assert_allclose(parameters(state._replace(params=state.ema)), expected, atol=1e-6)
@@ -124,11 +124,11 @@ def test_the_average_follows_the_parameters():
 
 
 def test_many_labels_are_sampled_in_chunks(monkeypatch):
-    from diffgeo import sampling
+    from diffgeo.training import sampling
 
     labels = np.random.default_rng(0).uniform(0, 7, (1, 7, 2)).astype(np.float32)
     own = mapped(members_of(tiny()))
-    own.initialise()
+    own.initialize()
     expected = drawn(own, own.parameters(), 3, labels, record=True)
     monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", {"cpu": 3})
     sampler = jax.jit(sampling.make_sampler(tiny(), record=True))
@@ -138,14 +138,14 @@ def test_many_labels_are_sampled_in_chunks(monkeypatch):
 
 def test_layout_refuses_what_cannot_be():
     with pytest.raises(UserError, match=r"unknown mapping 'vmap'.*loop, sharded"):
-        Layout(mapping="vmap")
+        Placement(mapping="vmap")
     with pytest.raises(UserError, match="unknown remat 'all': choose one of none, blocks"):
-        Layout(remat="all")
+        Placement(remat="all")
     with pytest.raises(UserError, match="members_per_device=0"):
-        Layout(members_per_device=0)
+        Placement(members_per_device=0)
     with pytest.raises(UserError, match="data_parallel=2 needs the mapping 'sharded'"):
-        Layout(mapping="loop", data_parallel=2)
+        Placement(mapping="loop", data_parallel=2)
     with pytest.raises(UserError, match="data_parallel=3 does not divide the 8 devices"):
-        _ = Layout(mapping="sharded", data_parallel=3).member_devices
+        _ = Placement(mapping="sharded", data_parallel=3).member_devices
     with pytest.raises(UserError, match="batch=4 does not divide over data_parallel=8"):
-        mapped(members_of(tiny()), Layout(mapping="sharded", data_parallel=8), jax.devices())
+        mapped(members_of(tiny()), Placement(mapping="sharded", data_parallel=8), jax.devices())

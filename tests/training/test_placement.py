@@ -5,12 +5,12 @@ from types import SimpleNamespace
 import jax
 import numpy as np
 import pytest
-
-from diffgeo import mapping
-from diffgeo.checkpoints import Checkpoints
-from diffgeo.errors import UserError
-from diffgeo.mapping import Layout
 from tests.helpers import mapped, members_of, tiny
+
+from diffgeo import training
+from diffgeo.errors import UserError
+from diffgeo.run.checkpoints import Checkpoints
+from diffgeo.training import Placement
 
 THREE = {"seed": (5, 6, 7)}
 GIB = 2**30
@@ -35,7 +35,7 @@ TRAINING = figures(1, 2, 1, 1)  # the new state reuses the old one's memory
     ids=["training is larger", "by its outputs", "sampling is larger"],
 )
 def test_members_fit_both_of_their_programs(monkeypatch, sampling, needed):
-    assert mapping.bytes_per_member(TRAINING, sampling) == needed * GIB
+    assert training.bytes_per_member(TRAINING, sampling) == needed * GIB
     asked = []
 
     def lowered(memory):
@@ -49,28 +49,28 @@ def test_members_fit_both_of_their_programs(monkeypatch, sampling, needed):
         assert len(members) == 8
         return SimpleNamespace(lower=lambda steps: lowered(TRAINING), lower_sampler=lower_sampler)
 
-    monkeypatch.setattr(Layout, "over", over)
+    monkeypatch.setattr(Placement, "over", over)
     monkeypatch.setattr("diffgeo.mapping.layout.device_memory", lambda: 40 * GIB)
-    found = mapping.members_at_once(Layout(mapping="sharded"), members_of(tiny(**THREE)), 1024, 250, True)
+    found = training.members_at_once(Placement(mapping="sharded"), members_of(tiny(**THREE)), 1024, 250, True)
     assert found == 8 * int(36 / needed)
     assert asked == [(250, True)]
 
 
 def test_no_memory_told_takes_all_members():
     members = members_of(tiny(**THREE))
-    assert mapping.members_at_once(Layout(mapping="sharded"), members, 1024, 6, False) == 3
-    assert mapping.members_at_once(Layout(mapping="loop"), members, 1024, 6, False) == 3
-    assert mapping.members_at_once(Layout(mapping="sharded", members_per_device=2), members, 1024, 6, False) == 16
+    assert training.members_at_once(Placement(mapping="sharded"), members, 1024, 6, False) == 3
+    assert training.members_at_once(Placement(mapping="loop"), members, 1024, 6, False) == 3
+    assert training.members_at_once(Placement(mapping="sharded", members_per_device=2), members, 1024, 6, False) == 16
 
 
 def test_members_that_fit():
-    assert mapping.members_that_fit(GIB, 16 * GIB) == 14
+    assert training.members_that_fit(GIB, 16 * GIB) == 14
     with pytest.raises(UserError, match=r"17\.00 GiB and the device has 16\.00.*train\.batch"):
-        mapping.members_that_fit(17 * GIB, 16 * GIB)
+        training.members_that_fit(17 * GIB, 16 * GIB)
 
 
 def sharded(devices: int):
-    return mapped(members_of(tiny(**THREE)), Layout(mapping="sharded"), jax.devices()[:devices])
+    return mapped(members_of(tiny(**THREE)), Placement(mapping="sharded"), jax.devices()[:devices])
 
 
 @pytest.mark.parametrize(("devices", "rows"), [(1, 3), (2, 4), (3, 3), (8, 8)])

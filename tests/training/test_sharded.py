@@ -6,15 +6,15 @@ import re
 import jax
 import numpy as np
 import pytest
-
-from diffgeo.mapping import Layout
-from diffgeo.settings import Model
 from tests.helpers import drawn, mapped, members_of, parameters, tiny, trained
+
+from diffgeo.settings import Model
+from diffgeo.training import Placement
 
 COLLECTIVE = re.compile(r"all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast")
 # three programs for eight devices compile for minutes on two cores
 pytestmark = pytest.mark.slow
-SHARDED = Layout(mapping="sharded", steps_per_call=3)
+SHARDED = Placement(mapping="sharded", steps_per_call=3)
 
 
 def assert_equal_to_rounding(one: np.ndarray, other: np.ndarray) -> None:
@@ -42,7 +42,7 @@ def test_sharded_members_equal_the_loop(sharded):
     members, own, values, handle = sharded
     looped, looped_handle = trained(members, 6)
     assert_equal_to_rounding(values, parameters(looped.state()))
-    every = members[0].settings.evaluation.every
+    every = members[0].settings.evaluation.every_steps
     np.testing.assert_allclose(own.losses(handle, every), looped.losses(looped_handle, every), rtol=1e-4)
 
 
@@ -53,15 +53,15 @@ def test_sharded_step_has_no_collective_and_divides_the_work(sharded):
     alone = mapped(members, SHARDED, jax.devices()[:1])
     together = alone.lower(3).compile()
     assert compiled.cost_analysis()["flops"] == pytest.approx(together.cost_analysis()["flops"] / 8, rel=0.02)
-    alone.initialise()
-    alone.advance(3)
-    alone.advance(3)
+    alone.initialize()
+    alone.train_steps(3)
+    alone.train_steps(3)
     assert_equal_to_rounding(parameters(alone.state()), values)
 
 
 def test_a_batch_split_over_devices_changes_nothing_but_rounding(sharded):
     members, _, values, _ = sharded
-    layout = Layout(mapping="sharded", steps_per_call=3, data_parallel=2)
+    layout = Placement(mapping="sharded", steps_per_call=3, data_parallel=2)
     own, _ = trained(members, 6, layout, jax.devices())
     assert dict(own.mesh.shape) == {"member": 4, "data": 2}
     assert "all-reduce" in own.lower(3).compile().as_text(), "the gradient must be shared over `data`"
@@ -77,11 +77,11 @@ def test_three_members_on_two_devices_equal_each_alone(sharded):
     compiled = own.lower(3).compile()
     assert not COLLECTIVE.search(compiled.as_text())
     looped, looped_handle = trained(members, 6)
-    every = members[0].settings.evaluation.every
+    every = members[0].settings.evaluation.every_steps
     losses = own.losses(handle, every)
     assert losses.shape == (3,)
     np.testing.assert_allclose(losses, looped.losses(looped_handle, every), rtol=1e-4)
-    assert [x.shape for x in own.totals()] == [(3,), (3,)]
+    assert [x.shape for x in own.loss_and_nonfinite()] == [(3,), (3,)]
     labels = np.random.default_rng(0).uniform(0, 7, (3, 6, 2)).astype(np.float32)
     images, _, _ = drawn(own, own.parameters(), 6, labels)
     assert images.shape == (3, 6, 8, 8, 1)

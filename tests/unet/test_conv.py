@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-
-from diffgeo import kernels
 from tests.helpers import correlate, draw, taps
 
-FORMS = dict(kernels._FORMS)
+from diffgeo.unet import attention, conv, norm
+
+FORMS = dict(conv._FORMS)
 
 
 def correlate_gradients(images, kernel, cotangent):
@@ -31,7 +31,7 @@ def test_conv3x3(form, sides):
     images, kernel, cotangent = draw(0, 2, *sides, 3), draw(1, 3, 3, 3, 5), draw(2, 2, *sides, 5)
 
     def convolve(images, kernel):
-        return FORMS[form[1:]](images, kernel) if form[0] == "_" else kernels.conv3x3(images, kernel, form)
+        return FORMS[form[1:]](images, kernel) if form[0] == "_" else conv.conv3x3(images, kernel, form)
 
     out, pullback = jax.vjp(jax.jit(convolve), jnp.asarray(images), jnp.asarray(kernel))
     np.testing.assert_allclose(out, correlate(images, kernel), atol=1e-5)
@@ -75,9 +75,9 @@ def test_auto_form(monkeypatch, backend, side, channels, dtype, form):
     """XLA's own convolution but on CPU, where small sides and wide kernels have better ones."""
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     for name in FORMS:
-        monkeypatch.setitem(kernels._FORMS, name, lambda images, kernel, name=name: images + float(name == form))
+        monkeypatch.setitem(conv._FORMS, name, lambda images, kernel, name=name: images + float(name == form))
     images = jnp.zeros((1, side, side, channels), dtype)
-    out = kernels.conv3x3(images, jnp.zeros((3, 3, channels, channels), dtype))
+    out = conv.conv3x3(images, jnp.zeros((3, 3, channels, channels), dtype))
     np.testing.assert_array_equal(out, np.ones(images.shape))
 
 
@@ -96,7 +96,7 @@ def test_winograd_is_as_exact_as_the_plain_sum():
 
 def test_conv3x3_refuses_unknown_forms():
     with pytest.raises(KeyError, match="fft"):
-        kernels.conv3x3(jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 2, 2)), "fft")
+        conv.conv3x3(jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 2, 2)), "fft")
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 7])
@@ -112,14 +112,14 @@ def test_attention(tokens, heads):
                 scores = [query[n, i, channels].astype(float) @ key[n, j, channels] for j in range(tokens)]
                 weights = np.exp(np.array(scores) / math.sqrt(width))
                 expected[n, i, channels] = weights @ value[n, :, channels] / weights.sum()
-    np.testing.assert_allclose(kernels.attention(*map(jnp.asarray, (query, key, value)), heads), expected, atol=1e-5)
+    np.testing.assert_allclose(attention.attention(*map(jnp.asarray, (query, key, value)), heads), expected, atol=1e-5)
 
 
 def test_attention_survives_large_scores():
     """The softmax must not overflow: the largest score takes all."""
     query = key = jnp.asarray(np.eye(4, dtype=np.float32)[None] * 1e4)
     value = jnp.asarray(draw(8, 1, 4, 4))
-    np.testing.assert_allclose(kernels.attention(query, key, value, 1), value, atol=1e-5)
+    np.testing.assert_allclose(attention.attention(query, key, value, 1), value, atol=1e-5)
 
 
 @pytest.mark.parametrize("at_once", [None, 49, 98])  # scores: all rows, one row, two rows of 7 tokens at a time
@@ -135,7 +135,7 @@ def test_attention_gradient(monkeypatch, heads, at_once):
         scores = jnp.einsum("nqhc,nkhc->nhqk", query, key) / math.sqrt(8 // heads)
         return jnp.einsum("nhqk,nkhc->nqhc", jax.nn.softmax(scores, axis=-1), value).reshape(3, 7, 8)
 
-    out, pullback = jax.vjp(lambda *x: kernels.attention(*x, heads), *arrays)
+    out, pullback = jax.vjp(lambda *x: attention.attention(*x, heads), *arrays)
     expected, expected_pullback = jax.vjp(plain, *arrays)
     np.testing.assert_allclose(out, expected, atol=1e-5)
     for ours, derived in zip(pullback(cotangent), expected_pullback(cotangent), strict=True):
@@ -144,7 +144,7 @@ def test_attention_gradient(monkeypatch, heads, at_once):
 
 @pytest.mark.parametrize("shape", [(3, 8, 6), (5, 1, 4)])  # of images and of pixels
 @pytest.mark.parametrize("offset", [0.0, 300.0])  # at 300 E[x^2] - E[x]^2 fails
-def test_normalise(shape, offset):
+def test_normalize(shape, offset):
     x, scale, bias = draw(9, *shape) + np.float32(offset), draw(10, shape[2]), draw(11, shape[2])
     cotangent = jnp.asarray(draw(12, *shape))
 
@@ -152,7 +152,7 @@ def test_normalise(shape, offset):
         mean, variance = x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)
         return (x - mean) / jnp.sqrt(variance + 1e-5) * scale[None, None] + bias[None, None]
 
-    out, pullback = jax.vjp(kernels.normalise, *map(jnp.asarray, (x, scale, bias)))
+    out, pullback = jax.vjp(norm.layer_norm, *map(jnp.asarray, (x, scale, bias)))
     exact = x.astype(float)
     exact = (exact - exact.mean((1, 2), keepdims=True)) / np.sqrt(exact.var((1, 2), keepdims=True) + 1e-5)
     np.testing.assert_allclose(out, exact * scale + bias, atol=3e-4 if offset else 1e-5)
@@ -166,10 +166,10 @@ def test_normalise_nearly_constant_rows():
     x = draw(12, 2, 16, 3) * np.float32(1e-3)
     exact = x.astype(float)
     exact = (exact - exact.mean((1, 2), keepdims=True)) / np.sqrt(exact.var((1, 2), keepdims=True) + 1e-5)
-    np.testing.assert_allclose(kernels.normalise(jnp.asarray(x), jnp.ones(3), jnp.zeros(3)), exact, atol=1e-5)
+    np.testing.assert_allclose(norm.layer_norm(jnp.asarray(x), jnp.ones(3), jnp.zeros(3)), exact, atol=1e-5)
 
 
 def test_gelu_is_the_exact_one():
     x = np.linspace(-4, 4, 81)
     expected = x * (1 + scipy.special.erf(x / math.sqrt(2))) / 2
-    np.testing.assert_allclose(kernels.gelu(jnp.asarray(x, jnp.float32)), expected, atol=1e-6)
+    np.testing.assert_allclose(norm.gelu(jnp.asarray(x, jnp.float32)), expected, atol=1e-6)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-
-from diffgeo import layers
 from tests.helpers import correlate, draw
+
+from diffgeo.unet import layers
 
 
 @pytest.mark.parametrize(("over", "axes"), [("image", (1, 2, 3)), ("pixel", (3,))])

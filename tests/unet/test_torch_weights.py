@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from diffgeo.errors import UserError
-from diffgeo.torch_weights import to_flax
-from diffgeo.unet import RECORDED, UNet
+from diffgeo.settings.allowed import RECORDED
+from diffgeo.unet import UNet
+from diffgeo.unet.torch_weights import to_flax
 
 torch = pytest.importorskip("torch")
-from diffgeo.torch_reference import TorchUNet  # noqa: E402 (torch is optional)
+from diffgeo.bench.torch_reference import TorchUNet  # noqa: E402 (torch is optional)
 
 
 def random_network(b, embedding):

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffgeo import kernels, tpu_attention
+from diffgeo.host import platform
+from diffgeo.unet import attention, tpu_attention
 
 INTERPRETED = functools.partial(tpu_attention.attend, interpret=True)
 
@@ -31,8 +32,8 @@ def test_attention_of_a_tpu(monkeypatch, tokens, heads, dtype, error):
     monkeypatch.setattr(tpu_attention, "attend", INTERPRETED)
     arrays = [draw(seed, 2, tokens, 8) for seed in (1, 2, 3)]
     cotangent = draw(4, 2, tokens, 8)
-    with kernels.compiling_for("tpu"):
-        out, pullback = jax.vjp(lambda *x: kernels.attention(*x, heads), *(x.astype(dtype) for x in arrays))
+    with platform.compiling_for("tpu"):
+        out, pullback = jax.vjp(lambda *x: attention.attention(*x, heads), *(x.astype(dtype) for x in arrays))
         found = [out, *pullback(cotangent.astype(dtype))]
     assert {x.dtype for x in found} == {jnp.dtype(dtype)}
     exact, exact_pullback = jax.vjp(lambda *x: plain(*x, heads), *arrays)
@@ -76,10 +77,10 @@ def lowered(tokens: int, platform: str) -> str:
     """Attention and its gradient for a platform that is not here."""
 
     def loss(*x):
-        return jnp.sum(kernels.attention(*x, 4))
+        return jnp.sum(attention.attention(*x, 4))
 
     x = jax.ShapeDtypeStruct((2, tokens, 64), jnp.float32)
-    with kernels.compiling_for(platform):
+    with platform.compiling_for(platform):
         return jax.jit(jax.grad(loss, (0, 1, 2))).trace(x, x, x).lower(lowering_platforms=(platform,)).as_text()
 
 

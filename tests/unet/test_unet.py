@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from diffgeo.errors import UserError
-from diffgeo.layers import SelfAttention
-from diffgeo.unet import RECORDED, UNet, check_size, initial_parameters, parameter_count
+from diffgeo.settings.allowed import RECORDED, check_size
+from diffgeo.unet import UNet, initial_parameters, parameter_count
+from diffgeo.unet.layers import SelfAttention
 
 SIZE, B, EMBEDDING = 8, 4, 16  # three encodings of width 4, four zeros
 UNOPTIMISED = {"xla_backend_optimization_level": 0}  # what runs once: ten times faster to compile
@@ -68,14 +69,14 @@ def test_layer4_adds_the_embedding_of_t_x_y(apply, params):
     added = np.asarray(recorded["layer4"] - recorded["layer4_pre_embedding"])
 
     width = EMBEDDING // 6 * 2
-    cue = np.zeros((3, EMBEDDING))
+    conditioning = np.zeros((3, EMBEDDING))
     for i, u in enumerate((t, centers[:, 0], centers[:, 1])):
         for k in range(width // 2):
             phase = np.asarray(u, np.float64) * 10_000.0 ** (-2 * k / width)
-            cue[:, i * width + k] = np.sin(phase)
-            cue[:, i * width + width // 2 + k] = np.cos(phase)
+            conditioning[:, i * width + k] = np.sin(phase)
+            conditioning[:, i * width + width // 2 + k] = np.cos(phase)
     weights = jax.tree.map(np.asarray, params["up2"]["emb"]["dense"])
-    expected = cue / (1 + np.exp(-cue)) @ weights["kernel"] + weights["bias"]
+    expected = conditioning / (1 + np.exp(-conditioning)) @ weights["kernel"] + weights["bias"]
     np.testing.assert_allclose(added, np.broadcast_to(expected[:, None, None], added.shape), atol=1e-4)
     assert np.ptp(expected, axis=0).min() > 1e-3, "the three labels must be told apart"
 
@@ -127,7 +128,7 @@ def test_images_do_not_see_each_other(apply):
 @pytest.mark.parametrize(("conv", "convolutions"), [("lax", 32), ("matrix", 0)])
 def test_convolution_form_reaches_every_block(conv, convolutions):
     """16 DoubleConvs of two convolutions; at N = 16 none is of side 1. (test_layers: the forms agree.)"""
-    module = UNet(B, EMBEDDING, conv=conv)
+    module = UNet(B, EMBEDDING, conv_impl=conv)
     images, t = jax.ShapeDtypeStruct((1, 16, 16, 1), jnp.float32), jax.ShapeDtypeStruct((1,), jnp.int32)
     centers = jax.ShapeDtypeStruct((1, 2), jnp.float32)
     lowered = jax.jit(module.apply).lower({"params": shapes(module, 16)}, images, t, centers)
@@ -139,7 +140,7 @@ def in_both_types(params):
     """(noise, recorded, gradients of the mean square of the noise) in float32 and in bfloat16."""
 
     def computed(compute):
-        module = UNet(B, EMBEDDING, compute=compute)
+        module = UNet(B, EMBEDDING, dtype=compute)
 
         def loss(params):
             noise, recorded = module.apply({"params": params}, *inputs())
@@ -157,7 +158,7 @@ def test_bfloat16_changes_no_type_outside(in_both_types):
     """Noise, recorded tensors, parameters and their gradients are float32."""
     types = jax.tree.map(lambda leaf: leaf.dtype, in_both_types[1])
     assert set(jax.tree.leaves(types)) == {jnp.dtype("float32")}
-    stored = shapes(UNet(B, EMBEDDING, compute="bfloat16"), SIZE)
+    stored = shapes(UNet(B, EMBEDDING, dtype="bfloat16"), SIZE)
     assert stored == shapes(UNet(B, EMBEDDING), SIZE)
 
 
@@ -175,7 +176,7 @@ def test_bfloat16_is_close_to_float32(in_both_types):
 
 def test_products_are_bfloat16_but_for_the_label_and_the_noise():
     """Left in float32 at N = 16: the six linear maps of the embedding, and the last layer's."""
-    module = UNet(B, EMBEDDING, conv="lax", compute="bfloat16")
+    module = UNet(B, EMBEDDING, conv_impl="lax", dtype="bfloat16")
     images, t = jax.ShapeDtypeStruct((1, 16, 16, 1), jnp.float32), jax.ShapeDtypeStruct((1,), jnp.int32)
     centers = jax.ShapeDtypeStruct((1, 2), jnp.float32)
     text = jax.jit(module.apply).lower({"params": shapes(module, 16)}, images, t, centers).as_text()
@@ -192,7 +193,7 @@ def test_products_are_bfloat16_but_for_the_label_and_the_noise():
 def held_bytes(remat: str) -> int:
     """What the papers' network holds from the forward pass of 16 images for the backward pass, its parameters too.
 
-    As traced: XLA:CPU undoes what it recognises as computed twice, and its temporaries do not fall.
+    As traced: XLA:CPU undoes what it recognizes as computed twice, and its temporaries do not fall.
     """
     module = UNet(remat=remat)
     images, t = jax.ShapeDtypeStruct((16, 32, 32, 1), jnp.float32), jax.ShapeDtypeStruct((16,), jnp.int32)
@@ -263,9 +264,9 @@ def test_initial_weights(params):
         ({"base_channels": 0}, "base_channels=0"),
         ({"heads": 0}, "heads=0"),
         ({"embedding": 5}, "embedding=5 must be at least 6"),
-        ({"conv": "fft"}, "unknown convolution form 'fft': choose one of auto, lax, matrix"),
+        ({"conv_impl": "fft"}, "unknown convolution form 'fft': choose one of auto, lax, matrix"),
         ({"remat": "all"}, "unknown remat 'all': choose one of none, blocks"),
-        ({"compute": "float16"}, "unknown type of computation 'float16': choose one of float32, bfloat16"),
+        ({"dtype": "float16"}, "unknown type of computation 'float16': choose one of float32, bfloat16"),
     ],
 )
 def test_refused_settings(settings, message):

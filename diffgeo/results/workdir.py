@@ -1,25 +1,27 @@
-"""A run's folder: its configuration, its lock, and where its parts lie.
+"""A run's folder: its configuration, its lock, and where its parts lie. Imports no JAX.
 
 DIR/config.json  DIR/checkpoints/wave_000/...  DIR/results.zarr  DIR/figures/*.png
 """
 
 import fcntl
 import json
-import os
 from pathlib import Path
+from typing import Any
 
-from diffgeo import processes
 from diffgeo.errors import UserError
+from diffgeo.host import distributed
+from diffgeo.host.files import write_json
+from diffgeo.settings import migration
 
 CONFIG = "config.json"
 
 
 class Workdir:
-    """A folder held by this run; a context manager by which process 0 locks it."""
+    """A folder that a run may hold; a context manager by which process 0 locks it. Made by `open_workdir`."""
 
-    def __init__(self, path: str | Path):
-        self.path = Path(path)
-        self._lock = None
+    def __init__(self, path: Path):
+        self.path = path
+        self._lock: Any = None
 
     @property
     def results(self) -> Path:
@@ -32,23 +34,19 @@ class Workdir:
         return self.path / "figures"
 
     def checkpoints(self, wave: int) -> Path:
-        """DIR/checkpoints/wave_000, the checkpoints of one wave."""
+        """Return DIR/checkpoints/wave_000, the checkpoints of one wave."""
         return self.path / "checkpoints" / f"wave_{wave:03d}"
 
-    def read_config(self) -> dict | None:
-        """DIR/config.json, or None if the folder holds no run yet.
+    def read_config(self) -> dict[str, Any] | None:
+        """Read DIR/config.json with this version's names; None if the folder holds no run yet.
 
         Raises:
           UserError: if the file is not a run's configuration, or the folder holds other things.
         """
         path = self.path / CONFIG
         if not path.exists():
-            # a run writes its configuration first, so anything else here is not a run's
-            others = (
-                [p.name for p in self.path.iterdir() if p.name not in (".lock", f"{CONFIG}.tmp")]
-                if self.path.exists()
-                else []
-            )
+            # a run writes its configuration first, so any other visible thing here is not a run's
+            others = [p.name for p in self.path.iterdir() if p.name[0] != "."] if self.path.exists() else []
             if others:
                 raise UserError(
                     f"work folder {str(self.path)!r} holds {others[0]!r} but no run: choose a new folder by --workdir"
@@ -57,23 +55,23 @@ class Workdir:
         try:
             config = json.loads(path.read_text())
             config["experiment"], config["settings"]
-        except (ValueError, KeyError, TypeError) as error:
+            if "store_format" not in config:
+                config["settings"] = migration.upgrade_settings(config["settings"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{str(path)!r} is not a run's configuration: choose another --workdir") from error
         return config
 
-    def write_config(self, config: dict) -> None:
-        """Writes DIR/config.json by one rename."""
-        unfinished = self.path / f"{CONFIG}.tmp"
-        unfinished.write_text(json.dumps(config, indent=2) + "\n")
-        os.replace(unfinished, self.path / CONFIG)
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write DIR/config.json by one rename."""
+        write_json(self.path / CONFIG, {"store_format": migration.STORE_FORMAT} | config)
 
-    def __enter__(self):
-        """Locks the folder, made if need be.
+    def __enter__(self) -> "Workdir":
+        """Lock the folder, made if need be.
 
         Raises:
           UserError: if another run holds it, or it cannot be made.
         """
-        processes.decide(self._hold)
+        distributed.broadcast(self._hold)
         return self
 
     def _hold(self) -> None:
@@ -90,20 +88,38 @@ class Workdir:
                 f"work folder {str(self.path)!r} is in use by another process: wait for it, or choose another --workdir"
             ) from error
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         if self._lock is not None:
             self._lock.close()
 
 
-def first_difference(stored, asked, path: str = "") -> tuple[str, object, object] | None:
-    """Path and both values of the first place where two trees of settings differ, or None."""
+def open_workdir(path: str | Path) -> Workdir:
+    """Return the work folder at a path, which need not exist yet: the one gate by which programs reach a folder."""
+    return Workdir(Path(path))
+
+
+def read_run(path: str | Path) -> tuple[Workdir, dict[str, Any]]:
+    """Return the work folder at a path and the configuration of the run that it holds.
+
+    Raises:
+      UserError: if it holds no run.
+    """
+    workdir = open_workdir(path)
+    config = distributed.broadcast(workdir.read_config)
+    if config is None:
+        raise UserError(f"no run in {str(path)!r}: start one there with launch.train first")
+    return workdir, config
+
+
+def first_difference(stored: Any, asked: Any, path: str = "") -> tuple[str, Any, Any] | None:
+    """Return path and both values of the first place where two trees of settings differ, or None."""
     if isinstance(stored, dict) and isinstance(asked, dict):
         for name in [*stored, *(n for n in asked if n not in stored)]:
             inner = f"{path}.{name}" if path else name
             if name not in stored or name not in asked:
                 return inner, stored.get(name), asked.get(name)
-            found = first_difference(stored[name], asked[name], inner)
-            if found:
-                return found
+            difference = first_difference(stored[name], asked[name], inner)
+            if difference:
+                return difference
         return (list(stored) != list(asked) and (path, list(stored), list(asked))) or None
     return None if stored == asked else (path, stored, asked)

@@ -1,0 +1,48 @@
+"""Selection from results that the papers' claims share: last step, one data set, means over axes."""
+
+import xarray as xr
+from scipy.stats import rankdata
+
+from diffgeo.claims.bootstrap import scores
+from diffgeo.claims.intervals import RESAMPLE
+from diffgeo.errors import UserError
+from diffgeo.settings.allowed import LAYER
+
+LEARNED = 0.5  # accuracy over which a model counts as trained
+
+
+NOT_AXES = (RESAMPLE, "seed", "step")
+
+
+def at_last_step(results: xr.Dataset, region: str, dataset: str) -> xr.Dataset:
+    """Accuracies of one data set's models at the last step."""
+    if dataset not in results["dataset"].values:
+        raise UserError(f"there is no data set {dataset!r} in these results")
+    return scores(results, region).isel(step=-1).sel(dataset=dataset, drop=True)
+
+
+def analyzed(results: xr.Dataset, name: str) -> xr.DataArray:
+    """A measure of the representations; raises `UserError` if it has not been taken of every checkpoint."""
+    if name not in results:
+        raise UserError(f"{name!r} was not measured in this run: run it with its analyses, or launch.analyze")
+    array = results[name]
+    own = array.sel(tensor=LAYER) if "tensor" in array.dims else array
+    # the untrained network's cloud may have no geometry; every other checkpoint must be measured
+    later = own.isel(step=slice(1, None))
+    missing = (later < 0) if name == "phase" else later.isnull()
+    if missing.any():
+        raise UserError(f"{int(missing.sum())} values of {name!r} are missing: finish the run, or launch.analyze")
+    return array
+
+
+def mean_over_axes(values: xr.DataArray, *kept: str) -> xr.DataArray:
+    """Mean over the grid's axes beside the seed and those kept."""
+    return values.mean([dim for dim in values.dims if dim not in (*NOT_AXES, *kept)])
+
+
+def gain(values: xr.DataArray) -> xr.DataArray:
+    return values.isel(step=-1, drop=True) - values.isel(step=0, drop=True)
+
+
+def ranks(values: xr.DataArray) -> xr.DataArray:
+    return xr.apply_ufunc(rankdata, values, input_core_dims=[["step"]], output_core_dims=[["step"]], vectorize=True)

@@ -1,0 +1,21 @@
+"""Results of a run: one labeled xarray Dataset on disk (zarr), its schema, its writer and its readers."""
+
+from diffgeo.results.read import data_at, load_results, open_results, settings_of, settings_tree
+from diffgeo.results.schema import SCORES, Analyses, Variable, template
+from diffgeo.results.store import Results
+from diffgeo.results.workdir import Workdir, open_workdir
+
+__all__ = [
+    "SCORES",
+    "Analyses",
+    "Results",
+    "Variable",
+    "Workdir",
+    "data_at",
+    "load_results",
+    "open_results",
+    "open_workdir",
+    "settings_of",
+    "settings_tree",
+    "template",
+]

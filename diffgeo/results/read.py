@@ -1,0 +1,78 @@
+"""Reading stored results: the Dataset of a work folder, its settings, and the data settings of a member.
+
+Results of earlier versions are renamed to this one's names as they are opened (`diffgeo.settings.migration`).
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from diffgeo.errors import UserError
+from diffgeo.results.workdir import open_workdir
+from diffgeo.settings import Data, Settings, migration
+
+
+def open_results(workdir: str | Path) -> xr.Dataset:
+    """Open the Dataset of a work folder, read lazily; safe while the run is still writing.
+
+    Raises:
+      UserError: if the folder has no results.
+    """
+    path = open_workdir(workdir).results
+    if not path.exists():
+        raise UserError(f"no results in {str(workdir)!r}: start a run there with launch.train first")
+    return open_store(path)
+
+
+def open_store(path: Path) -> xr.Dataset:
+    """Open a results store, read lazily, with this version's names."""
+    return upgrade(xr.open_zarr(str(path), chunks=None))
+
+
+def load_results(workdir: str | Path) -> xr.Dataset:
+    """Load results into memory, but for snapshots: they are the largest part, and read when they are used."""
+    found = open_results(workdir)
+    for name, variable in found.variables.items():
+        if name != "pca_scores":
+            variable.load()
+    return found
+
+
+def upgrade(stored: xr.Dataset) -> xr.Dataset:
+    """Return a stored Dataset with this version's names of variables, dims and settings."""
+    if "store_format" in stored.attrs:
+        return stored
+    known = {*stored.variables, *stored.dims}
+    names = {**migration.DIMS, **migration.VARIABLES}
+    found = stored.rename({old: new for old, new in names.items() if old in known})
+    if "settings" in found.attrs:
+        found.attrs["settings"] = json.dumps(migration.upgrade_settings(json.loads(found.attrs["settings"])))
+    return found
+
+
+def old_names(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return new -> stored name of variables and dims of a store with these attributes; empty for this format."""
+    if "store_format" in attributes:
+        return {}
+    return {new: old for old, new in {**migration.DIMS, **migration.VARIABLES}.items()}
+
+
+def settings_tree(dataset: xr.Dataset) -> dict[str, Any]:
+    """Return the run's settings as plain dicts, from the Dataset's attributes."""
+    return json.loads(dataset.attrs["settings"])
+
+
+def settings_of(dataset: xr.Dataset) -> Settings:
+    """Return the run's settings, from the Dataset's attributes."""
+    return Settings.from_json(settings_tree(dataset))
+
+
+def data_at(results: xr.Dataset, /, **coordinates: Any) -> Data:
+    """Return the data settings of the members at these coordinates; axes of length 1 need none."""
+    settings = settings_of(results)
+    known = {name: results[name].values.reshape(-1)[0] for name in settings.axes if name != "seed"} | coordinates
+    return settings.at(**{name: np.asarray(value).item() for name, value in known.items()}).data

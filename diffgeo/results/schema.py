@@ -1,0 +1,171 @@
+"""Schema of a run's results: dims, variables, groups, chunks, and the empty Dataset that a run starts from.
+
+Dims are the grid's axes, then those of `DIMS`, in the order given there. All arrays exist from the start, NaN where
+nothing has been evaluated yet, so a notebook can open the store at any time.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+
+from diffgeo.data import regions
+from diffgeo.settings import Grid
+from diffgeo.settings.allowed import NEVER, OUTCOMES
+from diffgeo.settings.migration import STORE_FORMAT
+
+SCORES = ("accuracy", "accuracy_x", "accuracy_y")
+FACTORS = ("x", "y")
+LARGE = 2**18  # bytes of a member and step from which a variable has a chunk of its own for each
+
+DIMS = {
+    "step": "training steps of the evaluations",
+    "label_set": "labels sampled at: the papers' own, or common to all members; reserved, no variable has it yet",
+    "readout": "read-out method of a score; reserved, no variable has it yet",
+    "region": "part of the labels: all, id, ood, parts of the hole; of scores, if any member's data has a hole",
+    "tensor": "recorded activations, or a control",
+    "group": "part of an evaluation that is written as a whole, see `group_complete`",
+    "sample": "samples of an evaluation, one a label",
+    "factor": "coordinates of a label: x, y",
+    "kept": "samples that are stored as images",
+    "row": "of an image, from the top",
+    "column": "of an image, from the left",
+    "component": "principal components",
+}
+"""Dims behind the grid's axes, in their order; those of single measures are `representation.LENGTHS`."""
+
+EVALUATION, LOSS, SNAPSHOT = "evaluation", "loss", "snapshot"
+"""Groups: scores and samples; the training loss beside them; the activations that analyses start from."""
+
+MISSING, COMPLETE, IMPOSSIBLE = 0, 1, 2
+"""Values of `group_complete`; impossible: a cloud that has no geometry, such as activations that are all equal."""
+
+DESCRIPTIONS = {
+    "loss": "mean training loss over the last window of train.log_every steps",
+    "accuracy": "fraction of samples within 1 pixel in x and y",
+    "accuracy_x": "fraction of samples within 1 pixel in x",
+    "accuracy_y": "fraction of samples within 1 pixel in y",
+    "correct": "fraction of samples with exactly one bump, at the right place",
+    "no_bump": "fraction of samples without a bump",
+    "wrong_place": "fraction of samples with one bump at a wrong place",
+    "several_bumps": "fraction of samples with more than one bump",
+    "prediction": "centers read out of the samples (pixels)",
+    "label": "true centers of the samples (pixels)",
+    "samples": "generated images, gray values 0 (dark) to 255",
+    "origin": "label of the image's pixel (0, 0) (pixels): the margin of an extended frame",
+    "readout_ceiling": "accuracy that the read-out reaches on perfect images of the same labels",
+    "nonfinite_step": f"step at which the member's loss was no longer finite and training stopped ({NEVER}: never)",
+    "group_complete": "0: missing, 1: written as a whole, 2: cannot be measured",
+}
+
+
+class Variable(NamedTuple):
+    """A variable of the results that has the grid's axes and steps in front of these dims."""
+
+    dims: tuple[str, ...]
+    description: str
+    dtype: type = np.float32
+    fill: float | int = np.nan
+
+
+class Analyses(NamedTuple):
+    """What analyses add to the schema: variables, lengths of dims, coordinate values, groups."""
+
+    variables: Mapping[str, Variable] = {}
+    lengths: Mapping[str, int] = {}
+    coordinates: Mapping[str, Any] = {}
+    groups: tuple[str, ...] = ()
+
+
+def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: Analyses = Analyses()) -> xr.Dataset:
+    """Return the empty Dataset of a run, in memory; see `DESCRIPTIONS` for the variables.
+
+    Args:
+      grid: whose axes become dims.
+      labels: S, the largest number of samples of any member.
+      attributes: strings about the run: experiment, command, commit, ...
+      analyses: additions, from `diffgeo.run.measure.schema`.
+    """
+    axes = {name: np.asarray(values) for name, values in grid.axes.items()}
+    lengths = dict(zip(axes, grid.shape, strict=True))
+    steps = grid.settings.evaluation_steps
+    size = max(member.settings.data.size for member in grid.members)
+    groups = (EVALUATION, LOSS, *analyses.groups)
+    lengths |= {"step": len(steps), "sample": labels, "factor": len(FACTORS), "group": len(groups)}
+    lengths |= {"kept": min(grid.settings.evaluation.stored_images, labels), "row": size, "column": size}
+    by_step = (*axes, "step")
+
+    def empty(name: str, dims: Iterable[str], dtype: type = np.float32, fill: float | int = np.nan) -> xr.Variable:
+        filled = np.full([lengths[d] for d in dims], fill, dtype)
+        return xr.Variable(tuple(dims), filled, {"description": DESCRIPTIONS[name]})
+
+    scored = regions.names([member.settings.data for member in grid.members])
+    lengths["region"] = len(scored)
+    by_region = by_step if len(scored) == 1 else (*by_step, "region")
+    variables = {"loss": empty("loss", by_step)}
+    variables |= {name: empty(name, by_region) for name in (*SCORES, *OUTCOMES)}
+    variables["prediction"] = empty("prediction", (*by_step, "sample", "factor"))
+    variables["label"] = empty("label", (*axes, "sample", "factor"))
+    variables["samples"] = empty("samples", (*by_step, "kept", "row", "column"), np.uint8, 255)
+    variables["origin"] = empty("origin", (*axes, "factor"))
+    variables["readout_ceiling"] = empty("readout_ceiling", axes)
+    variables["nonfinite_step"] = empty("nonfinite_step", axes, np.int64, NEVER)
+    variables["group_complete"] = empty("group_complete", (*by_step, "group"), np.uint8, MISSING)
+    lengths |= analyses.lengths
+    for name, (dims, description, dtype, fill) in analyses.variables.items():
+        shape = [lengths[d] for d in (*by_step, *dims)]
+        # not filled in memory: snapshots of a large grid take gigabytes
+        unfilled = np.broadcast_to(np.asarray(fill, dtype), shape)
+        variables[name] = xr.Variable((*by_step, *dims), unfilled, {"description": description})
+    coordinates = axes | {"step": np.array(steps), "factor": list(FACTORS), "group": list(groups)}
+    coordinates |= dict(analyses.coordinates)
+    if len(scored) > 1:
+        coordinates["region"] = list(scored)
+    return xr.Dataset(variables, coordinates, {"store_format": STORE_FORMAT, **attributes})
+
+
+def chunk_encoding(dataset: xr.Dataset) -> dict[str, dict[str, tuple[int, ...]]]:
+    """Return the encoding of `to_zarr`: one chunk a step; of `LARGE` variables, one a step and member."""
+
+    def chunks(variable: xr.DataArray) -> tuple[int, ...]:
+        axes = variable.dims.index("step") if "step" in variable.dims else 0
+        member_bytes = math.prod(variable.shape[axes + 1 :]) * variable.dtype.itemsize
+        alone = axes + 1 if member_bytes > LARGE else 0
+        return tuple(1 if i < alone or dim == "step" else n for i, (dim, n) in enumerate(variable.sizes.items()))
+
+    return {str(name): {"chunks": chunks(variable)} for name, variable in dataset.data_vars.items()}
+
+
+def cloud_group(tensor: str, group: str) -> str:
+    """Return the group of one kind of measure of one tensor's cloud of activations."""
+    return f"{tensor}/{group}"
+
+
+def complete_by_value(found: xr.Dataset, groups: Sequence[str], fields: Mapping[str, Sequence[str]]) -> np.ndarray:
+    """Return `group_complete` of results of format 1, which did not record it: complete where values are.
+
+    Args:
+      found: with the names of this version.
+      groups: of the result's last dim.
+      fields: group -> variables that are written with it; of a cloud's group those with the dim "tensor".
+
+    Returns:
+      uint8[axes, step, group].
+    """
+    columns = []
+    for group in groups:
+        tensor = group.partition("/")[0] if "/" in group else None
+        written = None
+        for name in fields.get(group, ()):
+            if name not in found:
+                continue
+            array = found[name] if tensor is None else found[name].sel(tensor=tensor)
+            axes = array.dims.index("step") + 1
+            values = array.values.reshape(*array.shape[:axes], -1)
+            known = ~np.isnan(values).all(axis=-1) if values.dtype.kind == "f" else (values >= 0).any(axis=-1)
+            written = known if written is None else written & known
+        shape = found["loss"].shape
+        columns.append(np.zeros(shape, np.uint8) if written is None else written.astype(np.uint8))
+    return np.stack(columns, axis=-1)

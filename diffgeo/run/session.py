@@ -1,0 +1,54 @@
+"""A run opened in a folder."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from diffgeo.host import distributed
+from diffgeo.host.background import Background
+from diffgeo.results import Results, Workdir
+from diffgeo.run.checkpoints import Checkpoints
+from diffgeo.run.progress import Progress
+from diffgeo.run.run import Run
+from diffgeo.run.signals import Stopper
+from diffgeo.run.waves import Wave
+
+
+@dataclass(frozen=True)
+class Session(contextlib.AbstractContextManager):
+    """A run that holds its folder; made by `folder.open_session`, entered once with `with`.
+
+    Attributes:
+      run: what was asked.
+      workdir: the locked folder.
+      waves: all waves of the run's grid.
+      store: the results, open for writing.
+      writer: thread that reads samples out and writes results behind training.
+      stopper: notes signals, says when to save.
+      progress: the progress bar.
+      say: where one-line messages go.
+    """
+
+    run: Run
+    workdir: Workdir
+    waves: tuple[Wave, ...]
+    store: Results
+    writer: Background = field(default_factory=Background)
+    stopper: Stopper = field(default_factory=Stopper)
+    progress: Progress = field(default_factory=Progress)
+    say: Callable[[str], None] = distributed.say
+    _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
+
+    def __enter__(self) -> "Session":
+        self._stack.callback(self.progress.close)
+        self._stack.enter_context(self.stopper)
+        self._stack.enter_context(self.writer)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._stack.__exit__(*error)
+
+    def checkpoints(self, wave: Wave) -> Checkpoints:
+        """Return the checkpoints of one wave, a context manager."""
+        return Checkpoints(self.workdir.checkpoints(wave.index))

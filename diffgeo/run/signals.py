@@ -1,0 +1,55 @@
+"""Signals and the clock: when a run saves its state, and when it stops."""
+
+import contextlib
+import signal
+import time
+from collections.abc import Callable
+
+from diffgeo.host import distributed
+
+SAVE_SECONDS = 600
+"""Longest time that training goes on between two saves of the state: what a kill without warning may cost."""
+
+SAVE = 1
+"""A wish to save and go on; below the numbers of the signals that a run stops by, which outrank it."""
+
+
+class Stopper(contextlib.AbstractContextManager):
+    """Lets the loop save and stop after SIGTERM or SIGINT, and save in time; a second signal acts at once."""
+
+    def __init__(self):
+        self.signum: int | None = None
+        self._before: dict = {}
+        self._answer: Callable[[], int] | None = None
+        self.saved()
+
+    def saved(self) -> None:
+        """Note that the state was saved just now."""
+        self._saved_at = time.monotonic()
+
+    @property
+    def _wish(self) -> int:
+        late = time.monotonic() - self._saved_at >= SAVE_SECONDS
+        return self.signum or (SAVE if late else 0)
+
+    def ask(self) -> None:
+        """Start asking all processes for a signal, so that they stop or save at one step; see `agreed`."""
+        self._answer = distributed.all_max(self._wish) if distributed.is_multiprocess() else None
+
+    @property
+    def agreed(self) -> int | None:
+        """The signal to stop by, or `SAVE`: this process's, or of several, what some had when all last asked."""
+        return (self._wish if self._answer is None else self._answer()) or None
+
+    def _note(self, signum: int, _frame: object) -> None:
+        self.signum = signum
+        signal.signal(signum, self._before[signum])
+
+    def __enter__(self) -> "Stopper":
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self._before[signum] = signal.signal(signum, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for signum, handler in self._before.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,115 @@
+"""Training and evaluation of one wave."""
+
+import functools
+
+import numpy as np
+
+from diffgeo.errors import Interrupted
+from diffgeo.host import distributed
+from diffgeo.results.schema import LOSS
+from diffgeo.run.checkpoints import Checkpoints
+from diffgeo.run.evaluation import evaluate
+from diffgeo.run.session import Session
+from diffgeo.run.signals import SAVE
+from diffgeo.run.waves import Wave
+from diffgeo.settings.allowed import NEVER
+from diffgeo.training import Ensemble
+
+
+def train_wave(session: Session, wave: Wave, ensemble: Ensemble) -> None:
+    """Train and evaluate one wave from its newest state to its last step.
+
+    An evaluation is read out behind the training of the next steps, and is written before their state is saved: a run
+    killed at any moment goes on from a state that is no later than the first evaluation that it lacks.
+
+    Raises:
+      UserError: for a damaged checkpoint.
+      Interrupted: after a signal, with the state saved.
+    """
+    with session.checkpoints(wave) as checkpoints:
+        _Loop(session, wave, ensemble, checkpoints).run()
+
+
+class _Loop:
+    """The loop over the evaluation steps of a wave."""
+
+    def __init__(self, session: Session, wave: Wave, ensemble: Ensemble, checkpoints: Checkpoints):
+        self.session, self.wave, self.ensemble, self.checkpoints = session, wave, ensemble, checkpoints
+        self.settings = wave.members[0].settings
+        self.step = checkpoints.state_step or 0
+        self.nonfinite: set[int] = set()
+
+    def run(self) -> None:
+        """Train to the last step."""
+        session, store = self.session, self.session.store
+        if self.checkpoints.state_step is None:
+            self.ensemble.initialize()
+        else:
+            self.ensemble.load(self.checkpoints.restore_state(self.ensemble.abstract_state))
+        session.progress.note(members=len(self.wave.members))
+        session.progress.advance(self.step)
+        # a loss may be missing where launch.analyze has filled in the rest
+        missing = set(store.missing(self.wave.members)) | set(store.missing(self.wave.members, LOSS)) - {0}
+        for target in self.settings.evaluation_steps:
+            if target >= self.step:
+                self.train_to(target)
+                self.save_and_evaluate(evaluated=target in missing)
+        session.writer.join()
+
+    def train_to(self, target: int) -> None:
+        """Train up to an evaluation step; save on the way if that is due, stop if a signal asks for it."""
+        chunk, stopper, progress = self.session.run.placement.chunk, self.session.stopper, self.session.progress
+        handle = None
+        while self.step < target:
+            steps = min(chunk - self.step % chunk, target - self.step)
+            stopper.ask()
+            # the loss of the chunk before is fetched while this one runs
+            pending, handle = handle, self.ensemble.train_steps(steps)
+            self.step += steps
+            if pending is not None:
+                losses = self.ensemble.losses(pending)
+                progress.note(loss=f"{np.mean(losses) if losses.size else np.nan:.4f}")
+            progress.advance(steps)
+            wish = stopper.agreed
+            if wish is not None:
+                self.save_state()
+                if wish == SAVE:
+                    self.checkpoints.release()
+                    continue
+                self.checkpoints.wait()
+                steps_wanted = self.settings.train.steps
+                raise Interrupted(
+                    wish, f"stopped at step {self.step} of {steps_wanted}, state saved: run again to go on"
+                )
+
+    def save_state(self) -> None:
+        """Save the full state, once all earlier evaluations are written."""
+        self.session.writer.join()
+        self.checkpoints.save_state(self.step, self.ensemble.state())
+        self.session.stopper.saved()
+
+    def save_and_evaluate(self, evaluated: bool) -> None:
+        """Save parameters and state of an evaluation step, and evaluate them if that is missing."""
+        session, ensemble = self.session, self.ensemble
+        session.writer.join()
+        state = ensemble.state()
+        self.checkpoints.save_params(self.step, state.params, state.ema)
+        self.save_state()
+        loss, nonfinite_step = ensemble.loss_and_nonfinite()
+        if evaluated:
+            params = ensemble.params(self.settings.evaluation.use_ema)
+            evaluate(session, self.wave, ensemble, params, self.step, loss if self.step else None)
+        self.report_nonfinite(nonfinite_step)
+        self.checkpoints.release()
+
+    def report_nonfinite(self, steps: np.ndarray) -> None:
+        """Name members whose loss was no longer finite since the last look, in the log and the results."""
+        new = [i for i, at in enumerate(steps) if at != NEVER and i not in self.nonfinite]
+        for i in new:
+            self.session.say(
+                f"member {self.wave.members[i]}: loss not finite at step {steps[i]}, stopped there; the others go on"
+            )
+        self.nonfinite |= set(new)
+        if new and distributed.is_coordinator():
+            write = functools.partial(self.session.store.write, self.wave.members, {"nonfinite_step": steps})
+            self.session.writer.submit(write)

@@ -1,0 +1,80 @@
+"""Waves: members that train together, their label tables and evaluation labels."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from diffgeo import images
+from diffgeo.data import label_tables, regions
+from diffgeo.data.evaluation_labels import evaluation_labels
+from diffgeo.data.label_tables import LabelTable
+from diffgeo.settings import Grid, Member
+from diffgeo.training.keys import member_key, stream
+
+
+@dataclass(frozen=True)
+class Wave:
+    """The members trained at once, with everything that depends on their labels built once.
+
+    Attributes:
+      index: of the wave in its run.
+      members: M of them.
+      tables: their label tables, stacked: every array has a leading M.
+      labels: float32[S_m, 2] of each member, sampled at every evaluation, in frame coordinates.
+      regions: names of the regions of all the grid's scores.
+    """
+
+    index: int
+    members: tuple[Member, ...]
+    tables: LabelTable = field(repr=False)
+    labels: tuple[np.ndarray, ...] = field(repr=False)
+    regions: tuple[str, ...] = ()
+
+    @property
+    def stacked_labels(self) -> np.ndarray:
+        """float32[M, S, 2]; members with fewer labels repeat their first one."""
+        longest = max(len(labels) for labels in self.labels)
+        return np.stack([np.concatenate([x, np.repeat(x[:1], longest - len(x), 0)]) for x in self.labels])
+
+    def origin(self, index: int) -> np.ndarray:
+        """Return float32[2], where the image's pixel (0, 0) lies in the frame of one member."""
+        return self.tables.origin[index]
+
+    def true_images(self, index: int) -> np.ndarray:
+        """Return float32[S, N, N, 1], what one member should draw at its `stacked_labels`."""
+        return true_images(self.members[index], self.stacked_labels[index], self.origin(index))
+
+
+def build_tables(grid: Grid) -> dict[int, LabelTable]:
+    """Build every member's label table on host: index of the member -> table."""
+    return {member.index: label_tables.build_label_table(member.settings.data) for member in grid.members}
+
+
+def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], members_at_once: int | None) -> list[Wave]:
+    """Return the grid's waves, at most `members_at_once` members each (None: all of a program)."""
+    rows = label_tables.padded(max(int(table.count) for table in tables.values()))
+    scored = tuple(regions.names([member.settings.data for member in grid.members]))
+    return [
+        Wave(
+            index=index,
+            members=tuple(members),
+            tables=label_tables.stack([tables[member.index] for member in members], rows),
+            labels=tuple(_labels(member, tables[member.index]) for member in members),
+            regions=scored,
+        )
+        for index, members in enumerate(grid.waves(members_at_once))
+    ]
+
+
+def _labels(member: Member, table: LabelTable) -> np.ndarray:
+    """Return float32[S, 2], the labels that a member is sampled at."""
+    evaluation, key = member.settings.evaluation, stream(member_key(member.seed), "labels")
+    labels = evaluation_labels(table, key, evaluation.label_source, evaluation.num_samples, member.settings.data.size)
+    return labels.astype(np.float32)
+
+
+def true_images(member: Member, labels: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Return float32[S, N, N, 1], what a member should draw at float32[S, 2] labels in frame coordinates."""
+    data = member.settings.data
+    return np.asarray(images.render(labels - origin[None], data.sigma, data.kind, data.size, data.periodic))

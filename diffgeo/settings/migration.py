@@ -1,0 +1,73 @@
+"""Names of earlier versions: the one table by which their runs, checkpoints and summaries are still read.
+
+Format 1 is everything written before `STORE_FORMAT` was stored; CHANGELOG.md lists the formats.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from diffgeo.settings.schema import SECTIONS
+
+STORE_FORMAT = 2
+"""Format of what this version writes: names of settings, variables, dims and checkpoint leaves."""
+
+SETTINGS = {
+    "model": {"compute": "dtype", "conv": "conv_impl"},
+    "data": {
+        "width": "hole_width",
+        "share": "hole_area_fraction",
+        "fraction": "kept_fraction",
+        "draw": "subset_seed",
+    },
+    "train": {"batch": "batch_size", "warmup": "warmup_fraction"},
+    "evaluation": {
+        "every": "every_steps",
+        "labels": "label_source",
+        "count": "num_samples",
+        "keep": "stored_images",
+    },
+}
+"""Section -> old field -> new field."""
+
+AXES = {old: new for names in SETTINGS.values() for old, new in names.items()}
+"""Old -> new name of a grid's axis, in settings and as a dim of results."""
+
+VARIABLES = {
+    "scores": "pca_scores",
+    "ceiling": "readout_ceiling",
+    "excess": "joint_minus_product",
+    "excess_low": "joint_minus_product_low",
+    "excess_high": "joint_minus_product_high",
+    "frozen_step": "nonfinite_step",
+    "neighbour_r2": "neighbor_r2",
+    "neighbour_r2_x": "neighbor_r2_x",
+    "neighbour_r2_y": "neighbor_r2_y",
+    "mass": "largest_fraction",
+    "mass_nested": "largest_fraction_nested",
+}
+"""Old -> new name of a results variable."""
+
+DIMS = AXES | {"coordinate": "factor"}
+"""Old -> new name of a dim of results."""
+
+CHECKPOINT_LEAVES = {"frozen_step": "nonfinite_step"}
+"""Old -> new name of an entry of a stored training state."""
+
+
+def upgrade_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `Settings.to_json`'s tree as this version writes it.
+
+    Renames fields and axes, and gives fields that are new since their default; `train.log_every` that of the
+    evaluation interval, by which earlier versions averaged the loss.
+    """
+    stored = {name: rename(tree.get(name, {}), SETTINGS.get(name, {})) for name in SECTIONS}
+    if "every_steps" in stored["evaluation"]:
+        stored["train"] = {"log_every": stored["evaluation"]["every_steps"]} | stored["train"]
+    sections = {name: dataclasses.asdict(kind()) | stored[name] for name, kind in SECTIONS.items()}
+    return {**tree, **sections, "axes": rename(tree["axes"], AXES)}
+
+
+def rename(tree: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """Return a mapping with its old keys replaced; order and new keys stay."""
+    return {names.get(name, name): value for name, value in tree.items()}
