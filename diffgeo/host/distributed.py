@@ -55,6 +55,8 @@ def start(
     if coordinator is not None:
         if not re.fullmatch(r".+:\d+", coordinator):
             raise UserError(f"--coordinator={coordinator} must be the HOST:PORT of process 0")
+        assert process is not None
+        assert processes is not None
         if not 0 <= process < processes:
             raise UserError(f"--process={process} must be from 0 to --processes={processes} less one")
     import jax

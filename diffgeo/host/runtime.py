@@ -13,8 +13,9 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
+from typing import Any
 
 MALLOC_OPTIONS = {-4: 0, -1: -1, -8: 1}
 """Options of glibc's malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD, M_ARENA_MAX."""
@@ -33,13 +34,14 @@ def prepare(compile_cache: str | None = None) -> None:
     keep_freed_memory()
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every step of every save
     logging.getLogger("jax").setLevel(logging.ERROR)
-    if only_cpu(jax.config.jax_platforms, os.environ, Path("/dev")):
-        jax.config.update("jax_platforms", "cpu")
-    if compile_cache is None and jax.config.jax_compilation_cache_dir is not None:
+    config: Any = jax.config  # its attributes are made at run time
+    if only_cpu(config.jax_platforms, os.environ, Path("/dev")):
+        config.update("jax_platforms", "cpu")
+    if compile_cache is None and config.jax_compilation_cache_dir is not None:
         return
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    jax.config.update("jax_compilation_cache_dir", str(compile_cache or home / "diffgeo"))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    config.update("jax_compilation_cache_dir", str(compile_cache or home / "diffgeo"))
+    config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
 def usable_cores() -> int:
@@ -84,17 +86,15 @@ def only_cpu(platforms: str | None, environment: Mapping[str, str], devices: Pat
 
 def provenance() -> dict[str, str]:
     """Return command, commit, hardware and versions, for the record in a run's results."""
-    import flax
     import jax
-    import jaxlib
 
     devices = jax.devices()
     return {
         "command": shlex.join(["python", "-m", _module(), *sys.argv[1:]]),
         "commit": _commit(),
         "hardware": f"{len(devices)} x {devices[0].device_kind}, {os.cpu_count()} host cores, {platform.machine()}",
-        "versions": f"python {platform.python_version()}, jax {jax.__version__}, jaxlib {jaxlib.__version__}, "
-        f"flax {flax.__version__}",
+        "versions": f"python {platform.python_version()}, jax {version('jax')}, "
+        f"jaxlib {version('jaxlib')}, flax {version('flax')}",
     }
 
 

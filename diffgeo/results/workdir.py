@@ -54,7 +54,8 @@ class Workdir:
             return None
         try:
             config = json.loads(path.read_text())
-            config["experiment"], config["settings"]
+            if not {"experiment", "settings"} <= config.keys():
+                raise KeyError("experiment, settings")
             if "store_format" not in config:
                 config["settings"] = migration.upgrade_settings(config["settings"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:

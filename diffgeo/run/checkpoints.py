@@ -105,6 +105,7 @@ class Checkpoints:
           UserError: if the checkpoint is damaged.
         """
         step = self.state_step if step is None else step
+        assert step is not None, "no state is stored"
         stored = self._restore(self._state, step, flax.serialization.to_state_dict(target))
         return flax.serialization.from_state_dict(target, stored)
 
@@ -170,7 +171,7 @@ class Checkpoints:
         except Exception as error:  # tensorstore raises many kinds for a file cut short
             raise damaged(folder, error) from error
 
-    def _restore(self, manager: ocp.CheckpointManager, step: int | None, target: Any) -> Any:
+    def _restore(self, manager: ocp.CheckpointManager, step: int, target: Any) -> Any:
         def wanted(x):
             return np.zeros(x.shape, x.dtype) if getattr(x, "sharding", None) is None else x
 

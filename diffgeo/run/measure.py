@@ -184,8 +184,8 @@ def phase(member: Member, step: int, results: xr.Dataset) -> int | None:
     order = float(at["r2"].sel(tensor=LAYER))
     if not np.isfinite(order):
         return None
-    shares = [float(np.ravel(at[name].values)[0]) for name in OUTCOMES]
-    return PHASES.index(representation.phase(*shares, order))
+    fractions = {name: float(np.ravel(at[name].values)[0]) for name in OUTCOMES}
+    return PHASES.index(representation.phase(**fractions, order=order))
 
 
 def measure(session: Session) -> bool:

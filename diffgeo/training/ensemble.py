@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from diffgeo.data.label_tables import LabelTable
-from diffgeo.settings import Member
+from diffgeo.settings import Member, Program
 from diffgeo.training.step import MemberState, initial_state
 
 FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
@@ -129,11 +129,11 @@ class StackedMembers:
         self.seeds = np.array([m.seed for m in members], np.uint32)[self.rows]
         self.tables: LabelTable = jax.tree.map(lambda x: x[self.rows], tables)
 
-    @functools.cached_property
+    @property
     def abstract_state(self) -> MemberState:
         """Shapes and types of the stacked state."""
-        one = jax.eval_shape(functools.partial(initial_state, self.program), jnp.uint32(0))
-        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((len(self.rows), *x.shape), x.dtype), one)
+        member = abstract_member(self.program)
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct((len(self.rows), *x.shape), x.dtype), member)
 
     def fetch_losses(self, state: MemberState) -> tuple[np.ndarray, np.ndarray]:
         """Return `Ensemble.loss_and_nonfinite` of a stacked state."""
@@ -141,6 +141,12 @@ class StackedMembers:
         step, loss_sum, nonfinite_step = (np.array(fetch(x))[: len(self.members)] for x in names)
         mean = mean_losses(np.stack([step, loss_sum], axis=-1).astype(np.float32), self.program.train.log_every)
         return np.where(step > 0, mean, np.float32(np.nan)), nonfinite_step
+
+
+@functools.lru_cache(PROGRAMS)
+def abstract_member(program: Program) -> MemberState:
+    """Return shapes and types of one member's state."""
+    return jax.eval_shape(functools.partial(initial_state, program), jnp.uint32(0))
 
 
 def stack_trees(trees: Sequence[Tree]) -> Tree:

@@ -51,9 +51,7 @@ class SequentialEnsemble(StackedMembers):
 
     max_pending = 1
 
-    def __init__(
-        self, members: Sequence[Member], tables: LabelTable, devices: Sequence[jax.Device], remat: str = "none"
-    ):
+    def __init__(self, members: Sequence[Member], tables: LabelTable, devices: Sequence[Any], remat: str = "none"):
         super().__init__(members, tables)
         self._devices = [devices[i % len(devices)] for i in range(len(members))]
         self._step = _step(self.program, remat)

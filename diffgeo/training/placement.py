@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 
@@ -72,9 +73,7 @@ class Placement:
             raise UserError(f"data_parallel={self.data_parallel} does not divide the {devices} devices")
         return devices // self.data_parallel
 
-    def place(
-        self, members: Sequence[Member], tables: LabelTable, devices: Sequence[jax.Device] | None = None
-    ) -> Ensemble:
+    def place(self, members: Sequence[Member], tables: LabelTable, devices: Sequence[Any] | None = None) -> Ensemble:
         """Return the ensemble of one wave's members and their stacked tables, on all devices unless some are given."""
         devices = jax.devices() if devices is None else devices
         if self.chosen == "loop":

@@ -10,6 +10,7 @@ from diffgeo import diffusion, unet
 from diffgeo.host.platform import platform
 from diffgeo.settings import Program
 from diffgeo.training.keys import member_key, stream
+from diffgeo.training.step import bind
 
 LABELS_PER_CALL = {"cpu": 256, "accelerator": 64}
 """Labels of one member per network call; bounds the memory of activations. An accelerator calls for all members of a
@@ -37,11 +38,10 @@ def make_sampler(program: Program, record: bool = False) -> Callable[..., tuple[
 
     def sampler(params, seed, step, labels):
         def chunk(keys, labels):
-            def denoise(x, t):
-                return network.apply({"params": params}, x, t, labels)
-
             start = diffusion.initial_noise(schedule, keys, program.size)
-            return diffusion.run_reverse(reverse, denoise, keys, start, clip=program.clip, record=record)
+            return diffusion.run_reverse(
+                reverse, bind(network, params, labels), keys, start, clip=program.clip, record=record
+            )
 
         return _in_chunks(chunk, _keys(seed, "sample", step, len(labels)), labels)
 
@@ -67,7 +67,7 @@ def make_encoder(program: Program) -> Callable[..., dict[str, jax.Array]]:
         def chunk(keys, images, labels):
             noise = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:]))(keys)
             t = jnp.full(len(labels), PROXY_STEP)
-            return network.apply({"params": params}, diffusion.q_sample(schedule, images, t, noise), t, labels)[1]
+            return bind(network, params, labels)(diffusion.q_sample(schedule, images, t, noise), t)[1]
 
         return _in_chunks(chunk, _keys(seed, "proxy", step, len(labels)), images, labels)
 

@@ -87,7 +87,7 @@ class ShardedEnsemble(StackedMembers):
         self,
         members: Sequence[Member],
         tables: LabelTable,
-        devices: Sequence[jax.Device],
+        devices: Sequence[Any],
         data_parallel: int = 1,
         remat: str = "none",
     ):
@@ -107,12 +107,10 @@ class ShardedEnsemble(StackedMembers):
         # put on the devices when first needed: lowering needs none, so they may be a description
         return self._put((self.seeds, self.tables))
 
-    @functools.cached_property
+    @property
     def abstract_state(self) -> step.MemberState:
         """See `Ensemble`."""
-        return jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.by_member), super().abstract_state
-        )
+        return jax.tree.map(self._shaped, super().abstract_state)
 
     def _put(self, tree: Any) -> Any:
         def put(x):
@@ -131,7 +129,7 @@ class ShardedEnsemble(StackedMembers):
         """See `Ensemble`."""
         self._state = self._put(state)
 
-    def jitted_steps(self, steps: int) -> Callable:
+    def jitted_steps(self, steps: int) -> Any:
         """Return the jitted training of all members for `steps` steps: (state, seeds, tables) -> state."""
         return _steps(self.program, self.mesh, steps, self._remat)
 

@@ -112,6 +112,15 @@ def make_update(train: Train) -> UpdateFn:
     return update
 
 
+def bind(network: unet.UNet, params: Any, labels: jax.Array) -> diffusion.DenoiseFn:
+    """Return the network with parameters and labels float32[n, 2] bound."""
+
+    def denoise(x: jax.Array, t: jax.Array, /) -> Any:
+        return network.apply({"params": params}, x, t, labels)
+
+    return denoise
+
+
 def make_step(program: Program, data_parts: int = 1, data_axis: str = "data", remat: str = "none") -> StepFn:
     """Build the pure train step of one member.
 
@@ -145,9 +154,7 @@ def make_step(program: Program, data_parts: int = 1, data_axis: str = "data", re
     def batch_loss(params, key, step, table):
         x0, centers, t, noise = draw(key, step, table)
 
-        def denoise(x, t):
-            return network.apply({"params": params}, x, t, centers)
-
+        denoise = bind(network, params, centers)
         return jnp.mean(diffusion.denoising_loss(schedule, denoise, x0, t, noise))
 
     def step(state: MemberState, seed: jax.Array, table: LabelTable) -> MemberState:
