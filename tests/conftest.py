@@ -2,9 +2,6 @@
 
 import os
 import subprocess
-import sys
-import tempfile
-from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
@@ -15,40 +12,40 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"):
 
 from jaxtyping import install_import_hook
 
-import tests.strict  # noqa: F401 (the hook takes a name and does not import submodules)
+import tests.support.strict  # noqa: F401 (the hook takes a name and does not import submodules)
 
-install_import_hook("diffgeo", "tests.strict.checked")
+install_import_hook("diffgeo", "tests.support.strict.checked")
 
 import jax
 import pytest
 
-# made by the first process of a session; its workers and the programs they start inherit the name
-if "DIFFGEO_TEST_CACHE" not in os.environ:
-    _OWN = tempfile.TemporaryDirectory(prefix="diffgeo-compiled-")
-    os.environ["DIFFGEO_TEST_CACHE"] = _OWN.name
-CACHE = os.environ["DIFFGEO_TEST_CACHE"]
+from tests.support.programs import CACHE, REPOSITORY, command, environment
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 jax.config.update("jax_compilation_cache_dir", CACHE)
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
-REPOSITORY = Path(__file__).parent.parent
+SYSTEM = REPOSITORY / "tests/system"
+LONGEST = ("system", "training", "unet")
+"""Folders of tests, the longest first."""
 
 
-def command(module: str, *flags: str) -> list[str]:
-    """The command line of a real program, sharing the session's cache of compiled programs."""
-    return [sys.executable, "-W", "error", "-m", f"launch.{module}", f"--compile_cache={CACHE}", *flags]
+def pytest_configure(config):
+    config.addinivalue_line("markers", "system: runs real programs as a user does; all of tests/system")
 
 
-def environment(**variables: str) -> dict[str, str]:
-    """The environment of a real program: one CPU device unless told otherwise."""
-    return {**os.environ, "JAX_NUM_CPU_DEVICES": "1", "PYTHONPATH": str(REPOSITORY), **variables}
+def pytest_collection_modifyitems(items):
+    """Mark the tests of tests/system, and run the longest folders first, so that parallel workers end together."""
+    for item in items:
+        if item.path.is_relative_to(SYSTEM):
+            item.add_marker(pytest.mark.system)
+    items.sort(key=lambda item: (*LONGEST, item.path.parent.name).index(item.path.parent.name))
 
 
 @pytest.fixture
 def launch():
-    """Runs a real program to its end: launch("train", "--workdir=...") -> CompletedProcess."""
+    """Run a real program to its end: launch("train", "--workdir=...") -> CompletedProcess."""
 
     def run(module: str, *flags: str, cwd=None, **variables: str):
         return subprocess.run(
@@ -61,19 +58,3 @@ def launch():
         )
 
     return run
-
-
-LONGEST = (
-    "test_tpu.py",
-    "test_pods.py",
-    "test_sharding.py",
-    "test_run.py",
-    "test_launch.py",
-    "test_torch_weights.py",
-    "test_mapping.py",
-)
-
-
-def pytest_collection_modifyitems(items):
-    """The longest files first, so that parallel workers end together."""
-    items.sort(key=lambda item: (*LONGEST, item.path.name).index(item.path.name))

@@ -4,7 +4,7 @@ Steps t run over 1 .. T; t = 0 is the clean image.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Int
 from diffgeo.settings import Diffusion
 
 
+@runtime_checkable
 class DenoiseFn(Protocol):
     """The network with its parameters and labels bound."""
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -32,6 +32,7 @@ class Sampled(NamedTuple):
     encoded: dict[str, np.ndarray]
 
 
+@runtime_checkable
 class Ensemble(Protocol):
     """Members that train together, mapped over this run's devices.
 

@@ -3,13 +3,13 @@
 import zlib
 
 import jax
-from jaxtyping import Array, Int, Key
+from jaxtyping import Array, Integer, Key
 
 ROLES = ("init", "order", "noise", "sample", "labels", "proxy")
 """Roles of a member's random streams."""
 
 
-def member_key(seed: Int[Array, ""] | int) -> Key[Array, ""]:
+def member_key(seed: Integer[Array, ""] | int) -> Key[Array, ""]:
     """Return a member's key, from its seed alone, wherever it stands in whichever grid. `seed` may be traced."""
     return jax.random.key(seed, impl="threefry2x32")
 

@@ -3,7 +3,7 @@
 An `Ensemble` maps the step over members and devices; `diffgeo.run` is the loop around it.
 """
 
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,7 @@ class MemberState(NamedTuple):
     nonfinite_step: jax.Array
 
 
+@runtime_checkable
 class UpdateFn(Protocol):
     """Optimizer update of one member."""
 
@@ -45,6 +46,7 @@ class UpdateFn(Protocol):
         ...
 
 
+@runtime_checkable
 class StepFn(Protocol):
     """Train step of one member."""
 
