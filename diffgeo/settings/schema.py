@@ -343,7 +343,7 @@ class Settings:
     def from_json(tree: Mapping[str, Any]) -> "Settings":
         """Return the settings of `to_json`'s tree; one of an earlier version goes through `migration` first."""
         sections = {name: kind(**tree[name]) for name, kind in SECTIONS.items()}
-        return Settings(**sections, axes=tree["axes"])
+        return Settings(**sections, axes=Axes(tree["axes"]))
 
 
 def field_of(name: str) -> tuple[str, dataclasses.Field]:
