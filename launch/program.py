@@ -67,7 +67,7 @@ def run(main: Callable[[], None]) -> None:
 
 
 def fail(message: str, end: Callable[[int], None] = sys.exit) -> None:
-    """Print one sentence on stderr and exits with status 2, by `end`."""
+    """Print one sentence on stderr and exit with status 2, by `end`."""
     print(f"error: {message}", file=sys.stderr)
     end(BAD_INPUT)
 

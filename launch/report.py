@@ -26,13 +26,13 @@ def main() -> None:
     if SUMMARY.value is not None and len(WORKDIR.value) > 1:
         raise UserError(f"--summary={SUMMARY.value} holds one run: give one --workdir, not {len(WORKDIR.value)}")
     loaded = [(source, *report.load(source)) for source in WORKDIR.value]
-    for source, found, folder in loaded:
-        name = found.attrs.get("experiment")
+    for source, results, folder in loaded:
+        name = results.attrs.get("experiment")
         if name is None:
             raise UserError(f"the results in {source!r} do not say which experiment they are of")
-        report.report(experiments.find(name), found, folder, PDF.value)
+        report.report(experiments.find(name), results, folder, PDF.value)
         if SUMMARY.value is not None:
-            path = summary.write(found, SUMMARY.value)
+            path = summary.write(results, SUMMARY.value)
             print(f"wrote {path}, {path.stat().st_size:,} bytes")
 
 

@@ -20,11 +20,11 @@ def main() -> None:
     from diffgeo.host import runtime
     from diffgeo.run import reproduce
 
-    asked = [experiments.find(name) for name in EXPERIMENTS.value or experiments.names()]
-    if not any(PRESET.value in one.presets for one in asked):
-        asked[0].settings(PRESET.value)  # says which presets there are
+    chosen = [experiments.find(name) for name in EXPERIMENTS.value or experiments.names()]
+    if not any(PRESET.value in declared.presets for declared in chosen):
+        chosen[0].settings(PRESET.value)  # says which presets there are
     program.start_jax()
-    reproduce.reproduce(asked, PRESET.value, WORKDIR.value, runtime.provenance)
+    reproduce.reproduce(chosen, PRESET.value, WORKDIR.value, runtime.provenance)
 
 
 if __name__ == "__main__":

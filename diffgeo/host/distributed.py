@@ -63,9 +63,9 @@ def start(
 
     # the runtime's own handler would swallow SIGTERM, which the training loop waits for
     jax.config.update("jax_enable_preemption_service", False)
-    found = f"no {processes} processes" if processes else "not all processes"
+    incomplete = f"no {processes} processes" if processes else "not all processes"
     where = f" at {coordinator}" if coordinator else ""
-    _on_abort(f"{found} found each other{where} within {start_within} s: start all of them, check the address")
+    _on_abort(f"{incomplete} found each other{where} within {start_within} s: start all of them, check the address")
     try:
         jax.distributed.initialize(
             coordinator,
@@ -156,8 +156,8 @@ def all_max(value: int) -> Callable[[], int]:
     from jax.sharding import NamedSharding, PartitionSpec
 
     sharding = NamedSharding(_all_devices(), PartitionSpec("device"))
-    own = jax.make_array_from_callback((jax.device_count(),), sharding, lambda _: np.full(1, value, np.int32))
-    largest = _maximum(sharding.mesh)(own)
+    values = jax.make_array_from_callback((jax.device_count(),), sharding, lambda _: np.full(1, value, np.int32))
+    largest = _maximum(sharding.mesh)(values)
     return lambda: int(largest.addressable_data(0))
 
 

@@ -35,11 +35,11 @@ def open_store(path: Path) -> xr.Dataset:
 
 def load_results(workdir: str | Path) -> xr.Dataset:
     """Load results into memory, but for snapshots: they are the largest part, and read when they are used."""
-    found = open_results(workdir)
-    for name, variable in found.variables.items():
+    results = open_results(workdir)
+    for name, variable in results.variables.items():
         if name != "pca_scores":
             variable.load()
-    return found
+    return results
 
 
 def upgrade(stored: xr.Dataset) -> xr.Dataset:
@@ -48,10 +48,10 @@ def upgrade(stored: xr.Dataset) -> xr.Dataset:
         return stored
     known = {*stored.variables, *stored.dims}
     names = {**migration.DIMS, **migration.VARIABLES}
-    found = stored.rename({old: new for old, new in names.items() if old in known})
-    if "settings" in found.attrs:
-        found.attrs["settings"] = json.dumps(migration.upgrade_settings(json.loads(found.attrs["settings"])))
-    return found
+    renamed = stored.rename({old: new for old, new in names.items() if old in known})
+    if "settings" in renamed.attrs:
+        renamed.attrs["settings"] = json.dumps(migration.upgrade_settings(json.loads(renamed.attrs["settings"])))
+    return renamed
 
 
 def old_names(attributes: Mapping[str, Any]) -> dict[str, str]:

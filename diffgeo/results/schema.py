@@ -71,7 +71,7 @@ class Variable(NamedTuple):
 
 
 class Analyses(NamedTuple):
-    """What analyses add to the schema: variables, lengths of dims, coordinate values, groups."""
+    """Additions of analyses to the schema: variables, lengths of dims, coordinate values, groups."""
 
     variables: Mapping[str, Variable] = {}
     lengths: Mapping[str, int] = {}
@@ -143,11 +143,11 @@ def cloud_group(tensor: str, group: str) -> str:
     return f"{tensor}/{group}"
 
 
-def complete_by_value(found: xr.Dataset, groups: Sequence[str], fields: Mapping[str, Sequence[str]]) -> np.ndarray:
+def complete_by_value(results: xr.Dataset, groups: Sequence[str], fields: Mapping[str, Sequence[str]]) -> np.ndarray:
     """Return `group_complete` of results of format 1, which did not record it: complete where values are.
 
     Args:
-      found: with the names of this version.
+      results: with the names of this version.
       groups: of the result's last dim.
       fields: group -> variables that are written with it; of a cloud's group those with the dim "tensor".
 
@@ -159,13 +159,13 @@ def complete_by_value(found: xr.Dataset, groups: Sequence[str], fields: Mapping[
         tensor = group.partition("/")[0] if "/" in group else None
         written = None
         for name in fields.get(group, ()):
-            if name not in found:
+            if name not in results:
                 continue
-            array = found[name] if tensor is None else found[name].sel(tensor=tensor)
+            array = results[name] if tensor is None else results[name].sel(tensor=tensor)
             axes = array.dims.index("step") + 1
             values = array.values.reshape(*array.shape[:axes], -1)
             known = ~np.isnan(values).all(axis=-1) if values.dtype.kind == "f" else (values >= 0).any(axis=-1)
             written = known if written is None else written & known
-        shape = found["loss"].shape
+        shape = results["loss"].shape
         columns.append(np.zeros(shape, np.uint8) if written is None else written.astype(np.uint8))
     return np.stack(columns, axis=-1)

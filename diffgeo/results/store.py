@@ -52,7 +52,7 @@ class Results:
         Args:
           path: of the store.
           dataset: the empty Dataset.
-          fields: group -> its variables, by which results of format 1 are found complete.
+          fields: group -> its variables, by which results of format 1 count as complete.
         """
         stored = open_store(path)
         lacking = dataset.drop_vars([name for name in dataset.data_vars if name in stored])

@@ -112,15 +112,15 @@ def read_run(path: str | Path) -> tuple[Workdir, dict[str, Any]]:
     return workdir, config
 
 
-def first_difference(stored: Any, asked: Any, path: str = "") -> tuple[str, Any, Any] | None:
+def first_difference(stored: Any, wanted: Any, path: str = "") -> tuple[str, Any, Any] | None:
     """Return path and both values of the first place where two trees of settings differ, or None."""
-    if isinstance(stored, dict) and isinstance(asked, dict):
-        for name in [*stored, *(n for n in asked if n not in stored)]:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        for name in [*stored, *(n for n in wanted if n not in stored)]:
             inner = f"{path}.{name}" if path else name
-            if name not in stored or name not in asked:
-                return inner, stored.get(name), asked.get(name)
-            difference = first_difference(stored[name], asked[name], inner)
+            if name not in stored or name not in wanted:
+                return inner, stored.get(name), wanted.get(name)
+            difference = first_difference(stored[name], wanted[name], inner)
             if difference:
                 return difference
-        return (list(stored) != list(asked) and (path, list(stored), list(asked))) or None
-    return None if stored == asked else (path, stored, asked)
+        return (list(stored) != list(wanted) and (path, list(stored), list(wanted))) or None
+    return None if stored == wanted else (path, stored, wanted)

@@ -139,7 +139,7 @@ class Checkpoints:
         try:
             keys = [key.decode() for key in tensorstore.KvStore.open(store).result().list().result()]
             leaves = [key.removesuffix("/.zarray") for key in keys if key.endswith("/.zarray")]
-            for leaf in (one for one in leaves if one.startswith(f"{name}.")):
+            for leaf in (path for path in leaves if path.startswith(f"{name}.")):
                 array = tensorstore.open({"driver": "zarr", "kvstore": {**store, "path": f"{leaf}/"}}).result()
                 *parents, last = leaf.split(".")[1:]
                 branch = tree

@@ -42,10 +42,10 @@ def evaluate(
     snapshots = bool(session.run.analyses)
     true = wave.true_images if snapshots else None
     sampled = ensemble.sample(params, step, wave.stacked_labels, record=snapshots, images=true)
-    for index, one in enumerate(sampled):
+    for index, samples in enumerate(sampled):
         if distributed.is_coordinator():
-            clouds = _clouds(wave, index, one) if snapshots else {}
-            session.writer.submit(functools.partial(readings.read, index, one.images, clouds), ensemble.max_pending)
+            clouds = _clouds(wave, index, samples) if snapshots else {}
+            session.writer.submit(functools.partial(readings.read, index, samples.images, clouds), ensemble.max_pending)
     if distributed.is_coordinator():
         session.writer.submit(functools.partial(readings.write, loss), ensemble.max_pending)
 
@@ -79,15 +79,15 @@ class _Readings:
         if loss is not None:
             store.write(members, {"loss": list(loss)}, self.step, LOSS)
         store.write(members, self.columns, self.step, EVALUATION)
-        accuracy = float(np.mean([np.ravel(one)[0] for one in self.columns["accuracy"]]))
+        accuracy = float(np.mean([np.ravel(values)[0] for values in self.columns["accuracy"]]))
         self.session.progress.note(accuracy=f"{accuracy:.2f}")
 
 
-def _clouds(wave: Wave, index: int, one: Sampled) -> dict[str, np.ndarray]:
+def _clouds(wave: Wave, index: int, samples: Sampled) -> dict[str, np.ndarray]:
     """Return `measure.TENSORS` of a member, each float32[S, ...]."""
     clouds = {
-        **one.recorded,
-        measure.PROXY: one.encoded[measure.LAYER],
+        **samples.recorded,
+        measure.PROXY: samples.encoded[measure.LAYER],
         measure.PIXELS: wave.true_images(index),
     }
     return {name: tensor[: len(wave.labels[index])] for name, tensor in clouds.items()}

@@ -31,10 +31,10 @@ def settle(run: Run, workdir: Workdir) -> dict[str, Any] | None:
         return None
     difference = first_difference({name: config.get(name) for name in run.identity}, run.identity)
     if difference:
-        setting, stored, asked = difference
+        setting, stored, wanted = difference
         raise UserError(
             f"work folder {str(workdir.path)!r} belongs to another configuration "
-            f"({setting} is {json.dumps(stored)} there, {json.dumps(asked)} here): choose another --workdir"
+            f"({setting} is {json.dumps(stored)} there, {json.dumps(wanted)} here): choose another --workdir"
         )
     return config
 
@@ -43,7 +43,7 @@ def members_at_once(run: Run, tables: Mapping[int, LabelTable], waves_wanted: in
     """Return the members of a wave for a new run: from the number of waves asked for, or what fits the devices.
 
     Args:
-      run: what was asked.
+      run: the run.
       tables: label tables by member.
       waves_wanted: number of waves; None for as few as fit.
 
@@ -96,7 +96,7 @@ def open_session(
     """Lock the folder and open its results, made if there are none.
 
     Args:
-      run: what was asked.
+      run: the run.
       workdir: its folder.
       waves: from `plan_waves`.
       config: configuration to write if the folder has no results yet; None for a folder that has one.

@@ -2,7 +2,7 @@
 
 A snapshot is the cloud of a tensor's activations, one point a sample, as `representation.gram_scores`: n x n numbers
 hold every distance and angle of n x 16,384. They lie in the results, so that analyzing again needs no device and no
-checkpoint. The untrained network is each run's own step 0.
+checkpoint. The untrained network is each run's of_member step 0.
 """
 
 import contextlib
@@ -54,7 +54,7 @@ def groups_of(analyses: Sequence[str]) -> tuple[str, ...]:
     """Return the groups of `group_complete` that these analyses fill, in their order."""
     if not analyses:
         return ()
-    clouds = [cloud_group(tensor, one) for tensor in TENSORS for one in MEASURED[tensor] if one in analyses]
+    clouds = [cloud_group(tensor, kind) for tensor in TENSORS for kind in MEASURED[tensor] if kind in analyses]
     judged = [FACTORIZATION, *([PHASE] if "manifold" in analyses else [])]
     return (SNAPSHOT, *clouds, *judged)
 
@@ -66,7 +66,7 @@ def fields_of_groups(analyses: Sequence[str]) -> dict[str, tuple[str, ...]]:
     for group in groups_of(analyses):
         tensor, _, kind = group.partition("/")
         if tensor in TENSORS:
-            fields[group] = tuple(name for name, one in representation.FIELDS.items() if one.group == kind)
+            fields[group] = tuple(name for name, field in representation.FIELDS.items() if field.group == kind)
     return fields
 
 
@@ -80,8 +80,8 @@ def schema(analyses: Sequence[str], samples: int) -> Analyses:
     Raises:
       UserError: for an unknown group.
     """
-    for one in analyses:
-        require_choice("analysis", one, representation.GROUPS)
+    for kind in analyses:
+        require_choice("analysis", kind, representation.GROUPS)
     if not analyses:
         return Analyses()
     about = "activations in the basis of their principal components; inf: not finite"
@@ -89,9 +89,9 @@ def schema(analyses: Sequence[str], samples: int) -> Analyses:
     if "manifold" in analyses:
         about = "phase of learning by `representation.phase`: 0 = A, 1 = B, 2 = C, -1 = not analyzed"
         variables["phase"] = Variable((), about, np.int8, UNKNOWN)
-    for name, one in representation.FIELDS.items():
-        if one.group in analyses:
-            variables[name] = Variable(("tensor", *one.dims), one.description)
+    for name, field in representation.FIELDS.items():
+        if field.group in analyses:
+            variables[name] = Variable(("tensor", *field.dims), field.description)
     used = {dim for variable in variables.values() for dim in variable.dims}
     lengths = {**representation.LENGTHS, "tensor": len(TENSORS), "component": samples}
     coordinates = {"tensor": list(TENSORS), **representation.coordinates()}
@@ -154,9 +154,9 @@ def pending(results: xr.Dataset, members: Sequence[Member], analyses: Sequence[s
             if at.sel(group=SNAPSHOT) != COMPLETE:
                 continue
             for tensor in TENSORS:
-                kinds = [one for one in analyses if one in MEASURED[tensor]]
-                lacking = [one for one in kinds if at.sel(group=cloud_group(tensor, one)) == MISSING]
-                tasks += [Task(member, int(step), tensor, one) for one in lacking]
+                kinds = [kind for kind in analyses if kind in MEASURED[tensor]]
+                missing = [kind for kind in kinds if at.sel(group=cloud_group(tensor, kind)) == MISSING]
+                tasks += [Task(member, int(step), tensor, kind) for kind in missing]
     return tasks
 
 
@@ -253,10 +253,10 @@ def _judge(session: Session, results: xr.Dataset) -> None:
     recorded = results["group_complete"].load()
     judged = [group for group in (FACTORIZATION, PHASE) if group in recorded["group"].values]
     for member in members:
-        own = recorded.sel(dict(member.coordinates))
-        for step in results["step"].values[(own.sel(group=EVALUATION) == COMPLETE).values]:
+        of_member = recorded.sel(dict(member.coordinates))
+        for step in results["step"].values[(of_member.sel(group=EVALUATION) == COMPLETE).values]:
             for group in judged:
-                if own.sel(step=step, group=group) != MISSING:
+                if of_member.sel(step=step, group=group) != MISSING:
                     continue
                 if group == FACTORIZATION:
                     values = factorization(member, int(step), results)

@@ -41,24 +41,24 @@ def reproduce(
       UserError: as `execute`, for a folder of another configuration among others.
       Interrupted: after SIGTERM or SIGINT, with the state saved: call again to go on.
     """
-    chosen = [one for one in experiments if preset in one.presets]
-    minutes = {one.name: _minutes(one, preset) for one in chosen}
-    chosen.sort(key=lambda one: minutes[one.name])
+    chosen = [declared for declared in experiments if preset in declared.presets]
+    minutes = {declared.name: _minutes(declared, preset) for declared in chosen}
+    chosen.sort(key=lambda declared: minutes[declared.name])
     total = sum(minutes.values())
     say(f"{len(chosen)} experiments, preset {preset}, in {folder}: about {total:.0f} minutes on two cores")
     made: dict[str, report.Report | None] = {}
     for number, declared in enumerate(chosen, 1):
-        place = Path(folder) / declared.name
+        workdir = Path(folder) / declared.name
         run = Run.of(declared, preset, placement=placement)
-        config = settle(run, open_workdir(place))
+        config = settle(run, open_workdir(workdir))
         head = f"[{number}/{len(chosen)}] {declared.name}"
-        if config is not None and (place / report.PAGE).exists():
-            say(f"{head}: done, see {place / report.PAGE}")
+        if config is not None and (workdir / report.PAGE).exists():
+            say(f"{head}: done, see {workdir / report.PAGE}")
             made[declared.name] = None
             continue
         say(f"{head}: {declared.figure}, about {minutes[declared.name]:.0f} minutes on two cores")
-        results = execute(run.without_plots(), place, provenance(), say=say)  # the report draws
-        made[declared.name] = None if results is None else report.report(declared, results, place, say=say)
+        results = execute(run.without_plots(), workdir, provenance(), say=say)  # the report draws
+        made[declared.name] = None if results is None else report.report(declared, results, workdir, say=say)
     return made
 
 

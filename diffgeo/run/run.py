@@ -13,7 +13,7 @@ from diffgeo.training import Placement
 
 @dataclass(frozen=True)
 class Run:
-    """What is to be run; a `Session` is one opened in a folder.
+    """A run of an experiment at some settings; a `Session` is a run opened in a folder.
 
     Attributes:
       experiment: name, for the record.
@@ -63,7 +63,7 @@ class Run:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What a work folder must agree on, as plain JSON."""
+        """Experiment, preset and settings as plain JSON, which a work folder must agree on."""
         tree = {"experiment": self.experiment, "preset": self.preset, "settings": self.settings.to_json()}
         return json.loads(json.dumps(tree))
 

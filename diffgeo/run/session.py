@@ -20,7 +20,7 @@ class Session(contextlib.AbstractContextManager):
     """A run that holds its folder; made by `folder.open_session`, entered once with `with`.
 
     Attributes:
-      run: what was asked.
+      run: the run.
       workdir: the locked folder.
       waves: all waves of the run's grid.
       store: the results, open for writing.

@@ -102,6 +102,6 @@ def finish(session: Session, nothing_done: str, worked: bool) -> xr.Dataset:
     measured = measure(session)
     if not worked and not measured:
         session.say(nothing_done)
-    found = load_results(session.workdir.path)
-    draw(found, session.run.plots, session.workdir.figures, session.say)
-    return found
+    results = load_results(session.workdir.path)
+    draw(results, session.run.plots, session.workdir.figures, session.say)
+    return results

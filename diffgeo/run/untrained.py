@@ -43,6 +43,6 @@ def compute(
             workdir.write_config(run.identity)
             about = {"store_format": STORE_FORMAT} | run.attributes | dict(provenance or {})
             Results.create(workdir.results, computed.assign_attrs(about))
-        found = open_results(folder).load()
-        draw(found, run.plots, workdir.figures, say)
-    return found
+        results = open_results(folder).load()
+        draw(results, run.plots, workdir.figures, say)
+    return results

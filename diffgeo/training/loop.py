@@ -71,7 +71,7 @@ class SequentialEnsemble(StackedMembers):
 
     def load(self, state: step.MemberState) -> None:
         """See `Ensemble`."""
-        self.state()
+        self._wait()
         self._state = state
 
     def _store(self, i: int, state: step.MemberState) -> None:
@@ -114,10 +114,14 @@ class SequentialEnsemble(StackedMembers):
 
     def state(self) -> step.MemberState:
         """See `Ensemble`; numpy arrays on host, the very ones that the next `train_steps` writes to."""
+        self._wait()
+        return self._state
+
+    def _wait(self) -> None:
+        """Wait for all training asked for; raise its errors."""
         for future in self._running:
             future.result()
         self._running = []
-        return self._state
 
     def params(self, ema: bool = False) -> Any:
         """See `Ensemble`."""
