@@ -29,9 +29,9 @@ def test_no_more_wait_than_may():
         go[i].wait()
 
     with Background() as behind:
-        behind.submit(lambda: given(0), waiting=1)
-        behind.submit(lambda: given(1), waiting=1)
-        third = threading.Thread(target=lambda: behind.submit(lambda: given(2), waiting=1))
+        behind.submit(lambda: given(0), max_pending=1)
+        behind.submit(lambda: given(1), max_pending=1)
+        third = threading.Thread(target=lambda: behind.submit(lambda: given(2), max_pending=1))
         third.start()
         third.join(0.2)
         assert third.is_alive(), "one is being done and one waits"

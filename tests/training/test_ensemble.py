@@ -1,26 +1,28 @@
-"""Members alone or in a loop: the same numbers, whatever stands beside them."""
+"""Members alone or one after another: the same numbers, whatever stands beside them."""
 
 import jax
 import numpy as np
 import pytest
-from tests.helpers import EMA_DECAY, drawn, mapped, members_of, parameters, tiny, trained
 
+from diffgeo import diffusion, unet
 from diffgeo.data import batches, label_tables
 from diffgeo.errors import UserError
-from diffgeo.training import Placement
-from diffgeo.training.ensemble import row
+from diffgeo.training import Placement, sampling
+from diffgeo.training.ensemble import member_row
+from diffgeo.training.keys import member_key, stream
+from tests.support.settings import EMA_DECAY, drawn, members_of, parameters, placed, tiny, trained
 
 SIX = {"increment": (0.25, 0.5, 1.0), "seed": (0, 7)}
 
 
 def copied(state):
-    """A state of its own: training writes to the one that `SequentialEnsemble.state` returns."""
+    """Return a copy: training writes to the state that `SequentialEnsemble.state` returns."""
     return jax.tree.map(np.copy, state)
 
 
 @pytest.fixture(scope="module")
 def six():
-    """A grid of 6 after 20 steps, and its members."""
+    """A grid of 6 members, and their state after 20 steps."""
     members = members_of(tiny(**SIX))
     return members, trained(members, 20)[0].state()
 
@@ -52,20 +54,20 @@ def test_a_state_loaded_again_goes_on_bit_for_bit(six):
     members, _ = six
     through, _ = trained(members[:2], 8)
     held = copied(through.state())
-    again = mapped(members[:2])
+    again = placed(members[:2])
     again.load(held)
     again.train_steps(12)
     np.testing.assert_array_equal(parameters(again.state()), parameters(six[1])[:2])
 
 
-def test_losses_are_means_since_the_last_evaluation():
+def test_losses_are_means_of_the_last_window():
     settings = tiny()
-    own = mapped(members_of(settings))
+    own = placed(members_of(settings))
     own.initialize()
     single = []
     for step in range(1, 14):
-        total = own.losses(own.train_steps(1), settings.evaluation.every_steps)[0]
-        start = (step - 1) // settings.evaluation.every_steps * settings.evaluation.every_steps
+        total = own.losses(own.train_steps(1))[0]
+        start = (step - 1) // settings.train.log_every * settings.train.log_every
         single.append(total * (step - start) - sum(single[start:]))
         assert np.mean(single[start:]) == pytest.approx(total, rel=1e-4)
     assert all(0 < loss < 30 for loss in single)
@@ -73,30 +75,27 @@ def test_losses_are_means_since_the_last_evaluation():
 
 
 def _first_loss(settings):
-    """Loss of the first step from its definition: rendered rows, noise and steps drawn as documented."""
-    from diffgeo import diffusion
-    from diffgeo.training.keys import member_key, stream
-
+    """Return the loss of the first step from its definition: rendered rows, noise and steps drawn as documented."""
     key, table = member_key(0), label_tables.build_label_table(settings.data)
     rows = batches.batch_indices(stream(key, "order"), jax.numpy.int32(0), settings.train.batch_size, table.count)
     x0, centers = batches.render_rows(table, rows, settings.data.size, False)
     step_key = jax.random.fold_in(stream(key, "noise"), 0)
-    pairs = [jax.random.split(jax.random.fold_in(step_key, place)) for place in range(settings.train.batch_size)]
+    pairs = [jax.random.split(jax.random.fold_in(step_key, index)) for index in range(settings.train.batch_size)]
     t = jax.numpy.stack([jax.random.randint(pair[0], (), 1, 21) for pair in pairs])
     noise = jax.numpy.stack([jax.random.normal(pair[1], x0.shape[1:]) for pair in pairs])
-    own = mapped(members_of(settings))
+    own = placed(members_of(settings))
     own.initialize()
-    network = settings.model.build()
+    network = unet.from_settings(settings.model)
 
-    def predict(x, t):
-        return jax.jit(network.apply)({"params": row(own.parameters(), 0)}, x, t, centers)
+    def denoise(x, t):
+        return jax.jit(network.apply)({"params": member_row(own.params(), 0)}, x, t, centers)
 
-    return diffusion.loss(diffusion.Schedule(20), predict, x0, t, noise).mean()
+    return diffusion.denoising_loss(diffusion.Schedule(20), denoise, x0, t, noise).mean()
 
 
 def test_a_member_without_finite_loss_is_frozen_and_disturbs_no_other(six):
     members, state = six
-    own = mapped(members)
+    own = placed(members)
     own.initialize()
     own.train_steps(5)
     sick = copied(own.state())
@@ -112,7 +111,7 @@ def test_a_member_without_finite_loss_is_frozen_and_disturbs_no_other(six):
 
 
 def test_the_average_follows_the_parameters():
-    own = mapped(members_of(tiny()))
+    own = placed(members_of(tiny()))
     own.initialize()
     expected = parameters(own.state())
     for _ in range(3):
@@ -124,19 +123,17 @@ def test_the_average_follows_the_parameters():
 
 
 def test_many_labels_are_sampled_in_chunks(monkeypatch):
-    from diffgeo.training import sampling
-
     labels = np.random.default_rng(0).uniform(0, 7, (1, 7, 2)).astype(np.float32)
-    own = mapped(members_of(tiny()))
+    own = placed(members_of(tiny()))
     own.initialize()
-    expected = drawn(own, own.parameters(), 3, labels, record=True)
-    monkeypatch.setattr(sampling, "SAMPLES_AT_ONCE", {"cpu": 3})
-    sampler = jax.jit(sampling.make_sampler(tiny(), record=True))
-    chunked = sampler(row(own.parameters(), 0), np.uint32(0), np.int32(3), labels[0])
+    expected = drawn(own, own.params(), 3, labels, record=True)
+    monkeypatch.setattr(sampling, "LABELS_PER_CALL", {"cpu": 3})
+    sampler = jax.jit(sampling.make_sampler(tiny().program, record=True))
+    chunked = sampler(member_row(own.params(), 0), np.uint32(0), np.int32(3), labels[0])
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b[0], atol=1e-4), chunked, tuple(expected[:2]))
 
 
-def test_layout_refuses_what_cannot_be():
+def test_a_placement_refuses_what_cannot_be():
     with pytest.raises(UserError, match=r"unknown mapping 'vmap'.*loop, sharded"):
         Placement(mapping="vmap")
     with pytest.raises(UserError, match="unknown remat 'all': choose one of none, blocks"):
@@ -147,5 +144,5 @@ def test_layout_refuses_what_cannot_be():
         Placement(mapping="loop", data_parallel=2)
     with pytest.raises(UserError, match="data_parallel=3 does not divide the 8 devices"):
         _ = Placement(mapping="sharded", data_parallel=3).member_devices
-    with pytest.raises(UserError, match="batch=4 does not divide over data_parallel=8"):
-        mapped(members_of(tiny()), Placement(mapping="sharded", data_parallel=8), jax.devices())
+    with pytest.raises(UserError, match="batch_size=4 does not divide over data_parallel=8"):
+        placed(members_of(tiny()), Placement(mapping="sharded", data_parallel=8), jax.devices())

@@ -1,23 +1,24 @@
 """How many members at once, and where they stand when they do not divide over the devices."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import jax
 import numpy as np
 import pytest
-from tests.helpers import mapped, members_of, tiny
 
 from diffgeo import training
 from diffgeo.errors import UserError
+from diffgeo.host.platform import GIB
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.training import Placement
+from tests.support.settings import members_of, placed, tiny
 
 THREE = {"seed": (5, 6, 7)}
-GIB = 2**30
 
 
 def figures(arguments, temporaries, outputs, alias):
-    """The compiler's analysis of a program, in GiB."""
+    """Return a compiler's analysis of a program, from GiB."""
     numbers = zip(
         ("argument_size", "temp_size", "output_size", "alias_size"),
         (arguments, temporaries, outputs, alias),
@@ -45,18 +46,19 @@ def test_members_fit_both_of_their_programs(monkeypatch, sampling, needed):
         asked.append((labels, record))
         return lowered(sampling)
 
-    def over(self, members, rows, devices=None):
-        assert len(members) == 8
+    def place(self, members, tables, devices=None):
+        assert len(members) == len(tables.count) == 8
+        assert tables.centers.shape[1] == 1024
         return SimpleNamespace(lower=lambda steps: lowered(TRAINING), lower_sampler=lower_sampler)
 
-    monkeypatch.setattr(Placement, "over", over)
-    monkeypatch.setattr("diffgeo.mapping.layout.device_memory", lambda: 40 * GIB)
-    found = training.members_at_once(Placement(mapping="sharded"), members_of(tiny(**THREE)), 1024, 250, True)
-    assert found == 8 * int(36 / needed)
+    monkeypatch.setattr(Placement, "place", place)
+    monkeypatch.setattr("diffgeo.training.placement.device_memory", lambda: 40 * GIB)
+    at_once = training.members_at_once(Placement(mapping="sharded"), members_of(tiny(**THREE)), 1024, 250, True)
+    assert at_once == 8 * int(36 / needed)
     assert asked == [(250, True)]
 
 
-def test_no_memory_told_takes_all_members():
+def test_devices_that_do_not_tell_their_memory_take_all_members():
     members = members_of(tiny(**THREE))
     assert training.members_at_once(Placement(mapping="sharded"), members, 1024, 6, False) == 3
     assert training.members_at_once(Placement(mapping="loop"), members, 1024, 6, False) == 3
@@ -65,12 +67,12 @@ def test_no_memory_told_takes_all_members():
 
 def test_members_that_fit():
     assert training.members_that_fit(GIB, 16 * GIB) == 14
-    with pytest.raises(UserError, match=r"17\.00 GiB and the device has 16\.00.*train\.batch"):
+    with pytest.raises(UserError, match=r"17\.00 GiB and the device has 16\.00.*train\.batch_size"):
         training.members_that_fit(17 * GIB, 16 * GIB)
 
 
 def sharded(devices: int):
-    return mapped(members_of(tiny(**THREE)), Placement(mapping="sharded"), jax.devices()[:devices])
+    return placed(members_of(tiny(**THREE)), Placement(mapping="sharded"), jax.devices()[:devices])
 
 
 @pytest.mark.parametrize(("devices", "rows"), [(1, 3), (2, 4), (3, 3), (8, 8)])
@@ -85,8 +87,10 @@ def test_places_that_are_left_repeat_members(devices, rows):
 def test_losses_are_those_of_the_members():
     own = sharded(2)
     handle = np.array([[4, 8.0], [4, 10.0], [4, 12.0], [4, np.nan]], np.float32)  # steps, sum of losses
-    np.testing.assert_allclose(own.losses(own._put(handle), every=10), [2.0, 2.5, 3.0])
-    np.testing.assert_allclose(own.losses(own._put(handle), every=3), [8.0, 10.0, 12.0])
+    np.testing.assert_allclose(own.losses(own._put(handle)), [2.0, 2.5, 3.0])
+    short = members_of(dataclasses.replace(tiny(**THREE), train=dataclasses.replace(tiny().train, log_every=3)))
+    own = placed(short, Placement(mapping="sharded"), jax.devices()[:2])
+    np.testing.assert_allclose(own.losses(own._put(handle)), [8.0, 10.0, 12.0])
 
 
 @pytest.mark.parametrize("saved", [1, 2, 8])
@@ -97,16 +101,16 @@ def test_a_checkpoint_fits_other_devices(tmp_path, saved):
         store.save_params(7, tree)
     for devices in (1, 2, 8):
         own = sharded(devices)
-        target = {"w": jax.ShapeDtypeStruct((len(own.places), 4), np.float32, sharding=own.by_member)}
+        target = {"w": jax.ShapeDtypeStruct((len(own.rows), 4), np.float32, sharding=own.by_member)}
         with Checkpoints(tmp_path) as store:
-            found = store.restore_params(target, 7)["w"]
-        assert found.sharding.is_equivalent_to(own.by_member, 2)
-        np.testing.assert_array_equal(np.asarray(found)[:3], weights)
+            restored = store.restore_params(target, 7)["w"]
+        assert restored.sharding.is_equivalent_to(own.by_member, 2)
+        np.testing.assert_array_equal(np.asarray(restored)[:3], weights)
     with Checkpoints(tmp_path) as store:
-        found = store.restore_params({"w": jax.ShapeDtypeStruct((3, 4), np.float32)}, 7)["w"]
-        np.testing.assert_array_equal(found, weights)
-        assert isinstance(found, np.ndarray)
-        assert found.flags.writeable
+        restored = store.restore_params({"w": jax.ShapeDtypeStruct((3, 4), np.float32)}, 7)["w"]
+        np.testing.assert_array_equal(restored, weights)
+        assert isinstance(restored, np.ndarray)
+        assert restored.flags.writeable
         with pytest.raises(UserError, match=r"cannot be read .*shape \(4,\), not \(5,\)"):
             store.restore_params({"w": jax.ShapeDtypeStruct((3, 5), np.float32, sharding=own.by_member)}, 7)
 
