@@ -1,13 +1,16 @@
 """Small settings that the tests of training share; references that several tests count by."""
 
 import dataclasses
+import re
 from fractions import Fraction
 
 import hypothesis
 import jax
 import numpy as np
+import pytest
 
 from diffgeo.data import label_tables
+from diffgeo.errors import UserError
 from diffgeo.settings import TINY, Grid, Settings, adapt
 from diffgeo.training import Placement, stack_trees
 
@@ -100,3 +103,8 @@ def multiples_below(stop, spacing):
         values.append(value)
         value += Fraction(spacing)
     return values
+
+
+def refused(*quoted):
+    """Return a context that wants a `UserError` whose message holds all of these."""
+    return pytest.raises(UserError, match="".join(f"(?=.*{re.escape(part)})" for part in quoted))
