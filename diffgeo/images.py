@@ -17,7 +17,9 @@ from jaxtyping import Array, ArrayLike, Float
 from diffgeo.settings.allowed import MIN_SIGMA, kind_index
 
 
-def render(centers, sigma, kind="bump", size: int = 32, periodic: bool = False) -> Float[Array, "n N N 1"]:
+def render(
+    centers, sigma, kind: str | ArrayLike = "bump", size: int = 32, periodic: bool = False
+) -> Float[Array, "n N N 1"]:
     r"""Images in [-1, 1], dark on white, of the given centers.
 
     With the stripe profile :math:`g(u; \mu, s) = \exp(-(u - \mu)^2 / 4 s^2)` (note 4 s^2: the bump's

@@ -1,26 +1,47 @@
-"""Rows that a member draws from its table of labels, and their images: pure functions of (key, step), on device."""
+"""Batches drawn from a label table, and their images: pure functions of (key, step), on device."""
 
+import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Int
+from jaxtyping import Array, Float, Int, Key
 
 from diffgeo import images
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.data.permutation import epoch_permutation
 
 
-def render_rows(table: LabelTable, rows: Int[Array, " n"], size: int, periodic: bool):
-    """Images float32[n, N, N, 1] and labels float32[n, 2] of these rows of a table. Pure; runs on device."""
+def render_rows(
+    table: LabelTable, rows: Int[Array, " n"], size: int, periodic: bool
+) -> tuple[Float[Array, "n N N 1"], Float[Array, "n 2"]]:
+    """Render these rows of a table.
+
+    Args:
+      table: of one member.
+      rows: below the table's count.
+      size: N, the image's side in pixels.
+      periodic: wrap both axes.
+
+    Returns:
+      Images in [-1, 1] and their labels, (x, y) in pixels of the frame.
+    """
     centers = jnp.asarray(table.centers)[rows]
     kinds = jnp.asarray(table.kinds)[rows].astype(jnp.int32)
     return images.render(centers - table.origin[None, :], table.sigma, kinds, size, periodic), centers
 
 
-def batch_indices(key, step: Int[Array, ""], batch: int, count) -> Int[Array, " B"]:
-    """Rows of the batch drawn at a step: positions step * B ... of an endless sequence of epochs.
+def batch_indices(
+    key: Key[Array, ""], step: Int[Array, ""], batch_size: int, count: jax.typing.ArrayLike
+) -> Int[Array, " B"]:
+    """Return the rows of a step's batch: positions step * B .. step * B + B - 1 of an endless sequence of epochs.
 
-    Every row is drawn once per epoch; a batch may straddle epochs. Needs only (key, step), so any step can be
-    resumed. `step` * `batch` must stay under 2^32.
+    Every row is drawn once per epoch; a batch may straddle epochs. Depends on (key, step) alone, so training resumes
+    at any step.
+
+    Args:
+      key: a typed key.
+      step: training step; step * B stays below 2^32.
+      batch_size: B.
+      count: number of rows in the table, 1 .. 2^31; may be traced.
     """
-    drawn = step.astype(jnp.uint32) * jnp.uint32(batch) + jnp.arange(batch, dtype=jnp.uint32)
-    count = jnp.asarray(count).astype(jnp.uint32)
-    return epoch_permutation(key, drawn // count, drawn % count, count)
+    position = step.astype(jnp.uint32) * jnp.uint32(batch_size) + jnp.arange(batch_size, dtype=jnp.uint32)
+    rows = jnp.asarray(count).astype(jnp.uint32)
+    return epoch_permutation(key, position // rows, position % rows, rows)

@@ -1,6 +1,7 @@
-"""Datasets that follow from the settings alone: the results of experiments that train nothing.
+"""Results that follow from the settings alone, of experiments that train nothing.
 
-Images are rendered by JAX, which is imported only where some are made, so that results are read and drawn without.
+JAX renders the images and is imported inside the functions that need them, so that stored results are read and plotted
+without it.
 """
 
 import dataclasses
@@ -18,15 +19,15 @@ from diffgeo.settings.allowed import kind_index
 
 
 def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, float]]) -> xr.Dataset:
-    """Single images, and the same stripes on the whole frame [2402.03305, Fig. 2; 2408.13256, Fig. 1, 9a-d].
+    """Return single images, and the same stripes on the whole frame [2402.03305, Fig. 2; 2408.13256, Fig. 1, 9a-d].
 
     Args:
-      settings: of which `data` gives size, margin and sigma.
+      settings: `data` gives size, margin and sigma.
       examples: name -> (kind, x, y): x and y in units of the image's side, or, if negative, of the margin.
 
     Returns:
       `image`[example, row, column] and `whole`[example, frame_row, frame_column], gray values 0 (dark) to 255,
-      `label`[example, coordinate] in pixels of the frame, and the `part` of the frame that it lies in.
+      `label`[example, factor] in pixels of the frame, and the `part` of the frame that it lies in.
 
     Raises:
       UserError: for a margin that is not a whole number of pixels.
@@ -38,17 +39,17 @@ def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, 
     if margin != data.margin:
         raise UserError(f"margin={data.margin} must be a whole number of pixels for an image of the frame")
     kinds = np.array([kind_index(kind) for kind, _, _ in examples.values()])
-    at = np.array([place for _, *place in examples.values()])
-    at = np.where(at < 0, at * margin, at * data.size)
-    labels = (at + margin).astype(np.float32)
+    relative = np.array([center for _, *center in examples.values()])
+    centers = np.where(relative < 0, relative * margin, relative * data.size)
+    labels = (centers + margin).astype(np.float32)
 
-    def drawn(centers, side):
+    def rendered(centers: np.ndarray, side: int) -> np.ndarray:
         return images.to_uint8(images.render(centers, data.sigma, kinds, side))
 
     return xr.Dataset(
         {
-            "image": (("example", "row", "column"), drawn(at, data.size)),
-            "whole": (("example", "frame_row", "frame_column"), drawn(labels, data.size + 2 * margin)),
+            "image": (("example", "row", "column"), rendered(centers, data.size)),
+            "whole": (("example", "frame_row", "frame_column"), rendered(labels, data.size + 2 * margin)),
             "label": (("example", "factor"), labels),
         },
         {
@@ -60,25 +61,25 @@ def example_images(settings: Settings, examples: Mapping[str, tuple[str, float, 
 
 
 def label_tables(settings: Settings, tables: Mapping[str, Mapping[str, object]]) -> xr.Dataset:
-    """Labels of several data sets side by side [2408.13256, Fig. 4a-b, 9e-h, 10a, 10d, 14a].
+    """Return the labels of several data sets side by side [2408.13256, Fig. 4a-b, 9e-h, 10a, 10d, 14a].
 
     Args:
-      settings: of which `data` is what the tables have in common.
+      settings: `data` holds what the tables have in common.
       tables: name -> the fields of `Data` in which a table differs.
 
     Returns:
-      `label`[table, row, coordinate] in pixels of the frame, NaN beyond a table's end; `kind` and `part`[table, row],
-      indices into `limits.KINDS` and `datasets.PARTS`, -1 beyond the end; `data`[table], the settings as JSON.
+      `label`[table, row, factor] in pixels of the frame, NaN beyond a table's end; `kind` and `part`[table, row],
+      indices into `allowed.KINDS` and `label_tables.PARTS`, -1 beyond the end; `data`[table], the settings as JSON.
     """
-    described = [dataclasses.replace(settings.data, **fields) for fields in tables.values()]
-    built = [build_label_table(data) for data in described]
+    table_settings = [dataclasses.replace(settings.data, **fields) for fields in tables.values()]
+    built = [build_label_table(data) for data in table_settings]
     shape = (len(built), max(int(table.count) for table in built))
     label = np.full((*shape, 2), np.nan, np.float32)
     kind, part = np.full(shape, -1, np.int8), np.full(shape, -1, np.int8)
     names = list(PARTS)
-    for place, (data, table) in enumerate(zip(described, built, strict=True)):
-        label[place, : table.count], kind[place, : table.count] = table.centers, table.kinds
-        part[place, : table.count] = [names.index(name) for name in parts_of(data, table.centers)]
+    for i, (data, table) in enumerate(zip(table_settings, built, strict=True)):
+        label[i, : table.count], kind[i, : table.count] = table.centers, table.kinds
+        part[i, : table.count] = [names.index(name) for name in parts_of(data, table.centers)]
     return xr.Dataset(
         {
             "label": (("table", "row", "factor"), label),
@@ -87,14 +88,14 @@ def label_tables(settings: Settings, tables: Mapping[str, Mapping[str, object]])
         },
         {
             "table": list(tables),
-            "data": ("table", [json.dumps(dataclasses.asdict(data)) for data in described]),
+            "data": ("table", [json.dumps(dataclasses.asdict(data)) for data in table_settings]),
             "factor": ["x", "y"],
         },
     )
 
 
 def data_of(tables: xr.Dataset, name: str) -> Data:
-    """The settings of one of `label_tables`' tables; raises `UserError` for an unknown one."""
+    """Return the settings of a table of `label_tables` by its name; raise `UserError` for an unknown name."""
     known = tables["table"].values.tolist()
     if name not in known:
         raise UserError(f"there is no table {name!r} in these results: choose one of {', '.join(known)}")
@@ -102,10 +103,10 @@ def data_of(tables: xr.Dataset, name: str) -> Data:
 
 
 def neighbor_overlap(settings: Settings) -> xr.Dataset:
-    """Overlap of two bumps an increment apart in x, one of them on a pixel [2402.03305, Fig. 7b; 2408.13256, Fig. 6b].
+    """Return the overlap of a bump on a pixel with that an increment away in x [2402.03305, Fig. 7b; 2408.13256, 6b].
 
-    The papers divide by the norm of "a", and do not say which of the two that is: both are given. Divided by the bump
-    beside the pixel, which is fainter, the overlap exceeds 1 and has a cusp at half a pixel.
+    The papers divide by the norm of "a" and do not say which of the two that is: both are returned. Divided by the norm
+    of the bump beside the pixel, which is fainter, the overlap exceeds 1 and has a cusp at half a pixel.
 
     Args:
       settings: axes "sigma" and "increment", in pixels.
@@ -130,32 +131,33 @@ def neighbor_overlap(settings: Settings) -> xr.Dataset:
 
 
 def cluster_masses(settings: Settings, thresholds: Sequence[float]) -> xr.Dataset:
-    """Largest cluster of random subsets of the lattice [2408.13256, Fig. 6c, 13, 14b]; see `percolation.simulate`.
+    """Return the largest cluster of random subsets of the lattice [2408.13256, Fig. 6c, 13, 14b].
+
+    See `percolation.simulate`.
 
     Args:
       settings: axes "sigma" (pixels), "kept_fraction" and "subset_seed"; `data` gives size and increment.
-      thresholds: overlaps over which two bumps are connected.
+      thresholds: overlaps above which two bumps are connected.
 
     Returns:
-      `mass`[threshold, sigma, fraction, draw], every fraction drawn by itself (D.1), `mass_nested`, where each larger
-      fraction contains the smaller ones (D.2), the very points that members are trained on, and `kept`[fraction].
+      `largest_fraction`[threshold, sigma, kept_fraction, subset_seed], every fraction drawn independently (D.1);
+      `largest_fraction_nested`, where each larger fraction contains the smaller ones (D.2), the very points that
+      members are trained on; and `kept`[kept_fraction], the number of points.
     """
-    sigmas, fractions, draws = (_axis(settings, name) for name in ("sigma", "kept_fraction", "subset_seed"))
+    sigmas, fractions, seeds = (_axis(settings, name) for name in ("sigma", "kept_fraction", "subset_seed"))
     data = settings.data
 
-    def simulated(nested):
-        found = [
+    def simulate(nested: bool) -> tuple[xr.DataArray, xr.DataArray]:
+        runs = [
             percolation.simulate(data.size, data.spacing, sigmas, thresholds, fractions, 1, seed, nested)
-            for seed in draws.tolist()
+            for seed in seeds.tolist()
         ]
-        joined = xr.concat([one.isel(repeat=0, drop=True)["largest_fraction"] for one in found], "subset_seed")
-        return joined.assign_coords(subset_seed=draws), found[0]["kept"]
+        joined = xr.concat([run.isel(repeat=0, drop=True)["largest_fraction"] for run in runs], "subset_seed")
+        joined = joined.assign_coords(subset_seed=seeds)
+        return joined.transpose("threshold", "sigma", "kept_fraction", "subset_seed"), runs[0]["kept"]
 
-    (mass, kept), (nested, _) = simulated(False), simulated(True)
-    order = ("threshold", "sigma", "kept_fraction", "subset_seed")
-    return xr.Dataset(
-        {"largest_fraction": mass.transpose(*order), "largest_fraction_nested": nested.transpose(*order), "kept": kept}
-    )
+    (independent, kept), (nested, _) = simulate(False), simulate(True)
+    return xr.Dataset({"largest_fraction": independent, "largest_fraction_nested": nested, "kept": kept})
 
 
 def _axis(settings: Settings, name: str) -> np.ndarray:

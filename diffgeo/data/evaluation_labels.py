@@ -3,22 +3,24 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float, Key
 
 from diffgeo.data.label_tables import LabelTable, lattice
 from diffgeo.data.permutation import epoch_permutation
 
 
 def labels_drawn(source: str, count: int, size: int, rows: int) -> int:
-    """S: how many labels `evaluation_labels` gives for a table of so many rows."""
+    """Return S, the number of labels that `evaluation_labels` gives for a table of this many rows."""
     return size**2 if source == "grid" else min(count, rows)
 
 
-def evaluation_labels(table: LabelTable, key, source: str, count: int, size: int) -> Float[np.ndarray, "S 2"]:
-    """Labels that a member is sampled at, in frame coordinates, on host.
+def evaluation_labels(
+    table: LabelTable, key: Key[Array, ""], source: str, count: int, size: int
+) -> Float[np.ndarray, "S 2"]:
+    """Return the labels at which a member is sampled, in frame coordinates, on host.
 
     Args:
-      table: the member's own, unstacked.
+      table: of that member, unstacked.
       key: the member's key for labels.
       source: "train": `count` of the table's rows without replacement (all of them, in random order, when it has
         fewer) [2402.03305, B.3]; "grid": the N x N unit grid of the window, x slowest [2408.13256, A.3].
