@@ -36,25 +36,27 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "a",
-            "models pass through the phases A, B and C, in that order",
-            "2402.03305, section 3, Fig. 3",
-            p1.phases_in_order,
-            "more seeds, and evaluations close enough to see each phase",
+            name="a",
+            statement="models pass through the phases A, B and C, in that order",
+            source="2402.03305, section 3, Fig. 3",
+            test=p1.claim_a_phases_in_order,
+            would_decide="more seeds, and evaluations close enough to see each phase",
         ),
         Claim(
-            "b",
-            "accuracy and averaged R^2 rise together",
-            "2402.03305, section 3, Fig. 3, 4",
-            p1.rise_together,
-            "more seeds",
+            name="b",
+            statement="accuracy and averaged R^2 rise together",
+            source="2402.03305, section 3, Fig. 3, 4",
+            test=p1.claim_b_accuracy_and_r2_rise_together,
+            would_decide="more seeds",
         ),
         Claim(
-            "b, before the label",
-            "accuracy and averaged R^2 rise together, also in the tensor to which the label has not yet been added",
-            "a control of this project, beyond 2402.03305",
-            partial(p1.rise_together, tensor="layer4_pre_embedding"),
-            "more seeds",
+            name="b, before the label",
+            statement=(
+                "accuracy and averaged R^2 rise together, also in the tensor to which the label has not yet been added"
+            ),
+            source="a control of this project, beyond 2402.03305",
+            test=partial(p1.claim_b_accuracy_and_r2_rise_together, tensor="layer4_pre_embedding"),
+            would_decide="more seeds",
         ),
     ),
 )

@@ -35,18 +35,18 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "b",
-            "accuracy and averaged R^2 rise together",
-            "2402.03305, section 3, Fig. 4",
-            p1.rise_together,
-            "more seeds",
+            name="b",
+            statement="accuracy and averaged R^2 rise together",
+            source="2402.03305, section 3, Fig. 4",
+            test=p1.claim_b_accuracy_and_r2_rise_together,
+            would_decide="more seeds",
         ),
         Claim(
-            "c",
-            "a smaller increment is learned faster at equal batches",
-            "2402.03305, section 3, Fig. 4",
-            p1.faster_along,
-            "more seeds, and increments further apart",
+            name="c",
+            statement="a smaller increment is learned faster at equal batches",
+            source="2402.03305, section 3, Fig. 4",
+            test=p1.claim_c_smaller_increment_is_faster,
+            would_decide="more seeds, and increments further apart",
         ),
     ),
 )

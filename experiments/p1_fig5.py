@@ -51,11 +51,11 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "d",
-            "with dx < dy, x is not learned faster than y, and their R^2 move together",
-            "2402.03305, section 3, Fig. 5",
-            p1.coupled,
-            "more seeds, and training to an accuracy over 0.5 in all of them",
+            name="d",
+            statement="with dx < dy, x is not learned faster than y, and their R^2 move together",
+            source="2402.03305, section 3, Fig. 5",
+            test=p1.claim_d_coordinates_are_coupled,
+            would_decide="more seeds, and training to an accuracy over 0.5 in all of them",
         ),
     ),
 )

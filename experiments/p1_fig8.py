@@ -40,11 +40,11 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "e",
-            "sigma has no strong effect on how fast models learn",
-            "2402.03305, C.1, Fig. 8",
-            p1.little_effect,
-            "more seeds, and training until most models of every sigma are right",
+            name="e",
+            statement="sigma has no strong effect on how fast models learn",
+            source="2402.03305, C.1, Fig. 8",
+            test=p1.claim_e_sigma_has_little_effect,
+            would_decide="more seeds, and training until most models of every sigma are right",
         ),
     ),
 )

@@ -54,11 +54,14 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "f",
-            "accuracy in a hole, mean over those of 3.5 % and 10 %, is only slightly (under 0.15) below that outside",
-            "2402.03305, C.2, Fig. 9",
-            p1.slightly_under,
-            "more seeds, or a denser grid of labels in the hole",
+            name="f",
+            statement=(
+                "accuracy in a hole, mean over those of 3.5 % and 10 %, is only slightly (under 0.15) "
+                "below that outside"
+            ),
+            source="2402.03305, C.2, Fig. 9",
+            test=p1.claim_f_hole_is_slightly_worse,
+            would_decide="more seeds, or a denser grid of labels in the hole",
         ),
     ),
 )

@@ -55,11 +55,11 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "m",
-            "accuracy in the lesion falls gradually with its width",
-            "2408.13256, C.3, Fig. 11b",
-            p2.falls_gradually,
-            "more seeds, more widths",
+            name="m",
+            statement="accuracy in the lesion falls gradually with its width",
+            source="2408.13256, C.3, Fig. 11b",
+            test=p2.claim_m_falls_gradually,
+            would_decide="more seeds, more widths",
         ),
     ),
 )

@@ -53,11 +53,13 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "o",
-            "sums of stripes are composed over larger held-out squares than bumps, interior better than exterior",
-            "2408.13256, C.4, Fig. 12",
-            p2.squares,
-            "more seeds, longer training of the bumps",
+            name="o",
+            statement=(
+                "sums of stripes are composed over larger held-out squares than bumps, interior better than exterior"
+            ),
+            source="2408.13256, C.4, Fig. 12",
+            test=p2.claim_o_squares,
+            would_decide="more seeds, longer training of the bumps",
         ),
     ),
 )

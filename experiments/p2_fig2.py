@@ -53,25 +53,28 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "g",
-            "the representation of periodic bumps has a torus's Betti numbers 1, 2, 1 (as the images themselves may)",
-            "2408.13256, section 3.1, Fig. 2b",
-            p2.torus,
-            "more seeds, longer training",
+            name="g",
+            statement=(
+                "the representation of periodic bumps has a torus's Betti numbers 1, 2, 1 (as the images "
+                "themselves may)"
+            ),
+            source="2408.13256, section 3.1, Fig. 2b",
+            test=p2.claim_g_torus,
+            would_decide="more seeds, longer training",
         ),
         Claim(
-            "h",
-            "its effective dimension rises, then falls, to more than 4",
-            "2408.13256, section 3.1, Fig. 2c",
-            p2.dimension_rises_then_falls,
-            "more seeds, longer training",
+            name="h",
+            statement="its effective dimension rises, then falls, to more than 4",
+            source="2408.13256, section 3.1, Fig. 2c",
+            test=p2.claim_h_dimension_rises_then_falls,
+            would_decide="more seeds, longer training",
         ),
         Claim(
-            "i",
-            "rings of x are orthogonal to rings of y as on a Clifford torus, but not parallel to each other",
-            "2408.13256, section 3.1, B.2, Fig. 3, 8",
-            p2.orthogonal_not_parallel,
-            "more seeds",
+            name="i",
+            statement="rings of x are orthogonal to rings of y as on a Clifford torus, but not parallel to each other",
+            source="2408.13256, section 3.1, B.2, Fig. 3, 8",
+            test=p2.claim_i_orthogonal_not_parallel,
+            would_decide="more seeds",
         ),
     ),
 )

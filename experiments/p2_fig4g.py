@@ -55,11 +55,13 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "k, few bumps",
-            "accuracy in the held-out cross hardly depends on the share of bumps that is kept, from a quarter on",
-            "2408.13256, section 3.2, Fig. 4g",
-            p2.few_suffice,
-            "more seeds, longer training",
+            name="k, few bumps",
+            statement=(
+                "accuracy in the held-out cross hardly depends on the share of bumps that is kept, from a quarter on"
+            ),
+            source="2408.13256, section 3.2, Fig. 4g",
+            test=p2.claim_k_few_bumps_suffice,
+            would_decide="more seeds, longer training",
         ),
     ),
 )

@@ -64,18 +64,18 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "n",
-            "labels needed for accuracy 0.6 grow as N^2 for bumps and as N for bumps and stripes",
-            "2408.13256, section 3.2, Fig. 5c",
-            p2.data_scaling,
-            "more sizes and fractions, and training until 0.6 is crossed at every size",
+            name="n",
+            statement="labels needed for accuracy 0.6 grow as N^2 for bumps and as N for bumps and stripes",
+            source="2408.13256, section 3.2, Fig. 5c",
+            test=p2.claim_n_data_scaling,
+            would_decide="more sizes and fractions, and training until 0.6 is crossed at every size",
         ),
         Claim(
-            "n, lower threshold",
-            "labels needed for accuracy 0.3 grow as N^2 for bumps and as N for bumps and stripes",
-            "2408.13256, section 3.2, Fig. 5c, at a lower threshold",
-            partial(p2.data_scaling, threshold=LOWER),
-            "more sizes and fractions, and longer training",
+            name="n, lower threshold",
+            statement="labels needed for accuracy 0.3 grow as N^2 for bumps and as N for bumps and stripes",
+            source="2408.13256, section 3.2, Fig. 5c, at a lower threshold",
+            test=partial(p2.claim_n_data_scaling, threshold=LOWER),
+            would_decide="more sizes and fractions, and longer training",
         ),
     ),
 )

@@ -48,11 +48,11 @@ EXPERIMENT = Experiment(
     ),
     claims=(
         Claim(
-            "p",
-            "accuracy rises with the kept fraction, later for smaller sigma",
-            "2408.13256, section 3.3, Fig. 6e",
-            p2.more_data_helps,
-            "more seeds and draws, and training until all data are learned at the largest sigma",
+            name="p",
+            statement="accuracy rises with the kept fraction, later for smaller sigma",
+            source="2408.13256, section 3.3, Fig. 6e",
+            test=p2.claim_p_more_data_helps,
+            would_decide="more seeds and draws, and training until all data are learned at the largest sigma",
         ),
     ),
 )

@@ -34,9 +34,8 @@ def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
     shares = np.stack([both, x - both, y - both, 1 - x - y + both], axis=-1).clip(0, 1)
     shares /= shares.sum(axis=-1, keepdims=True)
     drawn = np.random.default_rng(0).multinomial(count, shares, size=(DRAWS, *count.shape)) / count[..., None]
-    resampled = dict(
-        zip(SCORES, (drawn[..., 0], drawn[..., 0] + drawn[..., 1], drawn[..., 0] + drawn[..., 2]), strict=True)
-    )
+    columns = (drawn[..., 0], drawn[..., 0] + drawn[..., 1], drawn[..., 0] + drawn[..., 2])
+    resampled: dict[str, np.ndarray] = dict(zip(SCORES, columns, strict=True))
     return xr.Dataset(
         {
             name: (
@@ -60,11 +59,11 @@ def sample_counts(results: xr.Dataset, region: str) -> xr.DataArray:
     label = results["label"].transpose(..., "sample", "factor")
     axes = label.dims[:-2]
     counts = np.empty([results.sizes[dim] for dim in axes], int)
-    for place in np.ndindex(*counts.shape):
-        chosen = {dim: results[dim].values[i] for dim, i in zip(axes, place, strict=True) if dim != "seed"}
-        own = label.values[place]
-        own = own[np.isfinite(own).all(axis=1)]
-        counts[place] = regions.masks(data_at(results, **chosen), own, [region])[region].sum()
+    for index in np.ndindex(*counts.shape):
+        chosen = {str(d): results[d].values[i] for d, i in zip(axes, index, strict=True) if d != "seed"}
+        labels = label.values[index]
+        labels = labels[np.isfinite(labels).all(axis=1)]
+        counts[index] = regions.masks(data_at(results, **chosen), labels, [region])[region].sum()
     if (counts == 0).any():
         raise UserError(f"some members have no sample in the region {region!r}")
     return xr.DataArray(counts, {dim: results[dim].values for dim in axes}, axes)
@@ -74,7 +73,7 @@ def region_r2(results: xr.Dataset, region: str, tensor: str = "layer4") -> xr.Da
     r"""Averaged R^2 on the 3-D UMAP of the samples of one region, over the grid's axes and steps [2402.03305, Fig. 9].
 
     One regression on all samples, as the papers' R^2 (B.3); of its residuals those in the region are taken, over the
-    variance of all labels, since a small region has little of its own:
+    variance of all labels, since labels vary little within a small region:
 
     .. math:: 1 - \langle (\mu - \hat\mu)^2 \rangle_{region} / \operatorname{Var}(\mu)
 
@@ -89,17 +88,17 @@ def region_r2(results: xr.Dataset, region: str, tensor: str = "layer4") -> xr.Da
     label = results["label"].transpose(..., "sample", "factor")
     cloud = results["umap"].sel(tensor=tensor).transpose(*label.dims[:-2], "step", "sample", "umap_axis")
     sample_counts(results, region)  # refuses a region without samples
-    found = np.full(cloud.shape[:-2], np.nan)
-    for place in np.ndindex(*label.shape[:-2]):
-        chosen = {d: results[d].values[i] for d, i in zip(label.dims[:-2], place, strict=True) if d != "seed"}
-        own = label.values[place]
-        real = np.isfinite(own).all(axis=1)
-        mask = regions.masks(data_at(results, **chosen), own[real], [region])[region]
-        for step, points in enumerate(cloud.values[place][:, real]):
+    scores_r2 = np.full(cloud.shape[:-2], np.nan)
+    for index in np.ndindex(*label.shape[:-2]):
+        chosen = {str(d): results[d].values[i] for d, i in zip(label.dims[:-2], index, strict=True) if d != "seed"}
+        labels = label.values[index]
+        real = np.isfinite(labels).all(axis=1)
+        mask = regions.masks(data_at(results, **chosen), labels[real], [region])[region]
+        for step, points in enumerate(cloud.values[index][:, real]):
             if np.isfinite(points).all():
                 inputs = np.column_stack([points, np.ones(len(points))]).astype(float)
-                weights = np.linalg.lstsq(inputs, own[real], rcond=None)[0]
-                squared = (own[real] - inputs @ weights)[mask] ** 2
-                found[(*place, step)] = (1 - squared.mean(axis=0) / own[real].var(axis=0)).mean()
+                weights = np.linalg.lstsq(inputs, labels[real], rcond=None)[0]
+                squared = (labels[real] - inputs @ weights)[mask] ** 2
+                scores_r2[(*index, step)] = (1 - squared.mean(axis=0) / labels[real].var(axis=0)).mean()
     dims = (*label.dims[:-2], "step")
-    return xr.DataArray(found, {dim: results[dim].values for dim in dims}, dims)
+    return xr.DataArray(scores_r2, {dim: results[dim].values for dim in dims}, dims)

@@ -22,34 +22,34 @@ from diffgeo.errors import UserError
 from diffgeo.host.files import write_json
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "not decided at this scale"
-PRIMARY, PRECONDITION, CONTROL = "decides", "needed", "control"
-"""Roles of a comparison: the claim hangs on it; without it the claim is empty (nothing has been learned, say); it is
-told beside the others, for the reader."""
+PRIMARY, PRECONDITION, CONTROL = "primary", "precondition", "control"
+"""Roles of a comparison: the claim depends on it; without it the claim is empty (nothing has been learned, say); it is
+printed beside the others, for the reader."""
 
 
 class Comparison(NamedTuple):
-    """A number, its interval, and the open range (above, below) that it is to lie in."""
+    """A number, its interval, and the open range (lower, upper) that it should lie in."""
 
-    words: str
+    description: str
     value: float
     low: float
     high: float
     seeds: int
-    above: float = -math.inf
-    below: float = math.inf
+    lower: float = -math.inf
+    upper: float = math.inf
     role: str = PRIMARY
 
     @property
     def verdict(self) -> str:
-        """Holds if the interval lies within the range, fails if it lies outside, else undecided."""
-        if self.above < self.low and self.high < self.below:
+        """`HOLDS` if the interval lies within the range, `FAILS` if it lies outside, else `UNDECIDED`."""
+        if self.lower < self.low and self.high < self.upper:
             return HOLDS
-        return FAILS if self.high <= self.above or self.low >= self.below else UNDECIDED
+        return FAILS if self.high <= self.lower or self.low >= self.upper else UNDECIDED
 
     @property
     def wanted(self) -> str:
-        """The range in words."""
-        limits = [(">", self.above), ("<", self.below)]
+        """The range as text."""
+        limits = [(">", self.lower), ("<", self.upper)]
         return " and ".join(f"{sign} {limit:g}" for sign, limit in limits if math.isfinite(limit)) or "any"
 
 
@@ -58,18 +58,18 @@ class Claim:
     """A statement of a paper that results can confirm or refute.
 
     Attributes:
-      name: short, as "c"; SCIENCE's letters where it is one of those.
-      statement: what the paper says, in our words.
-      source: where it stands.
+      name: its letter in the list of claims (experiments/CHOICES.md), with words behind it for a variant.
+      statement: the paper's statement, in our words.
+      source: paper, section, figure.
       test: from the results to comparisons; raises `UserError` if the results lack what it needs.
-      decides: what would decide it where a run does not.
+      would_decide: what it would take to decide an undecided claim.
     """
 
     name: str
     statement: str
     source: str
     test: Callable[[xr.Dataset], Sequence[Comparison]]
-    decides: str
+    would_decide: str
 
 
 class Verdict(NamedTuple):
@@ -88,7 +88,7 @@ class Verdict(NamedTuple):
             "source": self.claim.source,
             "verdict": self.verdict,
             "reason": self.reason,
-            "decides": self.claim.decides,
+            "would_decide": self.claim.would_decide,
             "comparisons": [
                 {
                     name: None if isinstance(value, float) and not math.isfinite(value) else value
@@ -111,7 +111,7 @@ def judge(claim: Claim, results: xr.Dataset) -> Verdict:
         return Verdict(claim, UNDECIDED, (), str(error))
     missing = [one for one in comparisons if one.role == PRECONDITION and one.verdict != HOLDS]
     if missing:
-        return Verdict(claim, UNDECIDED, comparisons, f"needed first: {missing[0].words} {missing[0].wanted}")
+        return Verdict(claim, UNDECIDED, comparisons, f"needed first: {missing[0].description} {missing[0].wanted}")
     deciding = [one for one in comparisons if one.role == PRIMARY]
     verdicts = [one.verdict for one in deciding]
     if FAILS in verdicts:
@@ -124,19 +124,19 @@ def judge(claim: Claim, results: xr.Dataset) -> Verdict:
 
 
 def compare(
-    words: str,
+    description: str,
     statistic: xr.DataArray,
-    above: float = -math.inf,
-    below: float = math.inf,
+    lower: float = -math.inf,
+    upper: float = math.inf,
     role: str = PRIMARY,
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Comparison:
     """The mean over seeds of a statistic against a range, with its bootstrap interval.
 
     Args:
-      words: what the number is.
+      description: of the number.
       statistic: one value per seed; dims "seed", `RESAMPLE` or both. Without `RESAMPLE`, samples are not resampled.
-      above, below: the range wanted, exclusive.
+      lower, upper: the range wanted, exclusive.
       role: `PRIMARY`, `PRECONDITION` or `CONTROL`.
       within: what the statistic can be, as 0 to 1 for a share; the widened interval ends there.
 
@@ -152,12 +152,12 @@ def compare(
         raise UserError(f"one value of {' and of '.join(sorted(map(str, left)))} must be selected first")
     values = statistic.transpose(RESAMPLE, "seed").values.astype(float)
     if not np.isfinite(values[0]).all():
-        raise UserError(f"no value of {words!r} for {np.count_nonzero(~np.isfinite(values[0]))} of the seeds")
+        raise UserError(f"no value of {description!r} for {np.count_nonzero(~np.isfinite(values[0]))} of the seeds")
     value, seeds = float(values[0].mean()), values.shape[1]
     if seeds < 2:
-        return Comparison(words, value, -math.inf, math.inf, seeds, above, below, role)
+        return Comparison(description, value, -math.inf, math.inf, seeds, lower, upper, role)
     low, high = (float(end) for end in np.clip(interval(values), *within))
-    return Comparison(words, value, low, high, seeds, above, below, role)
+    return Comparison(description, value, low, high, seeds, lower, upper, role)
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
@@ -167,10 +167,10 @@ def table(verdicts: Sequence[Verdict]) -> str:
         lines.append(f"({one.claim.name}) {one.verdict.upper()}: {one.claim.statement} [{one.claim.source}]")
         for part in one.comparisons:
             role = "" if part.role == PRIMARY else f" ({part.role})"
-            lines.append(f"    {numbers(part):<34} wanted {part.wanted:<18} {part.words}{role}")
+            lines.append(f"    {numbers(part):<34} wanted {part.wanted:<18} {part.description}{role}")
         if one.verdict != HOLDS:
             reason = f"{one.reason}; " if one.reason else ""
-            lines.append(f"    {reason}would decide it: {one.claim.decides}")
+            lines.append(f"    {reason}would decide it: {one.claim.would_decide}")
     return "\n".join(lines)
 
 

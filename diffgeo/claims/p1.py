@@ -15,7 +15,7 @@ from diffgeo.claims.select import LAYER, LEARNED, analyzed, gain, mean_over_axes
 from diffgeo.settings.allowed import PHASES
 
 
-def phases_in_order(results: xr.Dataset) -> list[Comparison]:
+def claim_a_phases_in_order(results: xr.Dataset) -> list[Comparison]:
     """(a) Phases A, B, C occur, in that order [2402.03305, section 3, Fig. 3]."""
     phase = analyzed(results, "phase")
     axes = [dim for dim in phase.dims if dim != "step"]
@@ -38,29 +38,29 @@ def phases_in_order(results: xr.Dataset) -> list[Comparison]:
         )
 
     return [
-        compare("share of seeds with A, B, C first seen in that order", per_seed(in_order), above=0.5, within=(0, 1)),
+        compare("share of seeds with A, B, C first seen in that order", per_seed(in_order), lower=0.5, within=(0, 1)),
         compare(
             "pairs of evaluations whose later one is in the later phase",
             per_seed(concordance),
-            above=0.9,
+            lower=0.9,
             within=(0, 1),
         ),
     ]
 
 
-def rise_together(results: xr.Dataset, tensor: str = LAYER) -> list[Comparison]:
+def claim_b_accuracy_and_r2_rise_together(results: xr.Dataset, tensor: str = LAYER) -> list[Comparison]:
     """(b) Accuracy and averaged R^2 rise together [2402.03305, section 3, Fig. 4]."""
     accuracy, order = scores(results)["accuracy"], analyzed(results, "r2").sel(tensor=tensor, drop=True)
     ranked = [ranks(accuracy.isel({RESAMPLE: 0})), ranks(order)]
     together = mean_over_axes(xr.corr(*ranked, dim="step"))
     return [
-        compare("rise of accuracy", mean_over_axes(gain(accuracy)), above=0.2, role=PRECONDITION),
-        compare(f"rise of R^2 ({tensor})", mean_over_axes(gain(order)), above=0.0),
-        compare(f"rank correlation of accuracy and R^2 ({tensor}) over steps", together, above=0.5),
+        compare("rise of accuracy", mean_over_axes(gain(accuracy)), lower=0.2, role=PRECONDITION),
+        compare(f"rise of R^2 ({tensor})", mean_over_axes(gain(order)), lower=0.0),
+        compare(f"rank correlation of accuracy and R^2 ({tensor}) over steps", together, lower=0.5),
     ]
 
 
-def faster_along(results: xr.Dataset, axis: str = "increment") -> list[Comparison]:
+def claim_c_smaller_increment_is_faster(results: xr.Dataset, axis: str = "increment") -> list[Comparison]:
     """(c) A smaller value is learned faster at equal batches [2402.03305, section 3, Fig. 4].
 
     Speed is the mean accuracy over training: it needs no threshold that some member may never reach.
@@ -72,46 +72,52 @@ def faster_along(results: xr.Dataset, axis: str = "increment") -> list[Compariso
     slope = (speed * centered).sum(axis) / (centered**2).sum()
     last = mean_over_axes(accuracy.isel(step=-1), axis).sel({axis: values[0]})
     return [
-        compare(f"last accuracy at {axis} = {values[0]:g}", last, above=LEARNED, role=PRECONDITION),
+        compare(f"last accuracy at {axis} = {values[0]:g}", last, lower=LEARNED, role=PRECONDITION),
         compare(
             f"mean accuracy over training, {axis} = {values[0]:g} less {values[-1]:g}",
             speed.sel({axis: values[0]}) - speed.sel({axis: values[-1]}),
-            above=0.0,
+            lower=0.0,
         ),
-        compare(f"slope of that mean against log {axis}", slope, below=0.0),
+        compare(f"slope of that mean against log {axis}", slope, upper=0.0),
     ]
 
 
-def coupled(results: xr.Dataset, tolerance: float = 0.05, spread: float = 0.1) -> list[Comparison]:
+def claim_d_coordinates_are_coupled(
+    results: xr.Dataset, tolerance: float = 0.05, spread: float = 0.1
+) -> list[Comparison]:
     """(d) With dx < dy, x is not learned faster than y, and their R^2 move together [2402.03305, section 3, Fig. 5]."""
     accuracy = scores(results)
     ahead = mean_over_training(accuracy["accuracy_x"]) - mean_over_training(accuracy["accuracy_y"])
     apart = abs(analyzed(results, "r2_x") - analyzed(results, "r2_y")).sel(tensor=LAYER, drop=True)
     last = accuracy["accuracy"].isel(step=-1)
     return [
-        compare("last accuracy", mean_over_axes(last), above=LEARNED, role=PRECONDITION),
-        compare("mean accuracy over training, x less y", mean_over_axes(ahead), below=tolerance),
-        compare("mean difference of R^2 of x and of y", mean_over_axes(mean_over_training(apart)), below=spread),
+        compare("last accuracy", mean_over_axes(last), lower=LEARNED, role=PRECONDITION),
+        compare("mean accuracy over training, x less y", mean_over_axes(ahead), upper=tolerance),
+        compare("mean difference of R^2 of x and of y", mean_over_axes(mean_over_training(apart)), upper=spread),
     ]
 
 
-def little_effect(results: xr.Dataset, axis: str = "sigma", tolerance: float = 0.1) -> list[Comparison]:
+def claim_e_sigma_has_little_effect(
+    results: xr.Dataset, axis: str = "sigma", tolerance: float = 0.1
+) -> list[Comparison]:
     """(e) No strong effect of sigma [2402.03305, C.1, Fig. 8]."""
     accuracy = scores(results)["accuracy"]
     speed = mean_over_axes(mean_over_training(accuracy), axis)
     last = mean_over_axes(accuracy.isel(step=-1))
-    found = [compare("mean last accuracy", last, above=0.3, role=PRECONDITION)]
+    found = [compare("mean last accuracy", last, lower=0.3, role=PRECONDITION)]
     for value in speed[axis].values:
         words = f"mean accuracy over training, {axis} = {value:g} less the mean over {axis}"
-        found.append(compare(words, speed.sel({axis: value}) - speed.mean(axis), above=-tolerance, below=tolerance))
+        found.append(compare(words, speed.sel({axis: value}) - speed.mean(axis), lower=-tolerance, upper=tolerance))
     return found
 
 
-def slightly_under(results: xr.Dataset, axis: str = "hole_area_fraction", tolerance: float = 0.15) -> list[Comparison]:
+def claim_f_hole_is_slightly_worse(
+    results: xr.Dataset, axis: str = "hole_area_fraction", tolerance: float = 0.15
+) -> list[Comparison]:
     """(f) Accuracy in a hole is only slightly under that outside [2402.03305, C.2, Fig. 9]."""
     inside, outside = (scores(results, name)["accuracy"].isel(step=-1) for name in ("ood", "id"))
-    found = [compare("last accuracy outside the hole", mean_over_axes(outside), above=LEARNED, role=PRECONDITION)]
-    found.append(compare("outside less inside, mean over holes", mean_over_axes(outside - inside), below=tolerance))
+    found = [compare("last accuracy outside the hole", mean_over_axes(outside), lower=LEARNED, role=PRECONDITION)]
+    found.append(compare("outside less inside, mean over holes", mean_over_axes(outside - inside), upper=tolerance))
     for value in results[axis].values:  # a small hole holds few labels of the unit grid
         gap = (outside - inside).sel({axis: value})
         found.append(compare(f"outside less inside the hole, {axis} = {value:g}", gap, role=CONTROL))

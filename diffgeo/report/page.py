@@ -1,9 +1,9 @@
-"""What a run found, from its results alone: verdicts, figures, and both in one page. Needs no JAX and no checkpoint."""
+"""Report of a run from its results alone: verdicts, figures, and both on one page. Needs no JAX and no checkpoint."""
 
 import base64
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +30,7 @@ pre { background: #f6f6f6; padding: 0.7rem; overflow-x: auto; font-size: 13px; }
 
 
 class Report(NamedTuple):
-    """What `report` made: the folder it lies in, the verdicts, and the pictures by name."""
+    """A written report: its folder, the verdicts, and the pictures by name."""
 
     folder: Path
     verdicts: tuple[claims.Verdict, ...]
@@ -38,7 +38,7 @@ class Report(NamedTuple):
 
 
 def load(source: str | Path) -> tuple[xr.Dataset, Path]:
-    """The results of a work folder or of a summary file, and the folder that a report of them is written to.
+    """Return the results of a work folder or of a summary file, and the folder that their report is written to.
 
     That of a summary FILE.zip is FILE beside it.
 
@@ -53,20 +53,26 @@ def load(source: str | Path) -> tuple[xr.Dataset, Path]:
     return results.open_results(source).load(), source
 
 
-def report(experiment: Experiment, found: xr.Dataset, folder: str | Path, pdf: bool = False, say=print) -> Report:
-    """Judges the claims, draws the figures, and writes DIR/claims.json, DIR/figures and DIR/report.html.
+def report(
+    experiment: Experiment,
+    dataset: xr.Dataset,
+    folder: str | Path,
+    pdf: bool = False,
+    say: Callable[[str], None] = print,
+) -> Report:
+    """Judge the claims, draw the figures, and write DIR/claims.json, DIR/figures and DIR/report.html.
 
     Args:
-      experiment: the one that the results are of.
-      found: its results, loaded.
+      experiment: that the results are of.
+      dataset: its results, loaded.
       folder: DIR, made if need be.
       pdf: whether figures are also written as PDF.
       say: where lines go.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    verdicts = tuple(claims.judge(claim, found) for claim in experiment.claims)
-    say(f"{experiment.name}, preset {found.attrs.get('preset', 'unknown')}: {experiment.figure}")
+    verdicts = tuple(claims.judge(claim, dataset) for claim in experiment.claims)
+    say(f"{experiment.name}, preset {dataset.attrs.get('preset', 'unknown')}: {experiment.figure}")
     say(claims.table(verdicts) if verdicts else "no claim to check: " + experiment.claim)
     claims.write(verdicts, folder / CLAIMS)
     missing: list[str] = []
@@ -76,8 +82,8 @@ def report(experiment: Experiment, found: xr.Dataset, folder: str | Path, pdf: b
         if "is not drawn" in line:
             missing.append(line)
 
-    pictures = draw(found, experiment.plots, folder / FIGURES, note, ("png", "pdf") if pdf else ("png",))
-    write_page(folder / PAGE, experiment, found, verdicts, pictures, missing)
+    pictures = draw(dataset, experiment.plots, folder / FIGURES, note, ("png", "pdf") if pdf else ("png",))
+    write_page(folder / PAGE, experiment, dataset, verdicts, pictures, missing)
     say(f"wrote {folder / PAGE}")
     return Report(folder, verdicts, pictures)
 
@@ -85,45 +91,45 @@ def report(experiment: Experiment, found: xr.Dataset, folder: str | Path, pdf: b
 def write_page(
     path: Path,
     experiment: Experiment,
-    found: xr.Dataset,
+    dataset: xr.Dataset,
     verdicts: Sequence[claims.Verdict],
     pictures: Mapping[str, Path],
     missing: Sequence[str] = (),
 ) -> None:
-    """One HTML file with verdicts, pictures and configuration, which refers to no other file; by one rename."""
+    """Write one HTML file with verdicts, pictures and configuration, which refers to no other file, by one rename."""
     title = f"{experiment.name}: {experiment.figure}"
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>',
         f"<style>{STYLE}</style></head><body><h1>{_text(title)}</h1><p>{_text(experiment.claim)}</p>",
         "<h2>Claims</h2>",
-        *(_claim(one) for one in verdicts),
+        *map(_claim, verdicts),
         "" if verdicts else "<p>None is checked.</p>",
         "<p>Intervals: 95 % bootstrap over seeds and samples, all seeds; see diffgeo.claims.</p><h2>Figures</h2>",
         *(_picture(name, file) for name, file in pictures.items()),
         *(f"<p>{_text(line)}</p>" for line in missing),
         "<h2>Run</h2><table>",
-        *(f"<tr><th>{_text(k)}</th><td>{_text(found.attrs[k])}</td></tr>" for k in PROVENANCE if k in found.attrs),
+        *(f"<tr><th>{_text(k)}</th><td>{_text(dataset.attrs[k])}</td></tr>" for k in PROVENANCE if k in dataset.attrs),
         "</table><h2>Configuration</h2>",
-        f"<pre>{_text(json.dumps(results.settings_tree(found), indent=2))}</pre></body></html>",
+        f"<pre>{_text(json.dumps(results.settings_tree(dataset), indent=2))}</pre></body></html>",
     ]
     atomic_write(path, "\n".join(parts))
 
 
-def _claim(one: claims.Verdict) -> str:
-    kind = {claims.HOLDS: "holds", claims.FAILS: "fails"}.get(one.verdict, "undecided")
+def _claim(verdict: claims.Verdict) -> str:
+    kind = {claims.HOLDS: "holds", claims.FAILS: "fails"}.get(verdict.verdict, "undecided")
     rows = [
-        f"<tr><td>{_text(part.words)}</td><td>{_text(claims.numbers(part))}</td><td>{_text(part.wanted)}</td>"
+        f"<tr><td>{_text(part.description)}</td><td>{_text(claims.numbers(part))}</td><td>{_text(part.wanted)}</td>"
         f"<td>{_text(part.role)}</td><td>{_text(part.verdict)}</td></tr>"
-        for part in one.comparisons
+        for part in verdict.comparisons
     ]
     more = ""
-    if one.verdict != claims.HOLDS:
-        reason = f"{one.reason}. " if one.reason else ""
-        more = f"<p>{_text(f'{reason}Would decide it: {one.claim.decides}.')}</p>"
+    if verdict.verdict != claims.HOLDS:
+        reason = f"{verdict.reason}. " if verdict.reason else ""
+        more = f"<p>{_text(f'{reason}Would decide it: {verdict.claim.would_decide}.')}</p>"
     head = "<tr><th>number</th><th>value [interval]</th><th>wanted</th><th>role</th><th>alone</th></tr>"
     return (
-        f"<h3>({_text(one.claim.name)}) {_text(one.claim.statement)}</h3><p>{_text(one.claim.source)}</p>"
-        f'<p class="{kind}"><b>{_text(one.verdict)}</b></p>{more}<table>{head}{"".join(rows)}</table>'
+        f"<h3>({_text(verdict.claim.name)}) {_text(verdict.claim.statement)}</h3><p>{_text(verdict.claim.source)}</p>"
+        f'<p class="{kind}"><b>{_text(verdict.verdict)}</b></p>{more}<table>{head}{"".join(rows)}</table>'
     )
 
 
@@ -132,5 +138,5 @@ def _picture(name: str, file: Path) -> str:
     return f'<h3>{_text(name)}</h3><img alt="{_text(name)}" src="data:image/png;base64,{data}">'
 
 
-def _text(value) -> str:
+def _text(value: object) -> str:
     return html.escape(str(value))

@@ -1,4 +1,4 @@
-"""A run's results in one small file: what pictures and verdicts are made of, without activations and most samples.
+"""Summary of a run in one small file: the data of its pictures and verdicts, without activations and most samples.
 
 Kept: every score of every member and evaluation, labels, the last predictions and samples; of the other steps that
 pictures show, as many samples as they show, and the clouds of the papers' tensor; its UMAP at every evaluation. Clouds
@@ -12,7 +12,7 @@ from pathlib import Path
 import numcodecs
 import numpy as np
 import xarray as xr
-import zarr
+from zarr.storage import ZipStore
 
 from diffgeo.errors import UserError
 from diffgeo.host.files import atomic_path
@@ -30,7 +30,7 @@ STEP_DIMS = ("sample", "kept", "mode", "view", "bar", "angle_bin", "residual_bin
 
 
 def write(results: xr.Dataset, path: str | Path) -> Path:
-    """Writes a summary, a zip file of a zarr store, by one rename.
+    """Write a summary, a zip file of a zarr store, by one rename.
 
     Args:
       results: of a run, loaded.
@@ -62,7 +62,7 @@ def write(results: xr.Dataset, path: str | Path) -> Path:
 
 
 def read(path: str | Path) -> xr.Dataset:
-    """The results in a summary, loaded, clouds in single precision.
+    """Read the results in a summary, loaded, clouds in single precision.
 
     Raises:
       UserError: if the file is not a summary.
@@ -70,16 +70,16 @@ def read(path: str | Path) -> xr.Dataset:
     try:
         if not zipfile.is_zipfile(path):
             raise ValueError("no zip file")
-        with zarr.storage.ZipStore(Path(path), mode="r") as store:
-            found = upgrade(xr.open_zarr(store, chunks=None)).load()
+        with ZipStore(Path(path), mode="r") as store:
+            results = upgrade(xr.open_zarr(store, chunks=None)).load()
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{str(path)!r} is not a summary of a run: write one by launch.report --summary") from error
-    half = [name for name, variable in found.data_vars.items() if variable.dtype == np.float16]
-    return found.assign({name: found[name].astype(np.float32) for name in half})
+    half = [name for name, variable in results.data_vars.items() if variable.dtype == np.float16]
+    return results.assign({name: results[name].astype(np.float32) for name in half})
 
 
 def reduced(results: xr.Dataset) -> xr.Dataset:
-    """The results with only what pictures and verdicts are made of; see the module."""
+    """Return the results with only the data of pictures and verdicts; see the module."""
     small = results.drop_vars([name for name in DROPPED if name in results])
     if "step" not in small.dims or "label" not in small:
         return small
@@ -110,7 +110,7 @@ def reduced(results: xr.Dataset) -> xr.Dataset:
 
 
 def _shown(results: xr.Dataset) -> xr.DataArray:
-    """bool over the grid's axes and step: the first evaluation, and those that pictures of one member take."""
+    """Return bool over the grid's axes and step: the first evaluation, and those that pictures of one member take."""
     axes = [dim for dim in results["label"].dims if dim not in ("sample", "factor")]
     shape = [results.sizes[dim] for dim in (*axes, "step")]
     coords = {dim: results[dim] for dim in (*axes, "step")}
@@ -123,7 +123,7 @@ def _shown(results: xr.Dataset) -> xr.DataArray:
 
 
 def _half(values: xr.DataArray) -> xr.DataArray:
-    """Half precision; infinities stay, and what would overflow is kept in single precision."""
+    """Return half precision; infinities stay, and what would overflow is kept in single precision."""
     finite = values.values[np.isfinite(values.values)]
     fits = not finite.size or np.abs(finite).max() < np.finfo(np.float16).max
     return values.astype(np.float16) if fits else values

@@ -102,9 +102,9 @@ def test_verdicts_are_told_and_stored(tmp_path):
     stored = json.loads((tmp_path / "claims.json").read_text())
     assert [one["verdict"] for one in stored] == [one.verdict for one in verdicts]
     first = stored[0]["comparisons"][1]
-    assert first["words"] == "2D model, horizontal part: accuracy of x less y"
+    assert first["description"] == "2D model, horizontal part: accuracy of x less y"
     assert first["value"] == pytest.approx(0.75, abs=1e-6)
-    assert first["below"] is None
+    assert first["upper"] is None
     assert first["low"] < 0.75 < first["high"]
 
 
