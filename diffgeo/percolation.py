@@ -16,6 +16,8 @@ of this module: **connected if either direction is above the threshold**, that i
 norm: what the papers' neighbor search finds when it may start at any bump.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.ndimage import maximum_filter, minimum_filter
@@ -118,8 +120,23 @@ def lattice(size: int, increment) -> Float[np.ndarray, "n 2"]:
     return np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def simulate(size: int, increment, sigmas, thresholds, fractions, repeats=5, seed=0, nested=False):
-    """Largest cluster of random subsets of the lattice [P2, Fig. 6c, 13; section D.2].
+class Draws(NamedTuple):
+    """Random subsets of a simulation.
+
+    Attributes:
+      repeats: draws per value; the papers take 5.
+      seed: integer >= 0.
+      nested: each larger fraction contains the smaller ones [P2, section D.2]; otherwise every fraction is an
+        independent draw [P2, section D.1].
+    """
+
+    repeats: int = 5
+    seed: int = 0
+    nested: bool = False
+
+
+def simulate(size: int, increment, sigmas, thresholds, fractions, draws: Draws = Draws()):
+    """Simulate the largest cluster of random subsets of the lattice [P2, Fig. 6c, 13; section D.2].
 
     Within a repeat all sigmas and thresholds see the same points. A subset depends only on (seed, repeat)
     and its number of points (and lattice), so further values on any axis change no other value.
@@ -130,10 +147,7 @@ def simulate(size: int, increment, sigmas, thresholds, fractions, repeats=5, see
       sigmas: spreads in pixels.
       thresholds: overlaps > 0.
       fractions: kept fractions lambda in (0, 1]; round(lambda n) points are kept, at least one.
-      repeats: draws per value; the papers take 5.
-      seed: integer >= 0.
-      nested: each larger fraction contains the smaller ones [P2, section D.2]; otherwise every fraction is
-        an independent draw [P2, section D.1].
+      draws: number, seed and kind of the random subsets.
 
     Returns:
       xr.Dataset: `largest_fraction`[threshold, sigma, fraction, repeat], cluster mass over the points kept, in
@@ -144,6 +158,7 @@ def simulate(size: int, increment, sigmas, thresholds, fractions, repeats=5, see
     """
     import xarray as xr
 
+    repeats, seed, nested = draws
     points = lattice(size, increment)
     sigmas, thresholds, fractions = (np.atleast_1d(np.asarray(v, np.float64)) for v in (sigmas, thresholds, fractions))
     for fraction in fractions:

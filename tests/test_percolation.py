@@ -157,10 +157,6 @@ def test_blank_bumps_connect_to_nothing():
     assert percolation.largest_cluster(mixed[:1], 1e-3, 16, 0.005) == 1.0
 
 
-def test_smallest_sigma_is_the_renderers():
-    assert percolation.SMALLEST_SIGMA == images.MIN_SIGMA
-
-
 @pytest.mark.parametrize(
     ("change", "quoted"),
     [
@@ -181,6 +177,12 @@ def test_mistakes_are_named(change, quoted):
     assert quoted in str(caught.value)
 
 
+def simulate(**arguments):
+    """`percolation.simulate` with the fields of `Draws` beside the other arguments."""
+    draws = {name: arguments.pop(name) for name in percolation.Draws._fields if name in arguments}
+    return percolation.simulate(**arguments, draws=percolation.Draws(**draws))
+
+
 @pytest.mark.parametrize(
     "change", [{"fractions": [0.0]}, {"fractions": [1.1]}, {"repeats": 0}, {"increment": 0.0}, {"seed": -1}]
 )
@@ -194,7 +196,7 @@ def test_mistakes_of_a_simulation_are_named(change):
         **change,
     }
     with pytest.raises(UserError):
-        percolation.simulate(**arguments)
+        simulate(**arguments)
 
 
 @pytest.mark.parametrize(("increment", "count"), [(0.1, 102400), (0.3, 11449), (0.7, 2116), (1.0, 1024)])
@@ -215,7 +217,7 @@ def small_simulation(**change):
         "fractions": [0.1, 0.4, 0.7, 1.0],
         "repeats": 4,
     }
-    return percolation.simulate(**{**arguments, **change})
+    return simulate(**{**arguments, **change})
 
 
 @pytest.fixture(scope="module")

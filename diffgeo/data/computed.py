@@ -149,7 +149,9 @@ def cluster_masses(settings: Settings, thresholds: Sequence[float]) -> xr.Datase
 
     def simulate(nested: bool) -> tuple[xr.DataArray, xr.DataArray]:
         runs = [
-            percolation.simulate(data.size, data.spacing, sigmas, thresholds, fractions, 1, seed, nested)
+            percolation.simulate(
+                data.size, data.spacing, sigmas, thresholds, fractions, percolation.Draws(1, seed, nested)
+            )
             for seed in seeds.tolist()
         ]
         joined = xr.concat([run.isel(repeat=0, drop=True)["largest_fraction"] for run in runs], "subset_seed")

@@ -8,7 +8,7 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from tests.helpers import few, multiples_below
+from tests.support.settings import few, multiples_below
 
 from diffgeo import images, percolation
 from diffgeo.data import label_tables
@@ -197,7 +197,7 @@ def test_kept_fractions_are_nested_and_the_same_for_every_sigma_and_data_set():
 def test_kept_points_are_those_of_the_percolation_simulation(monkeypatch):
     seen = []
     monkeypatch.setattr(percolation, "largest_cluster", lambda points, *_: seen.append(points) or 1.0)
-    percolation.simulate(16, 1.0, [1.0], [0.1], [0.2, 0.6], repeats=1, seed=3, nested=True)
+    percolation.simulate(16, 1.0, [1.0], [0.1], [0.2, 0.6], percolation.Draws(1, 3, True))
     for points, fraction in zip(seen, (0.2, 0.6), strict=True):
         table = label_tables.build_label_table(Data(size=16, kept_fraction=fraction, subset_seed=3))
         assert set(rows(table)) == {tuple(point) for point in points.tolist()}
