@@ -14,7 +14,7 @@ import xarray as xr
 from diffgeo import percolation
 from diffgeo.data.label_tables import PARTS, build_label_table, parts_of
 from diffgeo.errors import UserError
-from diffgeo.settings import Data, Settings
+from diffgeo.settings import Data, Settings, migration
 from diffgeo.settings.allowed import kind_index
 
 
@@ -99,7 +99,8 @@ def data_of(tables: xr.Dataset, name: str) -> Data:
     known = tables["table"].values.tolist()
     if name not in known:
         raise UserError(f"there is no table {name!r} in these results: choose one of {', '.join(known)}")
-    return Data(**json.loads(str(tables["data"].sel(table=name).values)))
+    fields = json.loads(str(tables["data"].sel(table=name).values))
+    return Data(**migration.rename(fields, migration.SETTINGS["data"]))
 
 
 def neighbor_overlap(settings: Settings) -> xr.Dataset:
