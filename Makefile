@@ -1,0 +1,38 @@
+# Checks and tests, in the active environment (python -m pip install -e '.[dev]'). .ci/run calls these targets.
+
+.PHONY: check lint format types imports docstrings test test-slow figures
+
+# All that needs no test run: about two minutes
+check: lint types imports docstrings
+
+lint:
+	ruff check .
+	ruff format --check .
+	codespell
+
+# Rewrite files as `lint` wants them
+format:
+	ruff check --fix .
+	ruff format .
+
+types:
+	python .ci/types.py
+
+imports:
+	lint-imports --no-logo
+
+docstrings:
+	interrogate diffgeo experiments launch
+
+test:
+	python -m pytest
+
+# Over half a minute each: long shardings, memory, kills on several processes
+test-slow:
+	python -m pytest -m slow
+
+# Every figure of experiments/gallery again, from the summaries there, under runs/gallery
+figures:
+	mkdir -p runs/gallery
+	cp experiments/gallery/*.zip runs/gallery
+	python -m launch.report --workdir=$$(ls runs/gallery/*.zip | paste -sd,)
