@@ -32,6 +32,8 @@ class Experiment:
       presets: preset name -> settings.
       plots: pictures to draw from the results.
       claims: what the papers say of it, each tested on the results.
+      time: how long it took on two CPU cores, at preset `laptop` (`paper` if nothing is trained).
+      expect: outcome of that run.
       analyses: groups of `diffgeo.representation.GROUPS` that every checkpoint's representation is measured by.
       compute: for an experiment that trains nothing, the function from its settings to its results (see
         `diffgeo.computed`); None trains the grid.
@@ -45,6 +47,8 @@ class Experiment:
     analyses: tuple[str, ...] = ()
     compute: Callable | None = None
     claims: tuple[Claim, ...] = ()
+    time: str = ""
+    expect: str = ""
 
     @property
     def trained(self) -> bool:

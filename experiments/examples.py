@@ -28,6 +28,8 @@ EXPERIMENT = Experiment(
     name="examples",
     figure="2402.03305 Fig. 2, 2408.13256 Fig. 1, 9a-d: example images",
     claim="none: shows the data",
+    time="5 seconds",
+    expect="example images of every data set",
     presets={
         "tiny": Settings(data=Data(size=8, margin=4.0, sigma=0.5), train=Train(steps=0)),
         "laptop": Settings(data=Data(size=16, margin=5.0, sigma=0.7), train=Train(steps=0)),

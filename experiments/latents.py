@@ -33,6 +33,8 @@ EXPERIMENT = Experiment(
     name="latents",
     figure="2408.13256 Fig. 4a-b, 9e-h, 10a, 10d, 11a, 12a-b, 14a: the labels of each data set",
     claim="none: shows the data",
+    time="7 seconds",
+    expect="the labels of every data set",
     presets={
         "tiny": Settings(data=Data(size=8, margin=4.0, sigma=0.5, hole_width=2.0), train=Train(steps=0)),
         "laptop": Settings(

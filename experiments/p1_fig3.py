@@ -22,6 +22,8 @@ EXPERIMENT = Experiment(
     name="p1_fig3",
     figure="2402.03305 Fig. 3: phases A, B, C in samples and in the representation",
     claim="the representation has no structure, then a disordered, then an ordered 2D manifold, as samples get right",
+    time="40 minutes beside other work",
+    expect="phases A, B, C in samples and representation",
     presets={
         "tiny": TINY,
         "laptop": adapt(LAPTOP, data={"increment": 0.25}, train={"steps": 4_000}, evaluation={"num_samples": 500}),

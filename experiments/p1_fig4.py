@@ -20,6 +20,8 @@ EXPERIMENT = Experiment(
     name="p1_fig4",
     figure="2402.03305 Fig. 4: accuracy and averaged R^2 over increment x steps",
     claim="smaller increments are learned faster at equal batches, through the phases A, B, C",
+    time="47 minutes beside other work",
+    expect="accuracy rises with steps, for every increment",
     presets={
         "tiny": adapt(TINY, {"increment": (0.5, 1.0)}),
         "laptop": adapt(LAPTOP, {"increment": (0.5, 1.0, 2.0), "seed": (0, 1, 2)}),

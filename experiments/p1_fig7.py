@@ -24,6 +24,8 @@ EXPERIMENT = Experiment(
     name="p1_fig7",
     figure="2402.03305 Fig. 7b, 2408.13256 Fig. 6b: overlap of neighboring bumps against the increment",
     claim="overlap falls with the increment and grows with the spread; small spreads have cusps near 0.5",
+    time="4 seconds",
+    expect="overlap of neighboring bumps falls with the increment",
     presets={
         "tiny": preset(8, 10, (0.1, 1.0)),
         "laptop": preset(16, 50, TENTHS),

@@ -25,6 +25,8 @@ EXPERIMENT = Experiment(
     name="p2_fig11",
     figure="2408.13256 Fig. 11: accuracy over the width of a lesion",
     claim="accuracy in the lesion falls gradually with its width",
+    time="34 minutes",
+    expect="a stripe of an x not seen is drawn at an x seen",
     presets={
         "tiny": adapt(
             TINY,

@@ -23,6 +23,8 @@ EXPERIMENT = Experiment(
     name="p2_fig2",
     figure="2408.13256 Fig. 2, 3 and 8: topology and geometry of the representation of periodic bumps",
     claim="a torus of effective dimension over 4: x orthogonal to y, different values of x not parallel",
+    time="28 minutes",
+    expect="right images; geometry that the images have too",
     presets={
         "tiny": adapt(TINY, data={"periodic": True}, evaluation={"label_source": "grid"}),
         "laptop": adapt(

@@ -29,6 +29,8 @@ EXPERIMENT = Experiment(
     name="p2_fig4",
     figure="2408.13256 Fig. 4c-f, 10: accuracy of x and y in the parts of a held-out cross",
     claim="2D data: right in the coordinate that was seen; with stripes: right everywhere; stripes alone need a rim",
+    time="32 minutes",
+    expect="right in the coordinate seen; with stripes beside them, right everywhere",
     presets={
         "tiny": adapt(
             TINY,
