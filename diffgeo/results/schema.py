@@ -39,6 +39,8 @@ DIMS = {
 EVALUATION, LOSS, SNAPSHOT = "evaluation", "loss", "snapshot"
 """Groups: scores and samples; the training loss beside them; the activations that analyses start from."""
 
+GROUP_NAME = "<U64"  # wide enough for groups that later versions add to a store
+
 MISSING, COMPLETE, IMPOSSIBLE = 0, 1, 2
 """Values of `group_complete`; impossible: a cloud that has no geometry, such as activations that are all equal."""
 
@@ -119,7 +121,7 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
         # not filled in memory: snapshots of a large grid take gigabytes
         unfilled = np.broadcast_to(np.asarray(fill, dtype), shape)
         variables[name] = xr.Variable((*by_step, *dims), unfilled, {"description": description})
-    coordinates = axes | {"step": np.array(steps), "factor": list(FACTORS), "group": list(groups)}
+    coordinates = axes | {"step": np.array(steps), "factor": list(FACTORS), "group": np.array(groups, GROUP_NAME)}
     coordinates |= dict(analyses.coordinates)
     if len(scored) > 1:
         coordinates["region"] = list(scored)

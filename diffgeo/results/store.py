@@ -55,6 +55,9 @@ class Results:
           fields: group -> its variables, by which results of format 1 count as complete.
         """
         stored = open_store(path)
+        if "group_complete" in stored:
+            _extend_groups(path, [str(name) for name in dataset["group"].values])
+            dataset = dataset.drop_vars("group")
         lacking = dataset.drop_vars([name for name in dataset.data_vars if name in stored])
         if not lacking.data_vars:
             return
@@ -131,3 +134,20 @@ class Results:
         held = held.reshape(len(self._grid.members), len(self._steps))
         lacking = (held[[member.index for member in members]] == MISSING).any(axis=0)
         return [step for step, lacks in zip(self._steps, lacking, strict=True) if lacks]
+
+
+def _extend_groups(path: Path, groups: Sequence[str]) -> None:
+    """Add to a store the groups that it lacks, missing everywhere.
+
+    Readers go by the consolidated metadata, replaced last; after a kill before that the same is done again.
+    """
+    known = [str(name) for name in zarr.open_group(str(path), mode="r")["group"][:]]
+    lacking = [name for name in groups if name not in known]
+    if not lacking:
+        return
+    store = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+    complete, names = store["group_complete"], store["group"]
+    complete.resize((*complete.shape[:-1], len(known) + len(lacking)))
+    names.resize((len(known) + len(lacking),))
+    names[:] = np.array([*known, *lacking], names.dtype)
+    zarr.consolidate_metadata(str(path), zarr_format=2)

@@ -134,6 +134,9 @@ class Checkpoints:
           UserError: if the checkpoint is damaged or missing, or lacks the member or the parameters.
         """
         folder = Path(self._params.directory) / str(step)
+        if not folder.is_dir():
+            steps = ", ".join(map(str, self.params_steps)) or "none is stored"
+            raise UserError(f"no checkpoint {str(folder)!r}: choose another step ({steps})")
         store = {"driver": "ocdbt", "base": f"file://{folder / 'default'}/"}
         tree: dict[str, Any] = {}
         try:

@@ -1,64 +1,62 @@
 """All experiments in one command: cheapest first, done ones skipped, and what a stop leaves."""
 
 import pytest
-from tests.madeup import made_up
-from tests.test_launch import assert_refused
 
 import experiments
 from diffgeo.errors import Interrupted, UserError
-from diffgeo.run import reproduce, untrained
+from diffgeo.results import open_workdir
+from diffgeo.run import reproduce
+from tests.support.programs import assert_refused
+from tests.support.results import made_up
 
 UNTRAINED = ("examples", "p1_fig7")
 
 
 @pytest.fixture
 def trained(monkeypatch):
-    """Training replaced by made-up results; the names asked for, in order, and who is to be stopped."""
-    asked, stopped = [], set()
+    """Training replaced by made-up results; the names of what is run, in order, and which of them are to be stopped."""
+    started, stopped = [], set()
+    execute = reproduce.execute
 
-    def train(planned, folder, provenance, say):
-        asked.append(planned.experiment)
-        if planned.experiment in stopped:
+    def executed(run, folder, provenance=None, waves=None, say=print):
+        started.append(run.experiment)
+        assert run.plots == (), "the report draws"
+        if run.compute is not None:
+            return execute(run, folder, provenance, waves, say)
+        if run.experiment in stopped:
             raise Interrupted(15, "stopped")
-        planned_folder = run.Workdir(folder)
-        with planned_folder:
-            planned_folder.write_config(planned.identity)
-        return made_up(planned.experiment, lambda at, t, region: 0.9 * t, seeds=(0, 1), preset="tiny")
+        with open_workdir(folder) as workdir:
+            workdir.write_config(run.identity)
+        return made_up(run.experiment, lambda at, t, region: 0.9 * t, seeds=(0, 1), preset="tiny")
 
-    def compute(planned, folder, function, provenance, say):
-        asked.append(planned.experiment)
-        return whole(planned, folder, function, provenance=provenance, say=say)
-
-    whole = untrained.compute
-    monkeypatch.setattr(run, "train", train)
-    monkeypatch.setattr(untrained, "compute", compute)
-    return asked, stopped
+    monkeypatch.setattr(reproduce, "execute", executed)
+    return started, stopped
 
 
 def test_each_is_run_reported_and_then_skipped(trained, tmp_path):
-    asked, stopped = trained
+    started, stopped = trained
     chosen = [experiments.find(name) for name in ("p2_fig12", *UNTRAINED, "quickstart")]
     said = []
     stopped.add("p2_fig12")
     with pytest.raises(Interrupted):
         reproduce.reproduce(chosen, "tiny", tmp_path, say=said.append)
-    assert sorted(asked[:2]) == sorted(UNTRAINED)
-    assert asked[2:] == ["quickstart", "p2_fig12"]  # by predicted cost
+    assert sorted(started[:2]) == sorted(UNTRAINED)
+    assert started[2:] == ["quickstart", "p2_fig12"]  # by predicted cost
     assert not (tmp_path / "p2_fig12/report.html").exists()
     stopped.clear()
-    asked.clear()
+    started.clear()
     made = reproduce.reproduce(chosen, "tiny", tmp_path, say=said.append)
-    assert asked == ["p2_fig12"]
-    assert {name for name, one in made.items() if one is None} == {*UNTRAINED, "quickstart"}
-    assert [one.claim.name for one in made["p2_fig12"].verdicts] == ["o"]
+    assert started == ["p2_fig12"]
+    assert {name for name, page in made.items() if page is None} == {*UNTRAINED, "quickstart"}
+    assert [verdict.claim.name for verdict in made["p2_fig12"].verdicts] == ["o"]
     assert (tmp_path / "p2_fig12/report.html").exists()
     assert any(line.startswith("[3/4] quickstart: done, see ") for line in said)
 
 
 def test_what_a_preset_lacks_is_left_out_and_other_configurations_are_refused(trained, tmp_path):
-    asked, _ = trained
+    started, _ = trained
     reproduce.reproduce([experiments.find(name) for name in ("quickstart", "examples")], "paper", tmp_path, say=id)
-    assert asked == ["examples"]
+    assert started == ["examples"]
     with pytest.raises(UserError, match="belongs to another configuration"):
         reproduce.reproduce([experiments.find("examples")], "tiny", tmp_path, say=id)
 
