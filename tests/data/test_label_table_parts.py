@@ -8,12 +8,12 @@ import hypothesis
 import numpy as np
 import pytest
 from hypothesis import strategies as st
-from tests.support.settings import few, multiples_below
 
 from diffgeo import images, percolation
 from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.settings import Data, allowed
+from tests.support.settings import few, multiples_below
 
 FRAME = Data(margin=6.0, dataset="2d+rim+1d+0d", kind="bump")  # 44 x 44 labels about 32 x 32 pixels
 LAPTOP = Data(
