@@ -1,26 +1,27 @@
 """Blocks of the UNet: convolutions, norms, attention, Down and Up [2402.03305 Fig. 6; 2408.13256 Fig. 7].
 
-Every block equals its usual PyTorch form in numbers (see `diffgeo.torch_weights`): exact GELU, norms with
-eps 1e-5, bilinear upsampling with aligned corners, initial weights uniform in +-1/sqrt(fan_in).
-Activations are [n, H, W, C]. Parameters are float32; a block computes in the type of its input and returns it.
+Every block equals its usual PyTorch form numerically (see `diffgeo.unet.torch_weights`): exact GELU, norms with
+eps 1e-5, bilinear upsampling with aligned corners, initial weights uniform in +-1/sqrt(fan_in). Activations are
+[n, H, W, C]. Parameters are float32; a block computes in the dtype of its input and returns that dtype.
 """
 
 import functools
 import math
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
 
 from diffgeo.unet.attention import attention
 from diffgeo.unet.conv import conv3x3
 from diffgeo.unet.norm import gelu, layer_norm
 
 
-def uniform_fan_in(key, shape, dtype=jnp.float32, *, fan_in: int):
-    """PyTorch's default initial weights: uniform in +-1/sqrt(fan_in)."""
+def uniform_fan_in(key: Key[Array, ""], shape: tuple[int, ...], dtype: Any = jnp.float32, *, fan_in: int) -> Array:
+    """Draw PyTorch's default initial weights: uniform in +-1/sqrt(fan_in)."""
     bound = 1.0 / math.sqrt(fan_in)
     return jax.random.uniform(key, shape, dtype, -bound, bound)
 
@@ -29,23 +30,23 @@ class Conv3x3(nn.Module):
     """`conv3x3` with a learned kernel [3, 3, C, features]."""
 
     features: int
-    form: str = "auto"
+    impl: str = "auto"
 
     @nn.compact
-    def __call__(self, images):
-        channels = images.shape[-1]
+    def __call__(self, x: Float[Array, "n H W C"]) -> Float[Array, "n H W O"]:
+        channels = x.shape[-1]
         init = functools.partial(uniform_fan_in, fan_in=9 * channels)
         kernel = self.param("kernel", init, (3, 3, channels, self.features))
-        return conv3x3(images, kernel.astype(images.dtype), self.form)
+        return conv3x3(x, kernel.astype(x.dtype), self.impl)
 
 
 class Linear(nn.Module):
-    """Affine map of the last axis, PyTorch's initial weights."""
+    """Affine map of the last axis with PyTorch's initial weights."""
 
     features: int
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Float[Array, "*rows C"]) -> Float[Array, "*rows O"]:
         init = functools.partial(uniform_fan_in, fan_in=x.shape[-1])
         return nn.Dense(self.features, kernel_init=init, bias_init=init, dtype=x.dtype, name="dense")(x)
 
@@ -56,7 +57,7 @@ class Norm(nn.Module):
     over: str
 
     @nn.compact
-    def __call__(self, x):
+    def __call__(self, x: Float[Array, "n *pixels C"]) -> Float[Array, "n *pixels C"]:
         channels = x.shape[-1]
         scale = self.param("scale", nn.initializers.ones_init(), (channels,))
         bias = self.param("bias", nn.initializers.zeros_init(), (channels,))
@@ -65,20 +66,20 @@ class Norm(nn.Module):
 
 
 class DoubleConv(nn.Module):
-    """conv -> norm -> GELU -> conv -> norm; the residual form is GELU(x + f(x)), the plain one ends there."""
+    """f(x) = conv -> norm -> GELU -> conv -> norm; with `residual`, GELU(x + f(x))."""
 
     features: int
     middle: int | None = None
     residual: bool = False
-    form: str = "auto"
+    impl: str = "auto"
 
     @nn.compact
-    def __call__(self, images):
-        x = Conv3x3(self.middle or self.features, self.form, name="conv1")(images)
-        x = gelu(Norm("image", name="norm1")(x))
-        x = Conv3x3(self.features, self.form, name="conv2")(x)
-        x = Norm("image", name="norm2")(x)
-        return gelu(images + x) if self.residual else x
+    def __call__(self, x: Float[Array, "n H W C"]) -> Float[Array, "n H W O"]:
+        y = Conv3x3(self.middle or self.features, self.impl, name="conv1")(x)
+        y = gelu(Norm("image", name="norm1")(y))
+        y = Conv3x3(self.features, self.impl, name="conv2")(y)
+        y = Norm("image", name="norm2")(y)
+        return gelu(x + y) if self.residual else y
 
 
 class SelfAttention(nn.Module):
@@ -90,36 +91,35 @@ class SelfAttention(nn.Module):
     heads: int
 
     @nn.compact
-    def __call__(self, images):
-        n, height, width, channels = images.shape
-        tokens = images.reshape(n, height * width, channels)
+    def __call__(self, features: Float[Array, "n H W C"]) -> Float[Array, "n H W C"]:
+        n, height, width, channels = features.shape
+        tokens = features.reshape(n, height * width, channels)
         x = Norm("pixel", name="ln")(tokens)
         # PyTorch's MultiheadAttention: Xavier-uniform input projection over its (3 C, C) shape, zero biases
         xavier = nn.initializers.xavier_uniform()
         x = nn.Dense(3 * channels, kernel_init=xavier, dtype=x.dtype, name="in_proj")(x)
         query, key, value = jnp.split(x, 3, axis=-1)
         init = functools.partial(uniform_fan_in, fan_in=channels)
-        mixed = attention(query, key, value, self.heads)
-        tokens = tokens + nn.Dense(channels, kernel_init=init, dtype=x.dtype, name="out_proj")(mixed)
+        attended = attention(query, key, value, self.heads)
+        tokens = tokens + nn.Dense(channels, kernel_init=init, dtype=x.dtype, name="out_proj")(attended)
         x = Norm("pixel", name="ff_ln")(tokens)
         x = Linear(channels, name="ff1")(x)
         tokens = tokens + Linear(channels, name="ff2")(gelu(x))
         return tokens.reshape(n, height, width, channels)
 
 
-def max_pool(images: Float[Array, "n H W C"]) -> Float[Array, "n h w C"]:
-    """Maximum over 2 x 2 blocks, h = H / 2 rounded up: an odd side's last block is half (PyTorch's ceil_mode)."""
-    n, height, width, channels = images.shape
+def max_pool(x: Float[Array, "n H W C"]) -> Float[Array, "n h w C"]:
+    """Return the maximum over 2 x 2 blocks, h = H / 2 rounded up: an odd side ends in half a block (ceil_mode)."""
+    n, height, width, channels = x.shape
     if height % 2 or width % 2:
-        odd = ((0, 0), (0, height % 2), (0, width % 2), (0, 0))
-        images = jnp.pad(images, odd, constant_values=-jnp.inf)
-        n, height, width, channels = images.shape
-    return images.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
+        x = jnp.pad(x, ((0, 0), (0, height % 2), (0, width % 2), (0, 0)), constant_values=-jnp.inf)
+        n, height, width, channels = x.shape
+    return x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4))
 
 
 @functools.cache
 def upsampling_matrix(target: int, side: int) -> np.ndarray:
-    """float32[target, side]: linear interpolation to at least as many points, first and last aligned."""
+    """Return float32[target, side]: linear interpolation of `side` points to at least as many, both ends aligned."""
     if side == 1:
         return np.ones((target, 1), np.float32)
     position = np.arange(target) * (side - 1) / (target - 1)
@@ -127,50 +127,51 @@ def upsampling_matrix(target: int, side: int) -> np.ndarray:
     return np.maximum(0.0, 1.0 - distance).astype(np.float32)
 
 
-def upsample(images: Float[Array, "n H W C"], sides: tuple[int, int]) -> Float[Array, "n H2 W2 C"]:
-    """Bilinear, to H2, W2 = `sides`, corners aligned (PyTorch's align_corners=True)."""
-    matrices = (upsampling_matrix(*pair) for pair in zip(sides, images.shape[1:3], strict=True))
-    rows, columns = (jnp.asarray(matrix).astype(images.dtype) for matrix in matrices)
-    return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, images)
+def upsample(x: Float[Array, "n H W C"], sides: tuple[int, int]) -> Float[Array, "n H2 W2 C"]:
+    """Interpolate bilinearly to H2, W2 = `sides`, corners aligned (PyTorch's align_corners=True)."""
+    matrices = (upsampling_matrix(*pair) for pair in zip(sides, x.shape[1:3], strict=True))
+    rows, columns = (jnp.asarray(matrix).astype(x.dtype) for matrix in matrices)
+    return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, x)
 
 
 class Down(nn.Module):
-    """Max-pool 2 -> residual DoubleConv(i, i) -> DoubleConv(i, o) -> + Linear(SiLU(embedding)) everywhere."""
+    """Max-pool 2 -> residual DoubleConv(i, i) -> DoubleConv(i, o) -> + Linear(SiLU(conditioning)) on every pixel."""
 
     features: int
-    form: str = "auto"
+    impl: str = "auto"
 
     @nn.compact
-    def __call__(self, images, embedding):
-        x = max_pool(images)
-        x = DoubleConv(x.shape[-1], residual=True, form=self.form, name="conv1")(x)
-        x = DoubleConv(self.features, form=self.form, name="conv2")(x)
-        added = Linear(self.features, name="emb")(jax.nn.silu(embedding))[:, None, None, :]
+    def __call__(self, x: Float[Array, "n H W C"], conditioning: Float[Array, "n E"]) -> Float[Array, "n h w O"]:
+        x = max_pool(x)
+        x = DoubleConv(x.shape[-1], residual=True, impl=self.impl, name="conv1")(x)
+        x = DoubleConv(self.features, impl=self.impl, name="conv2")(x)
+        added = Linear(self.features, name="emb")(jax.nn.silu(conditioning))[:, None, None, :]
         return x + added.astype(x.dtype)
 
 
 class Up(nn.Module):
-    """Upsample to the skip's sides -> [skip, x] -> residual DoubleConv(i, i) -> DoubleConv(i, o, mid = i/2) -> + conditioning.
+    """Upsample to the skip's sides -> [skip, x] -> residual DoubleConv(i, i) -> DoubleConv(i, o, middle = i / 2).
 
-    The conditioning enters as Linear(SiLU(embedding)), the same on every pixel. Returns the output and the
-    tensor just before the embedding is added.
+    Linear(SiLU(conditioning)) is then added on every pixel. Returns that sum and the tensor before it.
     """
 
     features: int
-    form: str = "auto"
+    impl: str = "auto"
 
     @nn.compact
-    def __call__(self, images, skip, embedding):
-        x = jnp.concatenate([skip, upsample(images, skip.shape[1:3])], axis=-1)
+    def __call__(
+        self, x: Float[Array, "n H W C"], skip: Float[Array, "n H2 W2 C2"], conditioning: Float[Array, "n E"]
+    ) -> tuple[Float[Array, "n H2 W2 O"], Float[Array, "n H2 W2 O"]]:
+        x = jnp.concatenate([skip, upsample(x, (skip.shape[1], skip.shape[2]))], axis=-1)
         channels = x.shape[-1]
-        x = DoubleConv(channels, residual=True, form=self.form, name="conv1")(x)
-        x = DoubleConv(self.features, middle=channels // 2, form=self.form, name="conv2")(x)
-        added = Linear(self.features, name="emb")(jax.nn.silu(embedding))[:, None, None, :]
+        x = DoubleConv(channels, residual=True, impl=self.impl, name="conv1")(x)
+        x = DoubleConv(self.features, middle=channels // 2, impl=self.impl, name="conv2")(x)
+        added = Linear(self.features, name="emb")(jax.nn.silu(conditioning))[:, None, None, :]
         return x + added.astype(x.dtype), x
 
 
 def positional_encoding(u: Float[Array, " n"], width: int) -> Float[Array, "n width"]:
-    """Sines then cosines of u * 10000^(-2 k / width), k = 0 .. width/2 - 1 [2408.13256, Fig. 7]."""
+    """Return sines, then cosines, of u * 10000^(-2 k / width), k = 0 .. width/2 - 1 [2408.13256, Fig. 7]."""
     frequency = np.float32(10_000.0) ** (-np.arange(0, width, 2, dtype=np.float32) / width)
     phase = u[:, None] * jnp.asarray(frequency)[None, :]
     return jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], axis=-1)

@@ -1,4 +1,4 @@
-"""Normalization with a gradient of its own, and the exact GELU."""
+"""Normalization with a hand-written gradient, and the exact GELU."""
 
 import math
 
@@ -9,10 +9,10 @@ from jaxtyping import Array, Float
 NORM_EPS = 1e-5
 
 
-def gelu(x):
-    """The exact Gaussian error linear unit, x (1 + erf(x / sqrt 2)) / 2.
+def gelu(x: Array) -> Array:
+    """Return the exact Gaussian error linear unit, x (1 + erf(x / sqrt 2)) / 2.
 
-    `jax.nn.gelu` goes through erfc: two approximations and a selection, each to be compiled and run.
+    `jax.nn.gelu` goes through erfc: two approximations and a selection, all compiled and run.
     """
     wide = x.astype(jnp.float32)
     return (0.5 * wide * (1.0 + jax.lax.erf(wide * math.sqrt(0.5)))).astype(x.dtype)
@@ -22,15 +22,15 @@ def gelu(x):
 def layer_norm(
     x: Float[Array, "rows pixels C"], scale: Float[Array, " C"], bias: Float[Array, " C"]
 ) -> Float[Array, "rows pixels C"]:
-    """(x - mean) / sqrt(variance + eps), both over all pixels and channels of a row, times scale plus bias.
+    """Return (x - mean) / sqrt(variance + eps), both over all pixels and channels of a row, times scale plus bias.
 
-    The gradient is written out, from two sums per row and channel: as derived by JAX, the norms are a third of a
+    The gradient is written out, from two sums per row and channel: as derived by JAX, the norms make up a third of a
     training step's operations.
     """
-    return _normalise_forward(x, scale, bias)[0]
+    return _layer_norm_forward(x, scale, bias)[0]
 
 
-def _normalise_forward(x, scale, bias):
+def _layer_norm_forward(x, scale, bias):
     wide = x.astype(jnp.float32)
     mean = jnp.mean(wide, axis=(1, 2), keepdims=True)
     inverse = jax.lax.rsqrt(jnp.mean(jnp.square(wide - mean), axis=(1, 2), keepdims=True) + NORM_EPS)
@@ -38,9 +38,9 @@ def _normalise_forward(x, scale, bias):
     return out.astype(x.dtype), (x, mean, inverse, scale)
 
 
-def _normalise_backward(saved, cotangent):
+def _layer_norm_backward(saved, cotangent):
     x, mean, inverse, scale = saved
-    # the barrier: or it is computed anew for each of the sums
+    # without the barrier XLA recomputes it for each of the sums
     cotangent = jax.lax.optimization_barrier(cotangent).astype(jnp.float32)
     standard = (x.astype(jnp.float32) - mean) * inverse
     area = x.shape[1] * x.shape[2]
@@ -51,4 +51,4 @@ def _normalise_backward(saved, cotangent):
     return gradient.astype(x.dtype), jnp.sum(along, axis=0), jnp.sum(plain, axis=0)
 
 
-layer_norm.defvjp(_normalise_forward, _normalise_backward)
+layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)

@@ -1,7 +1,7 @@
-"""Weights of the usual PyTorch form of the network, for `diffgeo.unet.UNet`; PyTorch itself is not imported.
+"""Conversion of weights of the network's usual PyTorch form to `diffgeo.unet.UNet`; does not import PyTorch.
 
 That form names its modules inc, down1 .. down3, sa1 .. sa6, bot1 .. bot3, up1 .. up3 and outc, and is the
-network of 2402.03305, Fig. 6 (2408.13256, Fig. 7) block by block. With the same weights both give the same
+network of 2402.03305, Fig. 6 (2408.13256, Fig. 7) block by block. With the same weights both compute the same
 numbers.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from diffgeo.errors import UserError
 from diffgeo.unet.unet import UNet, initial_parameters
 
-SHOWN = 4  # keys that an error message names before it says how many more there are
+SHOWN = 4  # keys that an error message names; the others are counted
 
 # module of `UNet` inside its parent, by the parent's kind -> the same module in PyTorch
 DOUBLE_CONV = {
@@ -41,11 +41,11 @@ MODULES = {
 
 
 def _torch_key(path: tuple[str, ...]) -> str:
-    """The PyTorch key of the parameter at this path of `UNet`'s tree."""
+    """Return the PyTorch key of the parameter at this path of `UNet`'s tree."""
     block, *inner, leaf = (name for name in path if name != "dense")
     kind = block.rstrip("0123456789")
     names = [block]
-    for depth, name in enumerate(inner):  # below the first level, only a DoubleConv has modules of its own
+    for depth, name in enumerate(inner):  # below the first level, only a DoubleConv has submodules
         names.append((MODULES[kind] if depth == 0 else DOUBLE_CONV)[name])
     # MultiheadAttention keeps its input projection as bare parameters, joined by "_"
     joint = "_" if names[-1] == "mha.in_proj" else "."
@@ -53,7 +53,7 @@ def _torch_key(path: tuple[str, ...]) -> str:
 
 
 def _torch_shape(shape: tuple[int, ...], key: str) -> tuple[int, ...]:
-    """The shape in PyTorch of a parameter that has this shape in `UNet`."""
+    """Return the PyTorch shape of a parameter that has this shape in `UNet`."""
     if key == "outc.weight":  # a 1 x 1 convolution there, a Linear here
         return (shape[1], shape[0], 1, 1)
     if len(shape) == 4:  # kernel [3, 3, C, O] -> [O, C, 3, 3]
@@ -62,13 +62,13 @@ def _torch_shape(shape: tuple[int, ...], key: str) -> tuple[int, ...]:
 
 
 def _flax_array(array: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """A float32 copy of a PyTorch parameter in the layout of `UNet`; a view would follow later training."""
+    """Return a float32 copy of a PyTorch parameter in the layout of `UNet`; a view would change with later training."""
     array = array.transpose(2, 3, 1, 0) if len(shape) == 4 else array.T
     return np.array(array.reshape(shape), np.float32, order="C")
 
 
 def _numpy(value: Any) -> np.ndarray:
-    """A tensor's or array's values as float32, not always a copy."""
+    """Return a tensor's or array's values as float32, not always a copy."""
     if hasattr(value, "detach"):
         value = value.detach().cpu().float().numpy()
     return np.asarray(value, np.float32)
@@ -81,21 +81,21 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _size(state_dict: Mapping[str, Any], key: str, axis: int, default: int) -> int:
-    """Length of an axis of this entry; `default` if there is none, which is reported with the rest."""
+    """Return the length of an entry's axis, or `default` if it is missing, which `to_flax` reports."""
     shape = np.shape(state_dict[key]) if key in state_dict else ()
     return shape[axis] if axis < len(shape) else default
 
 
 def to_flax(state_dict: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters of `diffgeo.unet.UNet` from the state_dict of the PyTorch network.
+    """Convert the state_dict of the PyTorch network to parameters of `diffgeo.unet.UNet`.
 
     The number of base channels b is read from inc.double_conv.0.weight [b, 1, 3, 3], the embedding's width E
     from down1.emb_layer.1.weight [2 b, E]; build the module as `UNet(base_channels=b, embedding=E)`. The
     number of heads is not in the weights.
 
     Args:
-      state_dict: name -> torch tensor (any device and float type) or numpy array. A prefix "module." on all
-        names, as DataParallel leaves it, is dropped.
+      state_dict: name -> torch tensor (any device and floating dtype) or numpy array. A prefix "module." on all
+        names, as DataParallel adds it, is dropped.
 
     Returns:
       `UNet`'s "params": nested dict of float32 numpy arrays, none of which shares memory with `state_dict`.
@@ -118,13 +118,13 @@ def to_flax(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     missing, unexpected = expected.keys() - state_dict.keys(), state_dict.keys() - expected.keys()
     if missing or unexpected:
         problems = [("missing", missing), ("unexpected", unexpected)]
-        found = "; ".join(f"{what}: {_listed(keys)}" for what, keys in problems if keys)
-        raise UserError(f"the state_dict is not that of the network of inc, down, sa, bot, up, outc, {found}")
+        listed = "; ".join(f"{problem}: {_listed(keys)}" for problem, keys in problems if keys)
+        raise UserError(f"the state_dict is not that of the network of inc, down, sa, bot, up, outc, {listed}")
     wrong = []
     for key, shape in expected.items():
-        given, right = tuple(np.shape(state_dict[key])), _torch_shape(shape, key)
-        if given != right:
-            wrong.append(f"{key} is {given} in place of {right}")
+        given, required = tuple(np.shape(state_dict[key])), _torch_shape(shape, key)
+        if given != required:
+            wrong.append(f"{key} is {given} in place of {required}")
     if wrong:
         raise UserError(f"wrong shapes for base_channels={b}, embedding={embedding}: {_listed(wrong)}")
     arrays = [_flax_array(_numpy(state_dict[key]), shape) for key, shape in expected.items()]

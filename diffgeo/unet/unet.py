@@ -1,9 +1,12 @@
-"""The conditional UNet of both papers and what is recorded from it [2402.03305 Fig. 6; 2408.13256 Fig. 7]."""
+"""The conditional UNet of both papers and its recorded tensors [2402.03305 Fig. 6; 2408.13256 Fig. 7]."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, Float, Int, Key
 
 from diffgeo.settings import Model
 from diffgeo.settings.allowed import RECORDED, check_network, check_remat, check_size
@@ -11,25 +14,24 @@ from diffgeo.unet.layers import DoubleConv, Down, Linear, SelfAttention, Up, pos
 
 
 class UNet(nn.Module):
-    """Predicts the noise in an image from the image, the diffusion step and the label.
+    """Predict the noise in an image from the image, the diffusion step and the label.
 
     Three Down and three Up blocks, each followed by self-attention, around a bottleneck of three plain
-    DoubleConvs. Layers are counted as the papers do: 0-2 Down, 3-5 Up. "Layer 4" is the second Up block;
+    DoubleConvs. Layers are counted as in the papers: 0-2 Down, 3-5 Up. "Layer 4" is the second Up block;
     its output before attention is the representation that the papers study.
 
     Attributes:
       base_channels: b, channels at full resolution; a multiple of `heads`. The papers: 64.
       embedding: width of the conditioning PE(t) | PE(x) | PE(y), at least 6. Each encoding has the largest
-        even width that fits three times; what is left (4 of 256, none of 768) is zero. The papers do not
-        state it.
+        even width that fits three times; the rest (4 of 256, none of 768) is zero. The papers do not state it.
       heads: attention heads.
-      conv: form of the convolutions, see `diffgeo.kernels.conv3x3`.
-      compute: "float32", or "bfloat16": products, convolutions and activations then are bfloat16; parameters,
+      conv_impl: implementation of the convolutions, see `diffgeo.unet.conv.conv3x3`.
+      dtype: "float32", or "bfloat16": products, convolutions and activations then are bfloat16; parameters,
         encodings, statistics of norms, softmax, the noise and the recorded tensors stay float32.
-      remat: one of `limits.REMAT`. "blocks": of each DoubleConv, Down, Up and attention block only its inputs are
-        held for the gradient; the rest is computed again there. The same numbers, less memory, a third more work.
-      ceil_mode: whether images may have any side from 8, a pooling halving it rounded up. The papers' network halves
-        32 three times; it is the same at every multiple of 8 either way.
+      remat: one of `allowed.REMAT`. "blocks" stores only the inputs of each DoubleConv, Down, Up and attention block
+        for the gradient and recomputes the rest in the backward pass: the same numbers, less memory, a third more work.
+      ceil_mode: allow any side from 8 on, each pooling rounding half the side up. The papers' network halves 32 three
+        times; at a multiple of 8 both settings are the same network.
     """
 
     base_channels: int = 64
@@ -49,7 +51,7 @@ class UNet(nn.Module):
     def __call__(
         self, images: Float[Array, "n N N 1"], t: Int[Array, " n"], centers: Float[Array, "n 2"]
     ) -> tuple[Float[Array, "n N N 1"], dict[str, Float[Array, "n h w c"]]]:
-        """Noise and recorded tensors.
+        """Return the predicted noise and the recorded tensors.
 
         Args:
           images: float[n, N, N, 1], N a multiple of 8, or at least 8 with `ceil_mode`.
@@ -58,11 +60,11 @@ class UNet(nn.Module):
 
         Returns:
           The predicted noise float[n, N, N, 1], and a dict of float[n, N/2, N/2, b], rounded up: "layer4" (the Up
-          block's output), "layer4_pre_embedding" (the same just before the embedding is added: a control, since the
+          block's output), "layer4_pre_embedding" (the same before the conditioning is added: a control, since the
           label enters there) and "layer4_attention" (after its attention).
 
         Raises:
-          UserError: if N is not a multiple of 8, or with `ceil_mode` under 8.
+          UserError: if N is not a multiple of 8, or below 8 with `ceil_mode`.
         """
         size, b = images.shape[1], self.base_channels
         check_size(size, self.ceil_mode)
@@ -71,24 +73,24 @@ class UNet(nn.Module):
         conditioning = jnp.concatenate([positional_encoding(u, width) for u in encodings], axis=-1)
         conditioning = jnp.pad(conditioning, ((0, 0), (0, self.embedding - 3 * width)))
 
-        def block(kind, *args, **kwargs):
+        def block(kind: Callable, *args: Any, **kwargs: Any) -> nn.Module:
             return (nn.remat(kind) if self.remat == "blocks" else kind)(*args, **kwargs)
 
-        def attend(name, x):
+        def attend(name: str, x: Array) -> Array:
             return block(SelfAttention, self.heads, name=name)(x)
 
-        def down(name, features, x):
+        def down(name: str, features: int, x: Array) -> Array:
             return block(Down, features, self.conv_impl, name=name)(x, conditioning)
 
-        def up(name, features, x, skip):
+        def up(name: str, features: int, x: Array, skip: Array) -> tuple[Array, Array]:
             return block(Up, features, self.conv_impl, name=name)(x, skip, conditioning)
 
-        x1 = block(DoubleConv, b, form=self.conv_impl, name="inc")(images.astype(self.dtype))
+        x1 = block(DoubleConv, b, impl=self.conv_impl, name="inc")(images.astype(self.dtype))
         x2 = attend("sa1", down("down1", 2 * b, x1))
         x3 = attend("sa2", down("down2", 4 * b, x2))
         x = attend("sa3", down("down3", 4 * b, x3))
         for name, features in (("bot1", 8 * b), ("bot2", 8 * b), ("bot3", 4 * b)):
-            x = block(DoubleConv, features, form=self.conv_impl, name=name)(x)
+            x = block(DoubleConv, features, impl=self.conv_impl, name=name)(x)
         x = attend("sa4", up("up1", 2 * b, x, x3)[0])
         layer4, layer4_pre_embedding = up("up2", b, x, x2)
         layer4_attention = attend("sa5", layer4)
@@ -103,12 +105,12 @@ def from_settings(model: Model, remat: str = "none") -> UNet:
     return UNet(model.base_channels, model.embedding, model.heads, model.conv_impl, model.dtype, remat, model.ceil_mode)
 
 
-def initial_parameters(module: UNet, key, size: int):
-    """Parameters of `module` for N = size from a typed key; their shapes do not depend on N."""
+def initial_parameters(module: UNet, key: Key[Array, ""], size: int) -> Mapping[str, Any]:
+    """Initialize the parameters of `module` for N = size from a typed key; their shapes do not depend on N."""
     images = jnp.zeros((1, size, size, 1))
     return module.init(key, images, jnp.ones((1,), jnp.int32), jnp.zeros((1, 2)))["params"]
 
 
-def parameter_count(parameters) -> int:
-    """Number of trained scalars."""
+def parameter_count(parameters: Any) -> int:
+    """Return the number of trained scalars."""
     return sum(leaf.size for leaf in jax.tree.leaves(parameters))

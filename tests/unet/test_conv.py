@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from tests.helpers import correlate, draw, taps
+from tests.support.settings import correlate, draw, taps
 
 from diffgeo.unet import attention, conv, norm
 
-FORMS = dict(conv._FORMS)
+FORMS = dict(conv._IMPLS)
 
 
 def correlate_gradients(images, kernel, cotangent):
@@ -75,7 +75,7 @@ def test_auto_form(monkeypatch, backend, side, channels, dtype, form):
     """XLA's own convolution but on CPU, where small sides and wide kernels have better ones."""
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
     for name in FORMS:
-        monkeypatch.setitem(conv._FORMS, name, lambda images, kernel, name=name: images + float(name == form))
+        monkeypatch.setitem(conv._IMPLS, name, lambda images, kernel, name=name: images + float(name == form))
     images = jnp.zeros((1, side, side, channels), dtype)
     out = conv.conv3x3(images, jnp.zeros((3, 3, channels, channels), dtype))
     np.testing.assert_array_equal(out, np.ones(images.shape))
@@ -126,7 +126,7 @@ def test_attention_survives_large_scores():
 @pytest.mark.parametrize("heads", [1, 4])
 def test_attention_gradient(monkeypatch, heads, at_once):
     if at_once:
-        monkeypatch.setattr(kernels, "SCORES_AT_ONCE", at_once)
+        monkeypatch.setattr(attention, "SCORES_AT_ONCE", at_once)
     arrays = [jnp.asarray(draw(seed, 3, 7, 8)) for seed in (20, 21, 22)]
     cotangent = jnp.asarray(draw(23, 3, 7, 8))
 

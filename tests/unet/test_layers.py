@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from tests.helpers import correlate, draw
+from tests.support.settings import correlate, draw
 
 from diffgeo.unet import layers
 

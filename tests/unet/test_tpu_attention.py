@@ -62,12 +62,12 @@ def test_members_keep_to_themselves():
     [(1024, True), (256, True), (576, True), (2304, True), (4096, True), (64, False), (200, False), (6400, False)],
 )
 def test_tokens_served(tokens, serves):
-    assert tpu_attention.serves(tokens) == serves
+    assert tpu_attention.supports(tokens) == serves
 
 
 @pytest.mark.parametrize("tokens", [144, 576, 1024, 2304, 3136, 4096])
 def test_queries_are_taken_once_and_their_scores_fit(tokens):
-    spans = tpu_attention._spans(tokens)
+    spans = tpu_attention._chunks(tokens)
     assert [i for span in spans for i in range(tokens)[span]] == list(range(tokens))
     assert max(span.stop - span.start for span in spans) * tokens <= tpu_attention.SCORES
     assert all(span.start % tpu_attention.LANES == 0 for span in spans)
