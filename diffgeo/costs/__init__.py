@@ -1,1 +1,1 @@
-"""What a run costs, predicted: by hand count, or by compiling its programs for a chip."""
+"""Predicted cost of a run: counted by hand, or read from its programs compiled for a chip."""

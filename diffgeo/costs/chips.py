@@ -1,8 +1,9 @@
-"""Devices that plans are made for: their published rates, and descriptions of those that are not here."""
+"""Devices that plans are made for: published rates, and compile-only descriptions of absent TPUs."""
 
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import jax
 
@@ -11,20 +12,20 @@ from diffgeo.errors import UserError, one_line
 from diffgeo.host.platform import GIB
 from diffgeo.training import Placement
 
-COPIED = 2**28  # bytes; what the host's memory is timed by
+COPIED = 2**28  # bytes copied to measure the host's memory bandwidth
 
 
 @dataclass(frozen=True)
 class Chip:
-    """Published rates of one device.
+    """Published rates of a device.
 
     Attributes:
       name: as in `--topology`, or "host".
       flops: peak FLOP/s of bfloat16 matrix products; float32 ones run as single bfloat16 passes by default.
       bandwidth: HBM bytes/s.
-      hbm: bytes that the compiler has for a program, a little under what is published.
-      one_host: the topology meant by the bare name.
-      source: where the rates stand.
+      hbm: bytes available to a program, slightly below the published figure.
+      one_host: shape of a single host, the default topology.
+      source: of the rates.
     """
 
     name: str
@@ -36,8 +37,8 @@ class Chip:
 
 
 # Read in November 2026. The pages give rates in units of 1e9 and memory as 32 GiB (v4), 16, 95 and 32 GB; the compiler,
-# which refuses what exceeds the numbers here, shows that those are GiB, too. An edition of v5e's page says 800 GiB/s,
-# which is 859 GB/s: planned with the smaller.
+# which rejects programs that exceed the numbers here, shows that those are GiB, too. An edition of v5e's page says
+# 800 GiB/s, which is 859 GB/s: plans use the smaller.
 _PAGE = "docs.cloud.google.com/tpu/docs/"
 CHIPS = {
     chip.name: chip
@@ -48,7 +49,7 @@ CHIPS = {
         Chip("v6e", 918e12, 1.638e12, 31.25 * GIB, "2x4", _PAGE + "v6e"),
     )
 }
-# A v4 or v5p chip's two cores as one device, as on a real one; left alone, v4's are described as two.
+# A v4 or v5p chip's two cores form a single device, as on the real chip; by default v4's are described as two.
 MEGACORE = ("v4", "v5p")
 COMPILE_ONLY = {
     "TPU_SKIP_MDS_QUERY": "1",
@@ -56,8 +57,8 @@ COMPILE_ONLY = {
     "TPU_ACCELERATOR_TYPE": "v5litepod-8",
     "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
 }
-"""Variables of libtpu's that let it compile without looking for this machine's TPU, for which it would warn, and beside
-other processes that compile."""
+"""libtpu's environment variables to compile without searching for this machine's TPU, which warns, and to let several
+processes compile at once."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,8 @@ class Target:
 
     Attributes:
       chip: their rates.
-      topology: as asked for, "v5e:2x4".
-      devices: descriptions, or this machine's own.
+      topology: as given, "v5e:2x4".
+      devices: descriptions, or this machine's devices.
       placement: how they are used.
     """
 
@@ -78,12 +79,12 @@ class Target:
 
     @property
     def loops(self) -> bool:
-        """Whether members run one after another out of one memory, as they do on a CPU."""
+        """Whether members run as a `SequentialEnsemble`, as on a CPU."""
         return self.placement.chosen == "loop"
 
     @property
     def groups(self) -> int:
-        """Devices, or groups that share a member's batch, that members are spread over; a CPU's count as one."""
+        """Number of devices, or of groups that share a member's batch, that hold different members; 1 for a CPU."""
         if self.loops:
             return 1
         if len(self.devices) % self.placement.data_parallel:
@@ -95,12 +96,12 @@ class Target:
 
     @property
     def platform(self) -> str:
-        """ "tpu", or the host's."""
+        """Platform of the devices: "tpu", or the host's."""
         return self.devices[0].platform
 
 
 def host_chip() -> Chip:
-    """This machine's first device: rates of a float32 matrix product and of a copy, both measured now."""
+    """Measure this machine's first device: the rates of a float32 matrix product and of a copy."""
     array = jax.numpy.zeros(COPIED // 4, jax.numpy.float32)
     copy = jax.jit(lambda x: x + 1.0)
     jax.block_until_ready(copy(array))
@@ -112,10 +113,10 @@ def host_chip() -> Chip:
 
 
 def target(topology: str, placement: Placement) -> Target:
-    """The devices of a topology.
+    """Return the devices of a topology.
 
     Args:
-      topology: "v5e:2x4", "v4" (one host of it), or "host", this machine, whose rates are measured.
+      topology: "v5e:2x4", "v4" (a single host), or "host", this machine, whose rates are measured.
       placement: how they are used; members are sharded over a TPU's.
 
     Raises:
@@ -129,7 +130,7 @@ def target(topology: str, placement: Placement) -> Target:
         raise UserError(f"unknown topology {topology!r}: choose one of {', '.join(CHIPS)}, as v5e:2x4, or host")
     shape = shape or CHIPS[name].one_host
     try:
-        import libtpu  # noqa: F401 (found by JAX; said here if it is missing)
+        import libtpu  # noqa: F401 (loaded by JAX; imported for a clear error if it is missing)
     except ImportError as error:
         raise UserError(
             "the package 'libtpu' is missing, which compiles for TPUs: pip install 'diffgeo[plan]'"
@@ -138,12 +139,12 @@ def target(topology: str, placement: Placement) -> Target:
 
     for variable, value in COMPILE_ONLY.items():
         os.environ.setdefault(variable, value)
-    options = {"chips_per_host_bounds": (1, 1, 1)} if set(shape) <= set("1x") else {}
+    options: dict[str, Any] = {"chips_per_host_bounds": (1, 1, 1)} if set(shape) <= set("1x") else {}
     if name in MEGACORE:
         options["chip_config_name"] = "megacore"
     try:
         described = topologies.get_topology_desc(platform="tpu", topology_name=f"{name}:{shape}", **options)
-    except Exception as error:  # the plugin raises several kinds
+    except Exception as error:  # the plugin raises several types
         raise UserError(
             f"unknown topology {topology!r} ({one_line(error, 200)}): choose a shape as v5e:2x4 or v4:2x2x1"
         ) from error

@@ -1,34 +1,22 @@
-"""Bytes that a compiled program moves between HBM and the chip, and that its operations touch, read off its text.
+"""Bytes that a compiled program moves between HBM and the chip, and that its operations access, parsed from its HLO.
 
-The compiler's own "bytes accessed" are more than either: it counts operands that lie in the chip's memory (`S(1)` in
-their layout) like those in HBM, and an asynchronous copy between both, which runs beside the operations, four times.
+The compiler's "bytes accessed" exceed both: it counts operands in on-chip memory (`S(1)` in their layout) like those in
+HBM, and an asynchronous copy between the two, which overlaps with operations, four times.
 """
 
 import math
 import re
 from typing import NamedTuple
 
-WIDTHS = {
-    "pred": 1,
-    "s8": 1,
-    "u8": 1,
-    "bf16": 2,
-    "f16": 2,
-    "s16": 2,
-    "u16": 2,
-    "f32": 4,
-    "s32": 4,
-    "u32": 4,
-    "s64": 8,
-    "u64": 8,
-    "f64": 8,
+WIDTHS = {"pred": 1, "bf16": 2, "f16": 2, "f32": 4, "f64": 8} | {
+    f"{sign}{bits}": bits // 8 for sign in "su" for bits in (8, 16, 32, 64)
 }
-"""Bytes of a number."""
+"""Bytes of a number of each type."""
 
 ARRAY = re.compile(rf"\b({'|'.join(WIDTHS)})\[([\d,]*)\](\{{[^}}]*\}})?")
 COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.\-]+) .*\{$")
 INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%([\w.\-]+) = (.*?) ([\w\-]+)\(([^)]*)\)(.*)$")
-WITHIN = re.compile(r"(?:calls|to_apply)=%?([\w.\-]+)")
+CALLED = re.compile(r"(?:calls|to_apply)=%?([\w.\-]+)")
 STARTS = ("copy-start", "slice-start", "async-start")
 MOVES_NOTHING = {
     *("parameter", "constant", "iota", "tuple", "get-tuple-element", "bitcast", "opt-barrier", "after-all"),
@@ -37,7 +25,7 @@ MOVES_NOTHING = {
 
 
 def _arrays(types: str) -> list[tuple[int, bool]]:
-    """Bytes of every array in a type, and whether it lies in HBM."""
+    """Return the bytes of every array in a type, and whether it is in HBM."""
     return [
         (math.prod(int(n) for n in sides.split(",") if n) * WIDTHS[kind], "S(" not in layout)
         for kind, sides, layout in ARRAY.findall(types)
@@ -45,12 +33,12 @@ def _arrays(types: str) -> list[tuple[int, bool]]:
 
 
 class Traffic(NamedTuple):
-    """Bytes of one call of a program; a loop's body counts once.
+    """Bytes of a call of a program; a loop's body counts once.
 
     Attributes:
       hbm: between HBM and the chip, by operations and by asynchronous copies.
-      operations: operands and results of all operations, in whichever memory they lie, without asynchronous copies
-        from one memory to the other: what the compiler would count if all of it lay in HBM.
+      operations: operands and results of all operations in either memory, without asynchronous copies between the two:
+        the compiler's count if everything were in HBM.
     """
 
     hbm: int
@@ -58,36 +46,36 @@ class Traffic(NamedTuple):
 
 
 def read(text: str) -> Traffic:
-    """Operands and results of every instruction; what a fusion does within itself moves nothing.
+    """Sum operands and results of every instruction outside fusions, whose inner instructions move nothing.
 
-    An operand counts whole, though the instruction may read a part of it.
+    An operand counts as a whole, though the instruction may read only a part of it.
 
     Args:
       text: of the optimized program, `jax.stages.Compiled.as_text()`.
     """
     computations: dict[str, list[tuple[str, ...]]] = {}
-    body: list = []
+    body: list[tuple[str, ...]] = []
     for line in text.splitlines():
-        if found := COMPUTATION.match(line):
-            body = computations.setdefault(found[1], [])
-        elif found := INSTRUCTION.match(line):
-            body.append(found.groups())
-    within = set(WITHIN.findall(text))
-    between = touched = 0
+        if match := COMPUTATION.match(line):
+            body = computations.setdefault(match[1], [])
+        elif match := INSTRUCTION.match(line):
+            body.append(match.groups())
+    fused = set(CALLED.findall(text))
+    moved = accessed = 0
     for name, body in computations.items():
-        if name in within:
+        if name in fused:
             continue
-        types = {made: kind for made, kind, *_ in body}
-        for _, made, operation, operands, _ in body:
+        types = {result: kind for result, kind, *_ in body}
+        for _, result_type, operation, operands, _ in body:
             if operation in MOVES_NOTHING:
                 continue
             if operation in STARTS:
-                # a result beside its source: as many bytes as the smaller, once on each side that is HBM
-                ends = [end for end in _arrays(made) if end[0] > 4][:2]
-                between += min((size for size, _ in ends), default=0) * sum(hbm for _, hbm in ends)
+                # the type holds source and result: the bytes of the smaller, counted for each of the two in HBM
+                ends = [end for end in _arrays(result_type) if end[0] > 4][:2]
+                moved += min((size for size, _ in ends), default=0) * sum(hbm for _, hbm in ends)
                 continue
-            given = [types.get(operand, "") for operand in re.findall(r"%([\w.\-]+)", operands)]
-            arrays = [array for kind in (made, *given) for array in _arrays(kind)]
-            between += sum(size for size, hbm in arrays if hbm)
-            touched += sum(size for size, _ in arrays)
-    return Traffic(between, touched)
+            operand_types = [types.get(operand, "") for operand in re.findall(r"%([\w.\-]+)", operands)]
+            arrays = [array for kind in (result_type, *operand_types) for array in _arrays(kind)]
+            moved += sum(size for size, hbm in arrays if hbm)
+            accessed += sum(size for size, _ in arrays)
+    return Traffic(moved, accessed)

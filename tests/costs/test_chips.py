@@ -9,7 +9,7 @@ import pytest
 from diffgeo.costs import chips
 from diffgeo.errors import UserError
 from diffgeo.training import Placement
-from tests.conftest import REPOSITORY
+from tests.support.programs import REPOSITORY
 
 
 def test_unknown_chips_are_refused():
@@ -35,7 +35,10 @@ def test_unknown_shapes_are_refused():
 def test_two_programs_describe_tpus_at_once_and_print_nothing():
     pytest.importorskip("libtpu")
     chips.target("v5e", Placement())  # this program now holds the library
-    code = "from diffgeo import chips, mapping; print(len(chips.target('v4', mapping.Placement()).devices))"
+    code = (
+        "from diffgeo.costs import chips; from diffgeo.training import Placement; "
+        "print(len(chips.target('v4', Placement()).devices))"
+    )
     own = {name: value for name, value in os.environ.items() if name not in chips.COMPILE_ONLY}
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, env=own, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("4\n", "")

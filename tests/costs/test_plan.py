@@ -7,16 +7,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from tests.helpers import tiny
-from tests.test_launch import assert_refused
 
 from diffgeo.costs import by_hand, chips, plan
 from diffgeo.costs.chips import GIB, Chip, Target
-from diffgeo.costs.plan import Program, TooLarge
+from diffgeo.costs.plan import ProgramCost, TooLarge
 from diffgeo.errors import UserError
 from diffgeo.host import platform
 from diffgeo.training import Placement
 from diffgeo.unet import conv
+from tests.support.programs import assert_refused
+from tests.support.settings import tiny
 
 CHIP = Chip("made-up", flops=1e12, bandwidth=1e11, hbm=16 * GIB, one_host="", source="nowhere")
 
@@ -33,7 +33,7 @@ def figures(monkeypatch):
 
     def one(count, target, share=1.0):
         numbers = count * share * np.array([4e9, 1e8, GIB, 2 * GIB, 0])
-        return plan.checked(Program(*(int(n) for n in numbers), {}), target)
+        return plan.checked(ProgramCost(*(int(n) for n in numbers), {}), target)
 
     monkeypatch.setattr(plan, "training_step", lambda members, count, rows, aim: one(count, aim))
     monkeypatch.setattr(plan, "sampler", lambda members, count, rows, aim, labels, record: one(count, aim, 0.5))
@@ -76,7 +76,7 @@ def test_a_batch_over_two_devices_halves_the_groups(figures):
 def test_members_that_do_not_divide_are_told(figures):
     told = plan.plan(tiny(seed=tuple(range(30))), aim())
     assert told["programs"][0]["members_repeated"] == 2
-    assert "30 members do not divide over the devices: the last wave's places that are left (2)" in plan.as_text(told)
+    assert "30 members do not divide over the devices: the spare slots of the last wave (2)" in plan.as_text(told)
 
 
 def test_what_does_not_fit_is_refused_with_the_number_that_does(figures):
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_refused_with_the_number_that_does(figures):
 
 
 def test_bound_by_memory():
-    program = Program(1e9, 1e9, 0, 0, 0, {})
+    program = ProgramCost(1e9, 1e9, 0, 0, 0, {})
     assert program.seconds(CHIP) == pytest.approx(1e-2)
     with pytest.raises(TooLarge):
         plan.checked(program._replace(temporaries=17 * GIB), aim())
