@@ -1,15 +1,24 @@
 """List every experiment: its figure, and per preset the members, steps, evaluations and predicted cost. Runs nothing.
 
-python -m launch.list [--json]
+python -m launch.list [--json | --markdown]
+
+--markdown prints the README's table: figure, command, time and expected outcome.
 """
 
 import json
+import re
 
 from absl import flags
 
+from diffgeo.errors import UserError
+from diffgeo.experiment import Experiment
 from launch import program
 
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
+MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the README's table.")
+
+QUICKSTART = "quickstart"
+"""Experiment with a program named after it."""
 
 
 def main() -> None:
@@ -17,6 +26,11 @@ def main() -> None:
     import experiments
     from diffgeo.costs import by_hand
 
+    if JSON.value and MARKDOWN.value:
+        raise UserError("--json and --markdown are two forms of the list: give one of them")
+    if MARKDOWN.value:
+        print(markdown([experiments.find(name) for name in experiments.names()]))
+        return
     program.start_jax()
     predicted = {
         "laptop": ", about {two_core_minutes:.0f} minutes on two cores",
@@ -46,6 +60,29 @@ def main() -> None:
                 f"{facts['evaluations']} evaluations, {pflop:.3g} PFLOP, "
                 f"{facts['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints" + predicted.get(preset, "").format(**facts)
             )
+
+
+def markdown(declared: list[Experiment]) -> str:
+    """Return a Markdown table of experiments: the quickstart, those that train nothing, then the papers' figures."""
+    rows = ["| figure | command | time on 2 CPU cores | expect |", "|---|---|---|---|"]
+    for experiment in sorted(declared, key=_order):
+        figure = experiment.figure.partition(":")[0]
+        rows.append(f"| {figure} | `{_command(experiment)}` | {experiment.time} | {experiment.expect} |")
+    return "\n".join(rows)
+
+
+def _command(experiment: Experiment) -> str:
+    """Return the shell command whose time and outcome are declared."""
+    if experiment.name == QUICKSTART:
+        return f"python -m launch.{QUICKSTART}"
+    preset = "laptop" if experiment.trained else "paper"
+    return f"python -m launch.train --experiment={experiment.name} --preset={preset} --workdir=runs/{experiment.name}"
+
+
+def _order(experiment: Experiment) -> tuple:
+    """Return a sorting key that has p2_fig2 before p2_fig11."""
+    numbers = tuple(int(number) for number in re.findall(r"\d+", experiment.name))
+    return experiment.name != QUICKSTART, experiment.trained, numbers, experiment.name
 
 
 if __name__ == "__main__":
