@@ -15,6 +15,7 @@ from matplotlib.patches import Patch, Rectangle
 from diffgeo.data import label_tables, regions
 from diffgeo.data.computed import data_of
 from diffgeo.plots import style
+from diffgeo.plots.panels import panels
 from diffgeo.settings.allowed import kind_index
 
 HELD_OUT = {"facecolor": style.OKABE_ITO["vermillion"], "alpha": 0.28, "linewidth": 0}
@@ -125,12 +126,9 @@ def nested_latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
       results: from `computed.label_tables`.
       tables: names, each containing the one before.
     """
-    columns = min(5, len(tables))
-    rows = -(-len(tables) // columns)
-    figure = style.new_figure(style.WIDTH, 0.7 + 2.15 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    shown = panels(len(tables), 5, (style.WIDTH, 0.0), (0.7, 2.15), share=True)
     before: set = set()
-    for place, (ax, name) in enumerate(zip(axes, tables, strict=False)):
+    for index, (ax, name) in enumerate(zip(shown.axes, tables, strict=True)):
         data = data_of(results, name)
         labels = results["label"].sel(table=name).values
         labels = labels[np.isfinite(labels).all(axis=1)] - data.margin
@@ -142,10 +140,9 @@ def nested_latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
         ax.set_aspect("equal")
         ax.set(xlim=(-1, data.size), ylim=(data.size, -1))
         style.set_ticks(ax)
-        ax.set_xlabel("x (pixels)" if place >= len(tables) - columns else "")
-        ax.set_ylabel("" if place % columns else "y (pixels)")
-    for spare in axes[len(tables) :]:
-        spare.remove()
+        ax.set_xlabel("x (pixels)" if shown.is_bottom(index) else "")
+        ax.set_ylabel("y (pixels)" if shown.is_left(index) else "")
+    figure = shown.figure
     kinds = (("blue", "o", "in the smaller part already"), ("orange", "s", "new in this part"))
     handles = [
         Line2D([], [], linestyle="", marker=marker, color=style.OKABE_ITO[color], label=words)

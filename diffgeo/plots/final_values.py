@@ -75,13 +75,13 @@ def final_values(
         ax.set_ylabel(style.axis_label(metric) if panel is None or ax in axes[:, 0] else "")
         if panel is not None:
             ax.set_title(style.setting_text(panels, panel))
-        _light(ax, metric, lines)
+        _limit_values(ax, metric, lines)
     handles = [
         Line2D([], [], color=color, marker=marker, markersize=5, linewidth=2.0, label=value_words(by, kind))
         for kind, color, marker in zip(kinds, colors, MARKERS * 3, strict=False)
     ]
-    handles.append(Line2D([], [], color="#555555", linewidth=2.0, label="mean of the seeds"))
-    handles.append(Line2D([], [], color="#555555", linestyle="", marker="o", markersize=4, label="each seed"))
+    handles.append(Line2D([], [], color=style.NEUTRAL, linewidth=2.0, label="mean of the seeds"))
+    handles.append(Line2D([], [], color=style.NEUTRAL, linestyle="", marker="o", markersize=4, label="each seed"))
     title = style.axis_label(by) if by in ("sigma", "kept_fraction") else None
     figure.legend(
         handles=handles if by is not None else handles[1:], title=title, loc="outside right upper", alignment="left"
@@ -115,11 +115,8 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
         names = [value_words(axis, value) for value in table.axis_values]
         ax.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
         ax.set_title(value_words("region", region))
-        style.set_ticks(ax)
+        style.light_grid(ax, "y")
         ax.set_ylim(-0.02, 1.05)
-        ax.grid(True, axis="y", color="#E6E6E6", linewidth=0.7)
-        ax.set_axisbelow(True)
-        ax.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("accuracy at the last step")
     handles = [
         Line2D([], [], color=color, linestyle="", marker=marker, label=f"{coordinate}, each seed (bar: mean)")
@@ -242,7 +239,7 @@ def _axis(results: xr.Dataset, name: str) -> str:
 
 def _colors(by: str | None, kinds: list) -> list:
     if by == "region":
-        return [REGION_COLORS.get(kind, "#555555") for kind in kinds]
+        return [REGION_COLORS.get(kind, style.NEUTRAL) for kind in kinds]
     return style.value_colors(kinds)
 
 
@@ -253,11 +250,8 @@ def value_words(name: str | None, value) -> str:
     return style.value_text(value) if name in ("sigma", "kept_fraction") else style.setting_text(str(name), value)
 
 
-def _light(ax: Axes, metric: str, lines: dict) -> None:
-    style.set_ticks(ax)
-    ax.grid(True, color="#E6E6E6", linewidth=0.7)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
+def _limit_values(ax: Axes, metric: str, lines: dict) -> None:
+    style.light_grid(ax)
     if metric.startswith("accuracy"):
         ax.set_ylim(-0.02, 1.03)
     elif metric == "loss" and all(np.nanmin(members) > 0 for _, members in lines.values()):

@@ -17,6 +17,7 @@ from matplotlib.lines import Line2D
 from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.learning_curves import draw_curves
+from diffgeo.plots.panels import panels, seed_legend
 from diffgeo.plots.tables import read_table, seed_mean, settings_text
 from diffgeo.representation.rings import ANGLE_EDGES, PAIRS, RESIDUAL_EDGES, STATISTICS
 
@@ -52,14 +53,8 @@ def spectra(clouds: Mapping[str, Mapping], count: int = 15) -> Figure:
       UserError: for no cloud or a missing field.
     """
     _check(clouds, ("spectrum", "total_variance"))
-    rows, columns = _layout(len(clouds))
-    figure = style.new_figure(min(style.WIDTH, 1.2 + 2.5 * columns), 0.6 + 2.2 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for place, ax in enumerate(axes.ravel()):
-        if place >= len(clouds):
-            ax.remove()
-            continue
-        name, fields = list(clouds.items())[place]
+    shown = panels(len(clouds), _columns(len(clouds)), (1.2, 2.5), (0.6, 2.2), share=True)
+    for index, (ax, (name, fields)) in enumerate(zip(shown.axes, clouds.items(), strict=True)):
         share = np.asarray(fields["spectrum"], np.float64)[:count] / float(fields["total_variance"])
         numbers = np.arange(1, len(share) + 1)
         ax.bar(numbers[:4], share[:4], color=COLORS.get(name, COLORS["model"]))
@@ -71,13 +66,13 @@ def spectra(clouds: Mapping[str, Mapping], count: int = 15) -> Figure:
             notes.append(f"accuracy {float(fields['accuracy']):.2f}")
         ax.text(0.97, 0.95, "\n".join(notes), transform=ax.transAxes, ha="right", va="top", fontsize=9)
         ax.set_title(name)
-        _plain(ax)
-        if place + columns >= len(clouds):
+        style.open_frame(ax)
+        if shown.is_bottom(index):
             ax.set_xlabel("principal component")
             ax.tick_params(labelbottom=True)
-        if place % columns == 0:
+        if shown.is_left(index):
             ax.set_ylabel("share of variance")
-    return figure
+    return shown.figure
 
 
 @style.styled
@@ -132,12 +127,8 @@ def persistence_diagrams(clouds: Mapping[str, Mapping]) -> Figure:
       UserError: for no cloud or a missing field.
     """
     _check(clouds, ("bars", "bar_threshold"))
-    rows, columns = _layout(len(clouds))
-    figure = style.new_figure(min(style.WIDTH, 0.8 + 2.8 * columns), 0.7 + 3.1 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for ax in axes[len(clouds) :]:
-        ax.remove()
-    for place, (ax, (name, fields)) in enumerate(zip(axes, clouds.items(), strict=False)):
+    shown = panels(len(clouds), _columns(len(clouds)), (0.8, 2.8), (0.7, 3.1), share=True)
+    for index, (ax, (name, fields)) in enumerate(zip(shown.axes, clouds.items(), strict=True)):
         _draw_bars(ax, fields["bars"], float(fields["bar_threshold"]))
         betti = ""
         if "betti" in fields:
@@ -145,14 +136,14 @@ def persistence_diagrams(clouds: Mapping[str, Mapping]) -> Figure:
         ax.set_title(f"{name}{betti}")
         ax.tick_params(labelbottom=True)
         ax.set_xlabel("birth / threshold")
-        if place % columns == 0:
+        if shown.is_left(index):
             ax.set_ylabel("death / threshold")
     handles = [
         Line2D([], [], marker=marker, color=style.OKABE_ITO[color], linestyle="", label=name)
         for name, marker, color in HOMOLOGY
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3)
-    return figure
+    shown.figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    return shown.figure
 
 
 @style.styled
@@ -182,7 +173,7 @@ def ring_histograms(clouds: Mapping[str, Mapping]) -> Figure:
                 ax.stairs(shares, edges, fill=True, color=COLORS.get(name, COLORS["model"]))
                 mean = float(np.asarray(fields["ring_mean"])[row, STATISTICS.index(statistic)])
                 ax.axvline(mean, color=style.TEXT_COLOR, linestyle=(0, (1.2, 1.6)), linewidth=1.1)
-                _plain(ax)
+                style.open_frame(ax)
                 ax.set_xlim(edges[0], edges[-1])
                 ax.set_ylim(0.0, 1.05)
                 ax.set_xticks((0, 45, 90) if statistic == "angles" else (0.0, 0.5, 1.0))
@@ -246,7 +237,7 @@ def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | No
         Line2D([], [], color=COLORS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal], label=f"to {words}")
         for ideal, words in IDEAL_WORDS.items()
     ]
-    handles += _width_handles(table)
+    handles += seed_legend(len(table.seeds))
     handles += [_control_handle(place, name) for place, name in enumerate(controls)]
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
     settings = settings_text(results, without=("seed", "ring_pair", "ring_statistic"))
@@ -256,7 +247,7 @@ def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | No
 
 
 def _draw_bars(ax: Axes, bars, threshold: float) -> None:
-    ax.plot([0, 1], [0, 1], color="#B8B8B8", linewidth=0.8)
+    ax.plot([0, 1], [0, 1], color=style.EMPTY_COLOR, linewidth=0.8)
     ax.axhspan(1.05, 1.19, color="#EDEDED", linewidth=0)
     counts = []
     for place, ((name, marker, color), one) in enumerate(zip(HOMOLOGY, bars, strict=False)):
@@ -277,18 +268,12 @@ def _draw_bars(ax: Axes, bars, threshold: float) -> None:
     ax.text(0.98, 0.03, "alive at the threshold\n" + ", ".join(counts), transform=ax.transAxes, ha="right", fontsize=8)
 
 
-def _layout(number: int) -> tuple[int, int]:
-    """(rows, columns) of panels; five in one row, as a model between two ideals and two controls is."""
-    columns = number if number <= 5 else 4
-    return -(-number // columns), columns
+def _columns(count: int) -> int:
+    """Return the panels of a row: five in one, as a model between two ideals and two controls is, else four."""
+    return count if count <= 5 else 4
 
 
-def _plain(ax: Axes) -> None:
-    style.set_ticks(ax)
-    ax.spines[["top", "right"]].set_visible(False)
-
-
-def _lines(ax: Axes, controls, value, color="#555555") -> list[float]:
+def _lines(ax: Axes, controls, value, color=style.NEUTRAL) -> list[float]:
     """A horizontal line per control; their heights."""
     heights = [value(fields) for fields in controls.values()]
     for place, height in enumerate(heights):
@@ -298,24 +283,18 @@ def _lines(ax: Axes, controls, value, color="#555555") -> list[float]:
 
 def _control_handle(place: int, name: str) -> Line2D:
     return Line2D(
-        [], [], color="#555555", linewidth=1.2, linestyle=CONTROL_LINES[place % len(CONTROL_LINES)], label=name
+        [], [], color=style.NEUTRAL, linewidth=1.2, linestyle=CONTROL_LINES[place % len(CONTROL_LINES)], label=name
     )
-
-
-def _width_handles(table, color="#555555") -> list[Line2D]:
-    number = len(table.seeds)
-    thick = Line2D([], [], color=color, linewidth=2.2, label="one seed" if number == 1 else f"mean of {number} seeds")
-    return [thick, Line2D([], [], color=color, linewidth=0.8, alpha=0.6, label="each seed")][: 1 + (number > 1)]
 
 
 def _seed_legend(table, axis) -> list[Line2D]:
     """A line per axis value (none without an axis), then what thin and thick mean."""
     colors = style.value_colors(table.axis_values)
     if axis is None:
-        return _width_handles(table, colors[0])
+        return seed_legend(len(table.seeds), colors[0])
     values = zip(table.axis_values, colors, strict=True)
     named = [Line2D([], [], color=color, linewidth=2.2, label=style.setting_text(axis, one)) for one, color in values]
-    return named + _width_handles(table)
+    return named + seed_legend(len(table.seeds))
 
 
 def _check(clouds, fields) -> None:

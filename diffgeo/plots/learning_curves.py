@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from diffgeo.plots import style
+from diffgeo.plots.panels import panels, seed_legend
 from diffgeo.plots.tables import Table, read_table, seed_mean, settings_text
 
 MAX_COLUMNS = 4  # panels side by side
@@ -38,13 +39,8 @@ def learning_curves(results: xr.Dataset, metrics=("accuracy",), axis: str | None
     """
     metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     tables = [read_table(results, metric, axis) for metric in metrics]
-    columns = min(3, max(1, len(tables)))
-    rows = -(-len(tables) // columns)
-    figure = style.new_figure(min(style.WIDTH, 2.2 + 4.0 * columns), 0.5 + 3.1 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for spare in axes[len(tables) :]:
-        spare.remove()
-    for ax, metric, table in zip(axes, metrics, tables, strict=False):
+    figure, axes, _ = panels(len(tables), 3, (2.2, 4.0), (0.5, 3.1))
+    for ax, metric, table in zip(axes, metrics, tables, strict=True):
         draw_curves(ax, table, metric)
     # Right of the panels: inside one of them it would cover curves.
     handles, title = curve_legend(tables[0], axis)
@@ -70,26 +66,22 @@ def failure_modes(results: xr.Dataset, axis: str | None = None) -> Figure:
     """
     tables = {name: read_table(results, name, axis) for name in MODES}
     values = tables["correct"].axis_values
-    columns = min(MAX_COLUMNS, len(values))
-    rows = -(-len(values) // columns)
-    width = 6.0 if len(values) == 1 else min(style.WIDTH, 1.0 + 2.8 * columns)
-    height = 3.8 if len(values) == 1 else 0.9 + 2.2 * rows
-    figure = style.new_figure(width, height)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for place, ax in enumerate(axes.ravel()):
-        if place >= len(values):
-            ax.remove()
-            continue
-        draw_failure_modes(ax, tables, place, ticks=4 if columns < 3 else 3)
-        if place + columns < len(values):
-            ax.set_xlabel("")
+    single = len(values) == 1
+    size = ((6.0, 0.0), (3.8, 0.0)) if single else ((1.0, 2.8), (0.9, 2.2))
+    shown = panels(len(values), MAX_COLUMNS, *size, share=True)
+    for index, (ax, value) in enumerate(zip(shown.axes, values, strict=True)):
+        draw_failure_modes(ax, tables, index, ticks=4 if shown.columns < 3 else 3)
+        if shown.is_bottom(index):
+            ax.tick_params(labelbottom=True)  # sharing hides these where a removed panel was below
         else:
-            ax.tick_params(labelbottom=True)  # sharex hides these where a removed panel was below
-        if place % columns:
+            ax.set_xlabel("")
+        if not shown.is_left(index):
             ax.set_ylabel("")
         if axis is not None:
-            ax.set_title(style.setting_text(axis, values[place]))
-    figure.legend(handles=mode_legend(tables["correct"]), loc="outside lower center", ncols=3 if width < 7 else 6)
+            ax.set_title(style.setting_text(axis, value))
+    figure = shown.figure
+    narrow = figure.get_figwidth() < 7
+    figure.legend(handles=mode_legend(tables["correct"]), loc="outside lower center", ncols=3 if narrow else 6)
     settings = settings_text(results, without=(axis, "seed"))
     if settings:
         figure.suptitle(settings)
@@ -129,28 +121,14 @@ def curve_legend(table: Table, axis: str | None) -> tuple[list[Line2D], str | No
     if axis is not None:
         for value, color in zip(table.axis_values, style.value_colors(table.axis_values), strict=True):
             handles.append(Line2D([], [], color=color, linewidth=2.2, label=style.value_text(value)))
-    color = style.value_colors([None])[0] if axis is None else "#555555"
-    return handles + _width_legend(table, color), None if axis is None else style.axis_label(axis)
+    color = style.value_colors([None])[0] if axis is None else style.NEUTRAL
+    return handles + seed_legend(len(table.seeds), color), None if axis is None else style.axis_label(axis)
 
 
 def mode_legend(table: Table) -> list[Line2D]:
     """Handles: the four modes, then what thin and thick mean."""
     handles = [Line2D([], [], color=c, linestyle=line, linewidth=2.2, label=words) for words, c, line in MODES.values()]
-    return handles + _width_legend(table, "#555555")
-
-
-def _width_legend(table: Table, color) -> list[Line2D]:
-    number = len(table.seeds)
-    return [
-        Line2D(
-            [],
-            [],
-            color=color,
-            linewidth=2.2,
-            label="one seed" if number == 1 else f"mean of {number} seeds",
-        ),
-        *([] if number == 1 else [Line2D([], [], color=color, linewidth=0.8, alpha=0.6, label="each seed")]),
-    ]
+    return handles + seed_legend(len(table.seeds))
 
 
 def _draw_seeds(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], color, line) -> None:

@@ -77,8 +77,8 @@ def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **sel
         for value in results[columns].values:
             own = {columns: value} | ({} if rows is None else {rows: above})
             member = _member(results, own | selection, "umap")
-            row = "" if rows is None else f"{rows} = {style.value_text(above)}"
-            name = f"{columns} = {style.value_text(value)}"
+            row = "" if rows is None else style.setting_text(rows, above)
+            name = style.setting_text(columns, value)
             views.setdefault(row, {})[name] = _cloud(member, member["step"].values[-1])["umap"].values
     return clouds.umap_table(views, member["label"].values, _period(results))
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import xarray as xr
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -12,6 +11,7 @@ from diffgeo import percolation
 from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.plots import style
+from diffgeo.plots.panels import panels
 from diffgeo.plots.tables import read_table
 from diffgeo.results import data_at
 
@@ -42,10 +42,10 @@ def neighbor_overlap(results: xr.Dataset) -> Figure:
         ax.set(yscale="log", ylim=(1e-3, 40), xlim=(0, increments.max()))
         ax.set_title(words)
         ax.set_xlabel("distance = " + style.axis_label("increment"))
-        _light(ax)
+        style.light_grid(ax)
     figure.axes[0].set_ylabel("overlap $\\|\\sqrt{ab}\\|_2\\, /\\, \\|a\\|_2$")
     handles = _sigma_legend(sigmas, colors)
-    handles.append(Line2D([], [], color="#555555", linewidth=0.9, linestyle="--", label="continuum"))
+    handles.append(Line2D([], [], color=style.NEUTRAL, linewidth=0.9, linestyle="--", label="continuum"))
     figure.legend(handles=handles, title=style.axis_label("sigma"), loc="outside right upper", alignment="left")
     return figure
 
@@ -70,12 +70,9 @@ def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: s
             raise UserError(f"threshold {threshold} is not in the results: choose of {', '.join(map(str, known))}")
     sigmas, fractions = results["sigma"].values, results["kept_fraction"].values
     colors = style.value_colors(list(sigmas))
-    columns = min(3, len(thresholds))
-    rows = -(-len(thresholds) // columns)
-    single = len(thresholds) == 1
-    figure = style.new_figure(7.6 if single else style.WIDTH, 4.4 if single else 0.5 + 3.0 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
-    for place, (ax, threshold) in enumerate(zip(axes.ravel(), thresholds, strict=False)):
+    size = ((7.6, 0.0), (4.4, 0.0)) if len(thresholds) == 1 else ((style.WIDTH, 0.0), (0.5, 3.0))
+    shown = panels(len(thresholds), 3, *size, share=True)
+    for index, (ax, threshold) in enumerate(zip(shown.axes, thresholds, strict=True)):
         masses = results[variable].isel(threshold=int(np.argmin(np.abs(known - threshold))))
         for sigma, color in zip(sigmas, colors, strict=True):
             draws = masses.sel(sigma=sigma).transpose("kept_fraction", "subset_seed").values
@@ -83,15 +80,14 @@ def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: s
             ax.plot(fractions, draws.mean(axis=1), color=color, linewidth=2.2, marker="o", markersize=3)
         ax.set(xlim=(0, 1.03), ylim=(-0.02, 1.04), xticks=(0.2, 0.4, 0.6, 0.8, 1.0))
         ax.set_title(f"threshold overlap {threshold:g}")
-        ax.set_xlabel(style.axis_label("kept_fraction") if place >= len(thresholds) - columns else "")
-        ax.set_ylabel("" if place % columns else "largest cluster / points kept")
-        _light(ax)
-    for spare in axes.ravel()[len(thresholds) :]:
-        spare.remove()
+        ax.set_xlabel(style.axis_label("kept_fraction") if shown.is_bottom(index) else "")
+        ax.set_ylabel("largest cluster / points kept" if shown.is_left(index) else "")
+        style.light_grid(ax)
+    figure = shown.figure
     number = results.sizes["subset_seed"]
     handles = _sigma_legend(sigmas, colors)
-    handles.append(Line2D([], [], color="#555555", linewidth=2.2, label=f"mean of {number} draws"))
-    handles.append(Line2D([], [], color="#555555", linewidth=0.7, alpha=0.7, label="each draw"))
+    handles.append(Line2D([], [], color=style.NEUTRAL, linewidth=2.2, label=f"mean of {number} draws"))
+    handles.append(Line2D([], [], color=style.NEUTRAL, linewidth=0.7, alpha=0.7, label="each draw"))
     figure.legend(handles=handles, title=style.axis_label("sigma"), loc="outside right upper", alignment="left")
     if variable == "largest_fraction_nested":
         figure.suptitle("Nested subsets: each larger one contains the smaller")
@@ -139,9 +135,9 @@ def simulated_and_trained(results: xr.Dataset, threshold: float = 0.005) -> Figu
     for ax in (left, right):
         ax.set(xlim=(0, 1.03), ylim=(-0.02, 1.04))
         ax.set_xlabel(style.axis_label("kept_fraction"))
-        _light(ax)
+        style.light_grid(ax)
     handles = _sigma_legend(sigmas, colors)
-    handles.append(Line2D([], [], color="#555555", linestyle="", marker="o", markersize=4, label="each seed"))
+    handles.append(Line2D([], [], color=style.NEUTRAL, linestyle="", marker="o", markersize=4, label="each seed"))
     figure.legend(handles=handles, title=style.axis_label("sigma"), loc="outside right upper", alignment="left")
     return figure
 
@@ -151,10 +147,3 @@ def _sigma_legend(sigmas, colors) -> list[Line2D]:
         Line2D([], [], color=color, linewidth=2.2, label=style.value_text(sigma))
         for sigma, color in zip(sigmas, colors, strict=True)
     ]
-
-
-def _light(ax: Axes) -> None:
-    style.set_ticks(ax)
-    ax.grid(True, color="#E6E6E6", linewidth=0.7)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)

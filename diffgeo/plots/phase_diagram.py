@@ -11,11 +11,12 @@ from matplotlib.patches import Patch
 
 from diffgeo.errors import UserError
 from diffgeo.plots import style
+from diffgeo.plots.panels import panels
 from diffgeo.plots.tables import best_seeds, read_table, settings_text
 
 MAX_COLUMNS = 4  # panels side by side; more would make the step labels collide
 STEP_LABELS = 3  # labeled cells of a panel, at most
-EMPTY = {"facecolor": "#EFEFEF", "edgecolor": "#B8B8B8", "hatch": "////"}  # where there is no value
+EMPTY = {"facecolor": "#EFEFEF", "edgecolor": style.EMPTY_COLOR, "hatch": "////"}  # where there is no value
 
 
 @style.styled
@@ -39,21 +40,16 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
     """
     table = read_table(results, metric, axis)
     choice = best_seeds(metric, table.values)
-    panels = [*np.moveaxis(table.values, 1, 0), _best(table.values, choice)]
-    columns = min(MAX_COLUMNS, len(panels))
-    rows = -(-len(panels) // columns)
-    height = 1.5 + rows * (0.85 + 0.2 * max(6, min(len(table.axis_values), 20)))
-    figure = style.new_figure(min(style.WIDTH, 2.4 + 2.3 * columns), height)
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for spare in axes[len(panels) :]:
-        spare.remove()
-    axes = axes[: len(panels)]
+    maps = [*np.moveaxis(table.values, 1, 0), _best(table.values, choice)]
+    row_height = 0.85 + 0.2 * max(6, min(len(table.axis_values), 20))
+    shown = panels(len(maps), MAX_COLUMNS, (2.4, 2.3), (1.5, row_height))
+    figure, axes = shown.figure, shown.axes
 
     limits = _limits(metric, table.values)
-    for place, (ax, panel) in enumerate(zip(axes, panels, strict=True)):
-        picture = draw_cells(ax, panel, table.axis_values, table.steps, limits)
+    for index, (ax, cells) in enumerate(zip(axes, maps, strict=True)):
+        picture = draw_cells(ax, cells, table.axis_values, table.steps, limits)
         ax.set_xlabel(style.axis_label("step"))
-        if place % columns == 0:
+        if shown.is_left(index):
             ax.set_ylabel(style.axis_label(axis))
         else:
             ax.tick_params(labelleft=False)

@@ -10,6 +10,7 @@ from matplotlib.lines import Line2D
 from diffgeo.claims import bootstrap
 from diffgeo.plots import style
 from diffgeo.plots.final_values import REGION_COLORS, at_region, value_words
+from diffgeo.plots.panels import panels
 from diffgeo.plots.tables import read_table, seed_mean
 
 MAX_COLUMNS = 4  # panels side by side
@@ -69,17 +70,13 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
         for region in regions
     }
     names = next(iter(tables.values()))[0].axis_values
-    columns = min(MAX_COLUMNS, len(names))
-    rows = -(-len(names) // columns)
-    figure = style.new_figure(min(style.WIDTH, 1.6 + 2.9 * columns), 0.9 + 2.8 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
-    for place, name in enumerate(names):
-        ax = axes[place]
+    shown = panels(len(names), MAX_COLUMNS, (1.6, 2.9), (0.9, 2.8), share=True)
+    for index, (ax, name) in enumerate(zip(shown.axes, names, strict=True)):
         ax.plot([0, 1], [0, 1], color=style.SPINE_COLOR, linewidth=1.0, linestyle="--")
         for region, (both, x, y) in tables.items():
             late = np.linspace(4, 40, len(both.steps))[None, 1:]
-            product = x.values[place, :, 1:] * y.values[place, :, 1:]
-            joint = both.values[place, :, 1:]
+            product = x.values[index, :, 1:] * y.values[index, :, 1:]
+            joint = both.values[index, :, 1:]
             ax.scatter(
                 product,
                 joint,
@@ -90,11 +87,10 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
             )
         ax.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
         ax.set_title(style.setting_text(axis, name))
-        ax.set_xlabel("accuracy of x times that of y" if place >= len(names) - columns else "")
-        ax.set_ylabel("" if place % columns else "accuracy of both")
+        ax.set_xlabel("accuracy of x times that of y" if shown.is_bottom(index) else "")
+        ax.set_ylabel("accuracy of both" if shown.is_left(index) else "")
         style.set_ticks(ax)
-    for spare in axes[len(names) :]:
-        spare.remove()
+    figure = shown.figure
     handles = [
         Line2D(
             [],
@@ -115,34 +111,29 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
 def _curves(tables: dict, axis: str, metric: str) -> Figure:
     """A panel per axis value, a line per seed and one of their mean for every table."""
     first = next(iter(tables.values()))
-    columns = min(MAX_COLUMNS, len(first.axis_values))
-    rows = -(-len(first.axis_values) // columns)
-    figure = style.new_figure(min(style.WIDTH, 1.4 + 3.2 * columns), 0.9 + 2.7 * rows)
-    axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True).ravel()
+    shown = panels(len(first.axis_values), MAX_COLUMNS, (1.4, 3.2), (0.9, 2.7), share=True)
     lowest = min(float(np.nanmin(table.values)) for table in tables.values())
-    for place, name in enumerate(first.axis_values):
-        ax = axes[place]
+    for index, (ax, name) in enumerate(zip(shown.axes, first.axis_values, strict=True)):
         for region, table in tables.items():
             color = _color(region)
-            for one in table.values[place]:
-                ax.plot(table.steps, one, color=color, linewidth=0.8, alpha=0.6)
-            ax.plot(table.steps, seed_mean(table.values[place]), color=color, linewidth=2.2)
+            for seed in table.values[index]:
+                ax.plot(table.steps, seed, color=color, linewidth=0.8, alpha=0.6)
+            ax.plot(table.steps, seed_mean(table.values[index]), color=color, linewidth=2.2)
         style.set_step_axis(ax, 3)
         ax.set_ylim(min(-0.02, 1.05 * lowest), 1.03)
         ax.set_title(style.setting_text(axis, name))
-        ax.set_ylabel("" if place % columns else style.axis_label(metric))
-        if place < len(first.axis_values) - columns:
+        ax.set_ylabel(style.axis_label(metric) if shown.is_left(index) else "")
+        if not shown.is_bottom(index):
             ax.set_xlabel("")
-    for spare in axes[len(first.axis_values) :]:
-        spare.remove()
+    figure = shown.figure
     handles = [
         Line2D([], [], color=_color(region), linewidth=2.2, label=value_words("region", region)) for region in tables
     ]
-    handles.append(Line2D([], [], color="#555555", linewidth=2.2, label=f"mean of {len(first.seeds)} seeds"))
-    handles.append(Line2D([], [], color="#555555", linewidth=0.8, label="each seed"))
+    handles.append(Line2D([], [], color=style.NEUTRAL, linewidth=2.2, label=f"mean of {len(first.seeds)} seeds"))
+    handles.append(Line2D([], [], color=style.NEUTRAL, linewidth=0.8, label="each seed"))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(4, len(handles)))
     return figure
 
 
 def _color(region: str) -> str:
-    return REGION_COLORS.get(region, "#555555")
+    return REGION_COLORS.get(region, style.NEUTRAL)

@@ -11,6 +11,7 @@ from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.learning_curves import MODES, curve_legend, draw_curves, draw_failure_modes, mode_legend
+from diffgeo.plots.panels import panels
 from diffgeo.plots.tables import evaluated_steps, read_member, read_table, select, settings_text
 from diffgeo.results import data_at
 
@@ -130,11 +131,9 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
     chosen = results.isel(seed=0) if seed is None and "seed" in results.dims else results
     chosen = chosen if seed is None else select(results, {"seed": seed})
     values = list(results[axis].values)
-    columns = min(4, len(values))
-    rows = -(-len(values) // columns)
-    figure = style.new_figure(0.3 + min(3.2, 9.7 / columns) * columns, 0.5 + rows * (0.45 + min(3.2, 9.7 / columns)))
-    axes = figure.subplots(rows, columns, squeeze=False).ravel()
-    for ax, value in zip(axes, values, strict=False):
+    side = min(3.2, 9.7 / min(4, len(values)))
+    figure, axes, _ = panels(len(values), 4, (0.3, side), (0.5, 0.45 + side))
+    for ax, value in zip(axes, values, strict=True):
         member = read_member(chosen, {axis: value})
         place = int(np.flatnonzero(evaluated_steps(member))[-1])
         images = member["samples"].isel(step=place).transpose("kept", "row", "column").values
@@ -149,8 +148,6 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
         draw_samples(ax, images[shown], labels[shown] - member["origin"].values)
         step = int(np.asarray(member["step"].values).reshape(-1)[place])
         ax.set_title(f"{style.setting_text(axis, value)}\nstep {style.thousands(step)}")
-    for spare in axes[len(values) :]:
-        spare.remove()
     words = {"all": "all labels", "ood": "held-out labels"}.get(region, f"labels of the {region} part")
     _set_title(figure, chosen.drop_vars(axis), f"Samples of {words}")
     return figure

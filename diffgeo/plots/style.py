@@ -38,6 +38,9 @@ CATEGORICAL = tuple(OKABE_ITO[name] for name in _ORDER)
 SEQUENTIAL = "viridis"
 TEXT_COLOR = "#262626"
 SPINE_COLOR = "#8C8C8C"
+GRID_COLOR = "#E6E6E6"
+NEUTRAL = "#555555"  # what has no color of its own: means, controls
+EMPTY_COLOR = "#B8B8B8"
 
 AXIS_LABELS = {
     "increment": "increment d (pixels)",
@@ -108,7 +111,7 @@ RC = {
     "figure.titlesize": 11,
     "figure.facecolor": "white",
     "hatch.linewidth": 0.6,
-    "hatch.color": "#B8B8B8",
+    "hatch.color": EMPTY_COLOR,
 }
 
 
@@ -190,15 +193,25 @@ def set_ticks(ax: Axes) -> None:
     ax.tick_params(labelsize=9, color=SPINE_COLOR, labelcolor=TEXT_COLOR, length=3, width=0.8)
 
 
+def open_frame(ax: Axes) -> None:
+    """Style the ticks, and leave out the frame's top and right."""
+    set_ticks(ax)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def light_grid(ax: Axes, axis: str = "both") -> None:
+    """Draw a light grid behind the data, in an open frame."""
+    open_frame(ax)
+    ax.grid(True, axis=axis, color=GRID_COLOR, linewidth=0.7)
+    ax.set_axisbelow(True)
+
+
 def set_step_axis(ax: Axes, ticks: int = 4) -> None:
     """Light grid, no box, and an x axis of training steps with thousands separated."""
-    set_ticks(ax)
+    light_grid(ax)
     ax.set_xlabel(axis_label("step"))
     ax.xaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
     ax.xaxis.set_major_formatter(FuncFormatter(thousands))
-    ax.grid(True, color="#E6E6E6", linewidth=0.7)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
 
 
 def set_log_axis(ax: Axes) -> None:
