@@ -1,4 +1,4 @@
-"""What an experiment declares: a figure, its claim, settings per preset, and its plots."""
+"""Declaration of an experiment: a figure, its claim, settings per preset, and its plots."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -52,11 +52,11 @@ class Experiment:
 
     @property
     def trained(self) -> bool:
-        """Whether models are trained; False for results that follow from the settings alone."""
+        """True if models are trained, False for results that follow from the settings alone."""
         return self.compute is None
 
     def settings(self, preset: str) -> Settings:
-        """Return the settings of a preset; raises `UserError` for an unknown one."""
+        """Return the settings of a preset; raise `UserError` for an unknown one."""
         if preset not in self.presets:
             raise UserError(f"unknown preset {preset!r} of {self.name}{suggestion(preset, self.presets)}")
         return self.presets[preset]

@@ -1,4 +1,4 @@
-"""Accuracies of a run with resamplings of their samples: what intervals are made of."""
+"""Accuracies of a run with resamplings of their samples, the input of intervals."""
 
 import numpy as np
 import xarray as xr
@@ -12,7 +12,7 @@ DRAWS = 500  # resamplings of the samples
 
 
 def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
-    """Accuracies (of both, x, y) with dims `RESAMPLE` (measured first), the grid's axes and step.
+    """Return accuracies (of both, x, y) with dims `RESAMPLE` (measured first), the grid's axes and step.
 
     Samples are resampled by their four outcomes (both right, x only, y only, neither) at every evaluation.
 
@@ -49,13 +49,13 @@ def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
 
 
 def mean_over_training(values: xr.DataArray) -> xr.DataArray:
-    """Mean over steps by the trapezoidal rule, since the last interval may be shorter."""
+    """Return the mean over steps by the trapezoidal rule, since the last interval may be shorter."""
     steps = values["step"].values
     return values.integrate("step") / float(steps[-1] - steps[0])
 
 
 def sample_counts(results: xr.Dataset, region: str) -> xr.DataArray:
-    """int: samples of each member in a region; dims are the grid's axes. Raises `UserError` where there is none."""
+    """Return int: samples of each member in a region, over the grid's axes; raise `UserError` where there is none."""
     label = results["label"].transpose(..., "sample", "factor")
     axes = label.dims[:-2]
     counts = np.empty([results.sizes[dim] for dim in axes], int)
@@ -70,7 +70,7 @@ def sample_counts(results: xr.Dataset, region: str) -> xr.DataArray:
 
 
 def region_r2(results: xr.Dataset, region: str, tensor: str = "layer4") -> xr.DataArray:
-    r"""Averaged R^2 on the 3-D UMAP of the samples of one region, over the grid's axes and steps [2402.03305, Fig. 9].
+    r"""Return the averaged R^2 on the 3-D UMAP of one region's samples, over axes and steps [2402.03305, Fig. 9].
 
     One regression on all samples, as the papers' R^2 (B.3); of its residuals those in the region are taken, over the
     variance of all labels, since labels vary little within a small region:

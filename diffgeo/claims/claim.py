@@ -81,7 +81,7 @@ class Verdict(NamedTuple):
     reason: str
 
     def to_json(self) -> dict:
-        """Plain dicts, lists, numbers and strings; None for what is not finite."""
+        """Return plain dicts, lists, numbers and strings; None for what is not finite."""
         return {
             "name": self.claim.name,
             "statement": self.claim.statement,
@@ -100,7 +100,7 @@ class Verdict(NamedTuple):
 
 
 def judge(claim: Claim, results: xr.Dataset) -> Verdict:
-    """Tests a claim on results.
+    """Test a claim on results.
 
     It fails if any deciding comparison does, and holds if all do. It is undecided between the two, without what it
     needs, or if the results do not hold what the test reads: the reason says which.
@@ -131,7 +131,7 @@ def compare(
     role: str = PRIMARY,
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Comparison:
-    """The mean over seeds of a statistic against a range, with its bootstrap interval.
+    """Compare the mean over seeds of a statistic with a range, with its bootstrap interval.
 
     Args:
       description: of the number.
@@ -161,7 +161,7 @@ def compare(
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """The verdicts as lines of text: a claim, its verdict, and under it what was compared."""
+    """Return the verdicts as lines of text: a claim, its verdict, and its comparisons below."""
     lines = []
     for one in verdicts:
         lines.append(f"({one.claim.name}) {one.verdict.upper()}: {one.claim.statement} [{one.claim.source}]")
@@ -175,11 +175,11 @@ def table(verdicts: Sequence[Verdict]) -> str:
 
 
 def numbers(part: Comparison) -> str:
-    """A comparison's value, interval and seeds, as "0.31 [0.12, 0.40], 3 seeds"."""
+    """Return a comparison's value, interval and seeds, as "0.31 [0.12, 0.40], 3 seeds"."""
     ends = f"[{part.low:.3g}, {part.high:.3g}]" if math.isfinite(part.low) else "[no interval]"
     return f"{part.value:.3g} {ends}, {part.seeds} seed{'s' if part.seeds > 1 else ''}"
 
 
 def write(verdicts: Sequence[Verdict], path: str | Path) -> None:
-    """Stores verdicts as JSON, by one rename."""
+    """Store verdicts as JSON, by one rename."""
     write_json(path, [one.to_json() for one in verdicts])

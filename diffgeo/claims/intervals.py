@@ -12,7 +12,7 @@ RESAMPLE = "resample"
 
 
 def interval(values: np.ndarray, draws: int = 4_000) -> tuple[float, float]:
-    """Ends of the bootstrap interval of the mean over seeds.
+    """Return the ends of the bootstrap interval of the mean over seeds.
 
     Args:
       values: float[R + 1, S], the statistic of each of S >= 2 seeds: as measured, then on R resamplings of the

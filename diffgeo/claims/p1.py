@@ -21,12 +21,12 @@ def claim_a_phases_in_order(results: xr.Dataset) -> list[Comparison]:
     axes = [dim for dim in phase.dims if dim != "step"]
 
     def in_order(values):
-        """1 if A, B and C are first seen in that order."""
+        """Return 1 if A, B and C are first seen in that order, else 0."""
         firsts = [np.flatnonzero(values == one) for one in range(len(PHASES))]
         return float(all(f.size for f in firsts) and firsts[0][0] < firsts[1][0] < firsts[2][0])
 
     def concordance(values):
-        """Share of pairs of evaluations in different phases of which the later is in the later phase."""
+        """Return the fraction of pairs of evaluations in different phases whose later one is in the later phase."""
         known = values[values >= 0]
         earlier, later = np.triu_indices(len(known), 1)
         step = known[later].astype(int) - known[earlier]

@@ -1,4 +1,4 @@
-"""How many labels a threshold accuracy needs, and how that grows with the image [2408.13256, section 3.2, Fig. 5]."""
+"""Labels needed for a threshold accuracy, and their growth with the image [2408.13256, section 3.2, Fig. 5]."""
 
 import dataclasses
 
@@ -18,12 +18,12 @@ stand for the labels needed: they lie between that share and all of it, so N fro
 
 
 def labels_of(results: xr.Dataset) -> xr.DataArray:
-    """int: number of labels in each member's table, from the settings alone; dims are the grid's axes but the seed."""
+    """Return int: labels in each member's table, from the settings alone; dims are the grid's axes but the seed."""
     return _counted(results, lambda data: label_tables.build_label_table(data).count)
 
 
 def lasting_labels(results: xr.Dataset) -> xr.DataArray:
-    """int: those of `labels_of` that are kept at every fraction, the ones of other parts than "2d"; same dims."""
+    """Return int: those of `labels_of` that every fraction keeps, outside the part "2d"; same dims."""
 
     def count(data):
         others = "+".join(part for part in data.dataset.split("+") if part not in ("2d", "grid"))
@@ -42,7 +42,7 @@ def _counted(results, count) -> xr.DataArray:
 
 
 def labels_needed(results: xr.Dataset, dataset: str, threshold: float) -> xr.DataArray:
-    """Labels with which the last accuracy reaches a threshold, per size; NaN where it does not, or always does.
+    """Return the labels at which the last accuracy reaches a threshold, per size; NaN where it never or always does.
 
     Between two fractions the accuracy is taken to be linear in the logarithm of the number of labels. A size at which
     the smallest fraction is over the threshold has the labels of that fraction, if `TIGHT` of them are kept at every
@@ -68,7 +68,7 @@ def labels_needed(results: xr.Dataset, dataset: str, threshold: float) -> xr.Dat
 
 
 def scaling_exponent(results: xr.Dataset, dataset: str, threshold: float) -> xr.DataArray:
-    """Slope of log labels needed against log N, by least squares; dims `RESAMPLE` and seed.
+    """Return the slope of log labels needed against log N, by least squares; dims `RESAMPLE` and seed.
 
     Raises:
       UserError: if the threshold is not crossed at every size, or if another axis is left.

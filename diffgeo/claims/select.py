@@ -15,14 +15,14 @@ NOT_AXES = (RESAMPLE, "seed", "step")
 
 
 def at_last_step(results: xr.Dataset, region: str, dataset: str) -> xr.Dataset:
-    """Accuracies of one data set's models at the last step."""
+    """Return accuracies of one data set's models at the last step."""
     if dataset not in results["dataset"].values:
         raise UserError(f"there is no data set {dataset!r} in these results")
     return scores(results, region).isel(step=-1).sel(dataset=dataset, drop=True)
 
 
 def analyzed(results: xr.Dataset, name: str) -> xr.DataArray:
-    """A measure of the representations; raises `UserError` if it has not been taken of every checkpoint."""
+    """Return a measure of the representations; raise `UserError` if a checkpoint lacks it."""
     if name not in results:
         raise UserError(f"{name!r} was not measured in this run: run it with its analyses, or launch.analyze")
     array = results[name]
@@ -36,7 +36,7 @@ def analyzed(results: xr.Dataset, name: str) -> xr.DataArray:
 
 
 def mean_over_axes(values: xr.DataArray, *kept: str) -> xr.DataArray:
-    """Mean over the grid's axes beside the seed and those kept."""
+    """Return the mean over the grid's axes except the seed and those kept."""
     return values.mean([dim for dim in values.dims if dim not in (*NOT_AXES, *kept)])
 
 

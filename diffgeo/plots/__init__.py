@@ -1,4 +1,4 @@
-"""One function per kind of picture: each takes a results Dataset, or plain arrays by name, and returns a Figure.
+"""Pictures of results: a function per kind, from a results Dataset, or plain arrays by name, to a Figure.
 
 Nothing here touches pyplot or any global state, so pictures can be made in threads, in launchers and in
 notebooks alike. `save` writes one to a PNG file.

@@ -28,7 +28,7 @@ PANE_COLOR = "#F4F4F4"
 def umap_views(
     clouds: Mapping[str, Real[np.ndarray, "_ 3"]], labels: Real[np.ndarray, "n 2"], period: float | None = None
 ) -> Figure:
-    """3-D UMAP embeddings, one column per cloud, colored by the true x (top) and the true y (bottom).
+    """Draw 3-D UMAP embeddings, a column per cloud, colored by the true x (top) and the true y (bottom).
 
     [2402.03305, Fig. 3]. UMAP's axes have no meaning and no unit.
 
@@ -59,7 +59,7 @@ def umap_table(
     period: float | None = None,
     coordinate: str = "x",
 ) -> Figure:
-    """3-D UMAP embeddings in rows and columns, colored by one true coordinate [2408.13256, Fig. 11c, 15].
+    """Draw 3-D UMAP embeddings in rows and columns, colored by one true coordinate [2408.13256, Fig. 11c, 15].
 
     Args:
       clouds: name of a row -> name of a column -> [n, 3].
@@ -93,7 +93,7 @@ def pca_views(
     components: Sequence[tuple[int, int]] = ((1, 2), (3, 4)),
     title: str = "Principal components of the representation",
 ) -> Figure:
-    """Projections on pairs of principal components, a row per cloud, colored by the true x and by the true y.
+    """Draw projections on pairs of principal components, a row per cloud, colored by the true x and y.
 
     [2408.13256, Fig. 2e-g]. Both axes of a panel have one scale. Units are those of the activations.
 
@@ -118,7 +118,7 @@ def pca_views(
 
 @style.styled
 def ideal_tori(nx: int = 32, ny: int = 32) -> Figure:
-    """Projections of an ideal 3-D torus and an ideal Clifford torus [2408.13256, Fig. 2a].
+    """Draw projections of an ideal 3-D torus and an ideal Clifford torus [2408.13256, Fig. 2a].
 
     Their coordinates are their principal components: 3 of the one, 4 equal ones of the other.
     """
@@ -138,7 +138,7 @@ def manifold_phases(
     titles: Sequence[str],
     period: float | None = None,
 ) -> Figure:
-    """Samples with their true centers in red, above the 3-D UMAP of the representation colored by the true x.
+    """Draw samples, true centers in red, above the 3-D UMAP of the representation colored by the true x.
 
     [2402.03305, Fig. 3], one column per chosen step.
 
@@ -173,7 +173,7 @@ def manifold_phases(
 
 
 def color_map(period: float | None) -> Colormap:
-    """viridis; for circular labels a cyclic map, darkened so that no point vanishes on white."""
+    """Return viridis, or for circular labels a cyclic map, darkened so that no point vanishes on white."""
     if period is None:
         return mpl.colormaps[style.SEQUENTIAL]
     colors = mpl.colormaps["twilight"](np.linspace(0.0, 1.0, 256))
@@ -186,12 +186,12 @@ def _colors(values, period) -> dict:
 
 
 def _dot(points) -> float:
-    """Area of a point: smaller where there are many."""
+    """Return the area of a point, smaller where there are many."""
     return DOT * min(1.0, np.sqrt(256 / len(points))) + 1.5
 
 
 def _pca_figure(clouds: Mapping, labels, period, title: str) -> Figure:
-    """A row per cloud: name -> (points, panels as ((first, second), coordinate)), those by x before those by y."""
+    """Draw a row per cloud: name -> (points, panels as ((first, second), coordinate)), those by x before those by y."""
     columns = len(next(iter(clouds.values()))[1])
     figure = style.new_figure(style.WIDTH, 1.1 + 2.35 * len(clouds))
     axes = figure.subplots(len(clouds), columns, squeeze=False)

@@ -1,4 +1,4 @@
-"""Pictures of the training data: example images, labels of the data sets, what is held out.
+"""Pictures of the training data: example images, labels of the data sets, held-out regions.
 
 They show Datasets of `diffgeo.computed`.
 """
@@ -33,7 +33,7 @@ GROUPS = {
 
 @style.styled
 def example_images(results: xr.Dataset, examples: Sequence[str]) -> Figure:
-    """Single images with their pixel axes [2402.03305, Fig. 2; 2408.13256, Fig. 1].
+    """Draw single images with their pixel axes [2402.03305, Fig. 2; 2408.13256, Fig. 1].
 
     Args:
       results: from `computed.example_images`.
@@ -53,7 +53,7 @@ def example_images(results: xr.Dataset, examples: Sequence[str]) -> Figure:
 
 @style.styled
 def frame_examples(results: xr.Dataset, examples: Sequence[str]) -> Figure:
-    """Top: stripes or bump on the whole frame, the image outlined; bottom: the image [2408.13256, Fig. 9a-d].
+    """Draw stripes or bump on the whole frame, the image outlined, above the image [2408.13256, Fig. 9a-d].
 
     Args:
       results: from `computed.example_images`.
@@ -84,7 +84,7 @@ def frame_examples(results: xr.Dataset, examples: Sequence[str]) -> Figure:
 
 @style.styled
 def latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
-    """Labels of data sets in the frame, by part and kind; held-out regions red [2408.13256, Fig. 9e-h, 10a, d].
+    """Draw labels of data sets in the frame, by part and kind; held-out regions red [2408.13256, Fig. 9e-h, 10a, d].
 
     Args:
       results: from `computed.label_tables`.
@@ -120,7 +120,7 @@ def latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
 
 @style.styled
 def nested_latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
-    """Labels of nested subsets, those new in each in orange [2408.13256, Fig. 14a].
+    """Draw labels of nested subsets, those new in each in orange [2408.13256, Fig. 14a].
 
     Args:
       results: from `computed.label_tables`.
@@ -154,7 +154,7 @@ def nested_latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
 
 @style.styled
 def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
-    """How many labels have each x, and each y, in image coordinates; the held-out band red [2408.13256, Fig. 4a, b].
+    """Draw the number of labels at each x and y of the image; the held-out band red [2408.13256, Fig. 4a, b].
 
     Of labels outside the image in the other axis, too: those are what keeps every value of a stripe's position.
 
@@ -199,7 +199,7 @@ def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
 
 
 def draw_held_out(ax: Axes, data, **changed) -> bool:
-    """Shades the held-out region of a member's `Data` in label coordinates; whether there is one."""
+    """Shade the held-out region of a member's `Data` in label coordinates; return whether there is any."""
     region = regions.held_out(data)
     if region is not None:
         region.draw(ax, **HELD_OUT | changed)
@@ -207,7 +207,7 @@ def draw_held_out(ax: Axes, data, **changed) -> bool:
 
 
 def _rows_of(one: xr.Dataset, part: str, kind: str) -> np.ndarray:
-    """Which rows of one table are of a part and a kind."""
+    """Return the mask of a table's rows of a part and a kind."""
     return (one["part"].values == list(label_tables.PARTS).index(part)) & (one["kind"].values == kind_index(kind))
 
 
@@ -216,7 +216,7 @@ def _box(low: float, high: float) -> regions.Box:
 
 
 def _frame_axes(ax: Axes, data) -> None:
-    """Equal axes in label coordinates with y downward, as in images; the image outlined."""
+    """Set equal axes in label coordinates with y downward, as in images; the image outlined."""
     side = data.size + 2 * data.margin
     ax.add_patch(Rectangle((data.margin, data.margin), data.size, data.size, **WINDOW))
     ax.set(xlim=(-1.5, side + 0.5), ylim=(side + 0.5, -1.5), aspect="equal")

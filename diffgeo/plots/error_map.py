@@ -1,4 +1,4 @@
-"""Maps over the label plane: where a model is right, and where it was trained."""
+"""Maps over the label plane: accuracy per label, and the region that was held out."""
 
 import matplotlib as mpl
 import numpy as np
@@ -21,7 +21,7 @@ OUTLINE = {"fill": False, "edgecolor": style.OKABE_ITO["vermillion"], "linewidth
 
 @style.styled
 def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = None) -> Figure:
-    """Share of samples whose x and y are both right, per cell of one pixel of the label plane; held-out regions red.
+    """Draw the fraction of right samples (x and y) per pixel of the label plane; held-out regions red.
 
     A column of panels per value of `axis`, a row per seed and, of several seeds, one of their mean. Coordinates are
     those of the labels; cells without a label are hatched. Labels on a region's edge are held out.
@@ -92,7 +92,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
 def cell_shares(
     label: Float[np.ndarray, "S 2"], predicted: Float[np.ndarray, "S 2"], data: Data, low: np.ndarray, high: np.ndarray
 ) -> Float[np.ndarray, "rows columns"]:
-    """Share of right samples in each cell of one pixel about the whole labels low ... high; NaN without a label.
+    """Return the fraction of right samples per cell of one pixel about integer labels low ... high; NaN without any.
 
     Args:
       label, predicted: (x, y) in pixels of the frame; NaN rows are left out.
@@ -113,14 +113,14 @@ def cell_shares(
 
 
 def _mean(maps: list) -> Float[np.ndarray, "rows columns"]:
-    """Mean over the seeds that have a label in a cell."""
+    """Return the mean over the seeds that have a label in a cell."""
     stacked = np.array(maps)
     number = np.isfinite(stacked).sum(axis=0)
     return np.divide(np.nansum(stacked, axis=0), number, out=np.full(number.shape, np.nan), where=number > 0)
 
 
 def _by_member(array: xr.DataArray, axis: str | None, shape: tuple[int, int]) -> Float[np.ndarray, "A seeds S 2"]:
-    """Centers by axis value and seed."""
+    """Return centers by axis value and seed."""
     own = ("sample", "factor")
     order = [dim for dim in (axis, "seed") if dim in array.dims]
     array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and dim not in (*order, *own)])

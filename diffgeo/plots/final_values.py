@@ -1,4 +1,4 @@
-"""What is reached at the last step: a metric over an axis of the grid, in parts of the labels, data that it needs."""
+"""Metrics at the last step: over an axis of the grid, in parts of the labels, and the data needed for an accuracy."""
 
 from collections.abc import Sequence
 
@@ -36,7 +36,7 @@ def final_values(
     panels: str | None = None,
     **selection,
 ) -> Figure:
-    """Metrics at the last evaluated step over an axis: a dot per seed, a line through the means.
+    """Draw metrics at the last evaluated step over an axis: a dot per seed, a line through the means.
 
     [2408.13256, Fig. 4g, 5a-b, 6e, 11b, 12].
 
@@ -94,7 +94,7 @@ def final_values(
 
 @style.styled
 def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figure:
-    """Accuracy of x and of y at the last step in parts of the labels, per model [2408.13256, Fig. 4c-e].
+    """Draw the accuracy of x and of y at the last step in parts of the labels, per model [2408.13256, Fig. 4c-e].
 
     Args:
       results: a results Dataset with regions.
@@ -128,7 +128,7 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
 
 @style.styled
 def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
-    """Labels needed for a threshold accuracy against the image's side, on log axes [2408.13256, Fig. 5c].
+    """Draw the labels needed for a threshold accuracy against the image's side, on log axes [2408.13256, Fig. 5c].
 
     A dot per seed, lines fitted to all of them with their exponents and intervals, guides linear and quadratic in N.
     Sizes at which the threshold is not crossed within the run's fractions have no dot; a hollow one is the smallest
@@ -194,7 +194,7 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
 
 
 def at_region(results: xr.Dataset, region: str) -> xr.Dataset:
-    """The results with the scores of one region; raises `UserError` for an unknown one."""
+    """Return the results with the scores of one region; raise `UserError` for an unknown one."""
     known = list(results["region"].values) if "region" in results.dims else ["all"]
     if region not in known:
         raise UserError(f"there is no region {region!r} in these results: choose one of {', '.join(map(str, known))}")
@@ -202,7 +202,7 @@ def at_region(results: xr.Dataset, region: str) -> xr.Dataset:
 
 
 def _lines(results: xr.Dataset, metric: str, axis: str, by: str | None, values) -> dict:
-    """Value of `by` -> (axis values, float[S, A] of the last step)."""
+    """Return value of `by` -> (axis values, float[S, A] of the last step)."""
     if by is None:
         table = read_table(results, metric, axis)
         return {None: (table.axis_values, _last(table).T)}
@@ -220,13 +220,13 @@ def _lines(results: xr.Dataset, metric: str, axis: str, by: str | None, values) 
 
 
 def _last(table) -> np.ndarray:
-    """float[A, S] of the last step that any member has; NaN for those that lack it."""
+    """Return float[A, S] of the last step that any member has; NaN for those that lack it."""
     evaluated = np.flatnonzero(np.isfinite(table.values).any(axis=(0, 1)))
     return table.values[:, :, evaluated[-1]]
 
 
 def _fit(sizes: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Log of the fitted labels at each size, by least squares over all seeds."""
+    """Return the log of the fitted labels at each size, by least squares over all seeds."""
     slope, offset = np.polyfit(np.log(sizes), np.log(points).mean(axis=1), 1)
     return offset + slope * np.log(sizes)
 
@@ -244,7 +244,7 @@ def _colors(by: str | None, kinds: list) -> list:
 
 
 def value_words(name: str | None, value) -> str:
-    """A value in a legend or title; the bare number where the legend's title names the axis."""
+    """Return the text of a value in a legend or title; the bare number where the legend's title names the axis."""
     if value is None:
         return ""
     return style.value_text(value) if name in ("sigma", "kept_fraction") else style.setting_text(str(name), value)

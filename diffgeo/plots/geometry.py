@@ -1,4 +1,4 @@
-"""Pictures of what is measured of representations: spectra, dimension, persistence diagrams, rings.
+"""Pictures of the measures of representations: spectra, dimension, persistence diagrams, rings.
 
 `clouds` is a mapping from a name (a step, "model", and the controls "untrained" and "pixels") to what
 `diffgeo.representation.analyze` returned for it, or to any mapping with the fields that a function names; a Dataset of
@@ -40,7 +40,7 @@ IDEAL_LINES = {"clifford": "-", "torus3d": (0, (3, 1.1))}  # y on y is the same 
 
 @style.styled
 def spectra(clouds: Mapping[str, Mapping], count: int = 15) -> Figure:
-    """Share of the variance in each of the first principal components, one panel per cloud.
+    """Draw the fraction of variance in each of the first principal components, a panel per cloud.
 
     [2408.13256, Fig. 2d]. The first four, which a Clifford torus would need, are dark; each panel says their share and,
     where given, the effective dimension and the accuracy. Clouds are checkpoints and the controls.
@@ -79,7 +79,7 @@ def spectra(clouds: Mapping[str, Mapping], count: int = 15) -> Figure:
 def effective_dimension(
     results: xr.Dataset, axis: str | None = None, controls: Mapping[str, Mapping] | None = None
 ) -> Figure:
-    """Accuracy (top) and participation ratio (bottom) over training, every seed thin and their mean thick.
+    """Draw accuracy (top) and participation ratio (bottom) over training, every seed thin and their mean thick.
 
     [2408.13256, Fig. 2c]. Horizontal lines: the controls, and 4, the dimension of a Clifford torus.
 
@@ -114,7 +114,7 @@ def effective_dimension(
 
 @style.styled
 def persistence_diagrams(clouds: Mapping[str, Mapping]) -> Figure:
-    """Persistence diagrams H0, H1, H2 side by side [2408.13256, Fig. 2b].
+    """Draw persistence diagrams H0, H1, H2 side by side [2408.13256, Fig. 2b].
 
     Classes still alive at the threshold have no death: they are drawn in the gray band above, one beside the other, and
     each panel counts them. Lengths are shown relative to the threshold, so that clouds can be compared.
@@ -148,7 +148,7 @@ def persistence_diagrams(clouds: Mapping[str, Mapping]) -> Figure:
 
 @style.styled
 def ring_histograms(clouds: Mapping[str, Mapping]) -> Figure:
-    """Histograms of angles and residuals between rings: rows x on y, x on x, y on y; one column per cloud.
+    """Draw histograms of angles and residuals between rings: rows x on y, x on x, y on y; a column per cloud.
 
     [2408.13256, Fig. 3]: the model between ideal tori and controls. Angles above, residuals below; the dotted line is
     the mean.
@@ -189,7 +189,7 @@ def ring_histograms(clouds: Mapping[str, Mapping]) -> Figure:
 
 @style.styled
 def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | None = None) -> Figure:
-    """Wasserstein distances of the rings' statistics to an ideal Clifford torus and 3-D torus, over training.
+    """Draw Wasserstein distances of the rings' statistics to an ideal Clifford torus and 3-D torus, over training.
 
     [2408.13256, Fig. 8]. Every seed thin, their mean thick; controls as horizontal lines of the same colors.
 
@@ -274,7 +274,7 @@ def _columns(count: int) -> int:
 
 
 def _lines(ax: Axes, controls, value, color=style.NEUTRAL) -> list[float]:
-    """A horizontal line per control; their heights."""
+    """Draw a horizontal line per control; return their heights."""
     heights = [value(fields) for fields in controls.values()]
     for place, height in enumerate(heights):
         ax.axhline(height, color=color, linewidth=1.2, linestyle=CONTROL_LINES[place % len(CONTROL_LINES)])
@@ -288,7 +288,7 @@ def _control_handle(place: int, name: str) -> Line2D:
 
 
 def _seed_legend(table, axis) -> list[Line2D]:
-    """A line per axis value (none without an axis), then what thin and thick mean."""
+    """Return handles: a line per axis value (none without an axis), then mean and seeds."""
     colors = style.value_colors(table.axis_values)
     if axis is None:
         return seed_legend(len(table.seeds), colors[0])

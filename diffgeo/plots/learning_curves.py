@@ -1,4 +1,4 @@
-"""Curves over training steps: metrics by axis value, and the ways in which samples fail."""
+"""Curves over training steps: metrics by axis value, and failure modes of samples."""
 
 import numpy as np
 import xarray as xr
@@ -24,7 +24,7 @@ MODES = {
 
 @style.styled
 def learning_curves(results: xr.Dataset, metrics=("accuracy",), axis: str | None = "increment") -> Figure:
-    """Metrics over training steps: a panel per metric, a thin line per member, a thick line per mean.
+    """Draw metrics over training steps: a panel per metric, a thin line per member, a thick line per mean.
 
     [2402.03305, Fig. 5]. Color tells the axis value: dark to light for numbers, distinct hues for names.
     The mean is over all seeds that have begun and ends where one of them has no value yet.
@@ -53,7 +53,7 @@ def learning_curves(results: xr.Dataset, metrics=("accuracy",), axis: str | None
 
 @style.styled
 def failure_modes(results: xr.Dataset, axis: str | None = None) -> Figure:
-    """How the samples fail over training: fractions correct, no bump, wrong place, several bumps.
+    """Draw failure modes over training: fractions correct, no bump, wrong place, several bumps.
 
     [2402.03305, section 3]. A thin line per seed, a thick one for their mean; one panel per value of `axis`.
 
@@ -89,7 +89,7 @@ def failure_modes(results: xr.Dataset, axis: str | None = None) -> Figure:
 
 
 def draw_curves(ax: Axes, table: Table, metric: str, ticks: int = 4) -> None:
-    """All members (thin) and means over seeds (thick) of one metric, colored by axis value."""
+    """Draw all members (thin) and means over seeds (thick) of one metric, colored by axis value."""
     colors = style.value_colors(table.axis_values)
     for members, color in zip(table.values, colors, strict=True):
         _draw_seeds(ax, table.steps, members, color, "-")
@@ -105,7 +105,7 @@ def draw_curves(ax: Axes, table: Table, metric: str, ticks: int = 4) -> None:
 
 
 def draw_failure_modes(ax: Axes, tables: dict[str, Table], place: int = 0, ticks: int = 4) -> None:
-    """The four fractions at one axis value (index `place`), each seed thin and the mean thick."""
+    """Draw the four fractions at one axis value (by its index), each seed thin and the mean thick."""
     for name, (_, color, line) in MODES.items():
         _draw_seeds(ax, tables[name].steps, tables[name].values[place], color, line)
     for name, (_, color, line) in MODES.items():
@@ -116,7 +116,7 @@ def draw_failure_modes(ax: Axes, tables: dict[str, Table], place: int = 0, ticks
 
 
 def curve_legend(table: Table, axis: str | None) -> tuple[list[Line2D], str | None]:
-    """Handles and title: a line per axis value (none without an axis), then what thin and thick mean."""
+    """Return handles and title: a line per axis value (none without an axis), then mean and seeds."""
     handles = []
     if axis is not None:
         for value, color in zip(table.axis_values, style.value_colors(table.axis_values), strict=True):
@@ -126,7 +126,7 @@ def curve_legend(table: Table, axis: str | None) -> tuple[list[Line2D], str | No
 
 
 def mode_legend(table: Table) -> list[Line2D]:
-    """Handles: the four modes, then what thin and thick mean."""
+    """Return handles: the four modes, then mean and seeds."""
     handles = [Line2D([], [], color=c, linestyle=line, linewidth=2.2, label=words) for words, c, line in MODES.values()]
     return handles + seed_legend(len(table.seeds))
 
@@ -151,5 +151,5 @@ def _draw_mean(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray
 
 
 def _marker(values: np.ndarray) -> str:
-    """A dot where a single value would make no visible line."""
+    """Return the marker of a dot where a single value would make no visible line."""
     return "o" if np.isfinite(values).sum() == 1 else ""

@@ -1,4 +1,4 @@
-"""What a run's models have learned, from its results: the pictures of `clouds` and `geometry` beside their controls.
+"""Representations of single members of a run: the pictures of `clouds` and `geometry` beside their controls.
 
 Every function takes a results Dataset whose experiment asked for the analyses it shows, and axis values that single out
 one member. Controls are the network before training (step 0 of the same member), the true images' pixels, and the
@@ -21,7 +21,7 @@ CONTROLS = ("untrained", "pixels", "before the label")
 
 
 def phases(results: xr.Dataset, steps=None, **selection) -> Figure:
-    """Samples above the 3-D UMAP of the representation at steps of the phases A, B, C [2402.03305, Fig. 3].
+    """Draw samples above the 3-D UMAP of the representation at steps of the phases A, B, C [2402.03305, Fig. 3].
 
     Args:
       results: with the analysis "manifold".
@@ -53,14 +53,14 @@ def phases(results: xr.Dataset, steps=None, **selection) -> Figure:
 
 
 def umaps(results: xr.Dataset, **selection) -> Figure:
-    """3-D UMAP of the last checkpoint beside its controls; as `phases`."""
+    """Draw the 3-D UMAP of the last checkpoint beside its controls; as `phases`."""
     member = _member(results, selection, "umap")
     views = {name: cloud["umap"].values for name, cloud in _clouds(member).items()}
     return clouds.umap_views(views, member["label"].values, _period(results))
 
 
 def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **selection) -> Figure:
-    """3-D UMAPs of the last checkpoints over one or two axes of the grid [2408.13256, Fig. 11c, 15].
+    """Draw 3-D UMAPs of the last checkpoints over one or two axes of the grid [2408.13256, Fig. 11c, 15].
 
     Args:
       results: with the analysis "manifold"; all members sampled at the same labels.
@@ -84,14 +84,14 @@ def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **sel
 
 
 def components(results: xr.Dataset, **selection) -> Figure:
-    """Principal components of the last checkpoint beside its controls; as `phases`."""
+    """Draw principal components of the last checkpoint beside its controls; as `phases`."""
     member = _member(results, selection, "pca")
     views = {name: cloud["pca"].values for name, cloud in _clouds(member).items()}
     return clouds.pca_views(views, member["label"].values, _period(results))
 
 
 def components_in_training(results: xr.Dataset, **selection) -> Figure:
-    """Principal components at the first, a middle and the last checkpoint [2408.13256, Fig. 2e-g]."""
+    """Draw principal components at the first, a middle and the last checkpoint [2408.13256, Fig. 2e-g]."""
     member = _member(results, selection, "pca")
     steps = [0, *phase_steps(member)[1:]]
     views = {f"step {step:,}": member["pca"].sel(step=step, tensor="layer4").values for step in steps}
@@ -99,14 +99,14 @@ def components_in_training(results: xr.Dataset, **selection) -> Figure:
 
 
 def spectra(results: xr.Dataset, **selection) -> Figure:
-    """Spectra of some checkpoints and of the controls [2408.13256, Fig. 2d]; as `phases`."""
+    """Draw spectra of some checkpoints and of the controls [2408.13256, Fig. 2d]; as `phases`."""
     member = _member(results, selection, "spectrum")
     shown = {f"step {step:,}": _cloud(member, step) for step in phase_steps(member)}
     return geometry.spectra(shown | {name: cloud for name, cloud in _clouds(member).items() if name != "model"})
 
 
 def dimension(results: xr.Dataset, axis: str | None = None) -> Figure:
-    """Accuracy and effective dimension over training, all seeds, beside controls [2408.13256, Fig. 2c]."""
+    """Draw accuracy and effective dimension over training, all seeds, beside controls [2408.13256, Fig. 2c]."""
     _check(results, "participation_ratio")
     ratio = results["participation_ratio"]
     values = {
@@ -119,19 +119,19 @@ def dimension(results: xr.Dataset, axis: str | None = None) -> Figure:
 
 
 def persistence(results: xr.Dataset, **selection) -> Figure:
-    """Persistence diagrams of the last checkpoint, ideal tori and controls [2408.13256, Fig. 2b]; as `phases`."""
+    """Draw persistence diagrams of the last checkpoint, ideal tori and controls [2408.13256, Fig. 2b]; as `phases`."""
     member = _member(results, selection, "bars")
     return geometry.persistence_diagrams(_ideals(member, "topology") | _clouds(member))
 
 
 def rings(results: xr.Dataset, **selection) -> Figure:
-    """Rings of the last checkpoint beside those of ideal tori and controls [2408.13256, Fig. 3]; as `phases`."""
+    """Draw rings of the last checkpoint beside those of ideal tori and controls [2408.13256, Fig. 3]; as `phases`."""
     member = _member(results, selection, "ring_angles")
     return geometry.ring_histograms(_ideals(member, "rings") | _clouds(member))
 
 
 def distances(results: xr.Dataset) -> Figure:
-    """Wasserstein distances of the rings to ideal tori over training, all seeds [2408.13256, Fig. 8]."""
+    """Draw Wasserstein distances of the rings to ideal tori over training, all seeds [2408.13256, Fig. 8]."""
     _check(results, "wasserstein_clifford")
     fields = ("wasserstein_clifford", "wasserstein_torus3d")
     pixels = results.sel(tensor="pixels").isel(step=-1)
@@ -141,7 +141,7 @@ def distances(results: xr.Dataset) -> Figure:
 
 
 def shown_steps(member: xr.Dataset) -> list[int]:
-    """All steps at which pictures of one member show samples or clouds, by default."""
+    """Return all steps at which pictures of one member show samples or clouds by default."""
     if not np.isfinite(np.ravel(member["accuracy"].values)).any():
         return []
     member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
@@ -155,7 +155,7 @@ def _check(results: xr.Dataset, variable: str) -> None:
 
 
 def _member(results: xr.Dataset, selection: Mapping, variable: str) -> xr.Dataset:
-    """One member up to its last evaluated step, without samples that it does not have."""
+    """Return one member up to its last evaluated step, without samples that it does not have."""
     _check(results, variable)
     member = read_member(results, dict(selection))
     member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
@@ -167,14 +167,14 @@ def _cloud(member: xr.Dataset, step, tensor: str = "layer4") -> xr.Dataset:
 
 
 def _clouds(member: xr.Dataset) -> dict[str, xr.Dataset]:
-    """The last checkpoint as "model", then the controls."""
+    """Return the last checkpoint as "model", then the controls."""
     last = int(member["step"].values[-1])
     own = (_cloud(member, 0), _cloud(member, last, "pixels"), _cloud(member, last, "layer4_pre_embedding"))
     return {"model": _cloud(member, last), **dict(zip(CONTROLS, own, strict=True))}
 
 
 def _ideals(member: xr.Dataset, group: str) -> dict[str, dict]:
-    """Ideal tori of the member's own sampling, measured as it is."""
+    """Measure ideal tori of the member's sampling."""
     labels = member["label"].values
     nx, ny = (len(np.unique(labels[:, place])) for place in (0, 1))
     labels = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), axis=-1).reshape(-1, 2)
@@ -190,7 +190,7 @@ def _period(results: xr.Dataset) -> float | None:
 
 
 def _one(member: xr.Dataset, name: str, step) -> float:
-    """A score at a step, of all samples."""
+    """Return a score at a step, of all samples."""
     return float(np.ravel(member[name].sel(step=step).values)[0])
 
 

@@ -1,4 +1,4 @@
-"""Overlaps between bumps and the clusters that they form, in Datasets of `diffgeo.computed` and in those of runs."""
+"""Overlaps of bumps and the clusters that they form, of computed Datasets (`diffgeo.data.computed`) and of runs."""
 
 from collections.abc import Sequence
 
@@ -23,7 +23,7 @@ DIVISORS = {
 
 @style.styled
 def neighbor_overlap(results: xr.Dataset) -> Figure:
-    """Overlap of two bumps against their distance d, per sigma [2402.03305, Fig. 7b; 2408.13256, Fig. 6b].
+    """Draw the overlap of two bumps against their distance d, per sigma [2402.03305, Fig. 7b; 2408.13256, Fig. 6b].
 
     One panel per norm that it may be divided by; dashed: exp(-d^2 / 16 sigma^2), what is left without pixels.
 
@@ -52,7 +52,7 @@ def neighbor_overlap(results: xr.Dataset) -> Figure:
 
 @style.styled
 def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: str = "largest_fraction") -> Figure:
-    """Mass of the largest cluster over that of all points, against the kept fraction, per sigma [2408.13256, Fig. 6c].
+    """Draw the largest cluster's fraction of the points against the kept fraction, per sigma [2408.13256, Fig. 6c].
 
     A panel per threshold overlap [Fig. 13]; thin lines: each draw, thick: their mean.
 
@@ -96,7 +96,7 @@ def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: s
 
 @style.styled
 def simulated_and_trained(results: xr.Dataset, threshold: float = 0.005) -> Figure:
-    """Largest cluster of the very data that models were trained on, and their last accuracy, per sigma.
+    """Draw the largest cluster of the data that models were trained on, and their last accuracy, per sigma.
 
     [2408.13256, Fig. 6c, e]. Left: the cluster of the members' own labels (Fig. 14b). Right: a dot per seed, lines
     through the means.

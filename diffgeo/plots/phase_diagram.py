@@ -21,7 +21,7 @@ EMPTY = {"facecolor": "#EFEFEF", "edgecolor": style.EMPTY_COLOR, "hatch": "////"
 
 @style.styled
 def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "increment") -> Figure:
-    """Metric over an axis (upward) and training steps: one panel per seed, and one of the best seeds.
+    """Draw a metric over an axis (upward) and training steps: one panel per seed, and one of the best seeds.
 
     Each panel is a heat map with one row of cells per axis value, however unevenly those are spaced, and one
     column per evaluation. The last panel shows for each axis value the seed that is best at the last
@@ -70,7 +70,7 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
 
 @style.styled
 def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> Figure:
-    """`phase_diagram` for each value of another axis: rows of panels with one panel per seed and one of the best.
+    """Draw `phase_diagram` for each value of another axis: a row of panels, one per seed and one of the best.
 
     [2402.03305, Fig. 8]. All panels share one color scale.
 
@@ -110,7 +110,7 @@ def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> 
 def draw_cells(
     ax: Axes, values: Float[np.ndarray, "A T"], axis_values: list, steps: Int[np.ndarray, " T"], limits: tuple
 ) -> AxesImage:
-    """One heat map of cells: rows are axis values from the bottom up, columns are steps; NaN is hatched."""
+    """Draw a heat map of cells: rows are axis values from the bottom up, columns are steps; NaN is hatched."""
     ax.patch.set(**EMPTY, linewidth=0.0)
     colors = mpl.colormaps[style.SEQUENTIAL].with_extremes(bad=(0, 0, 0, 0))
     picture = ax.imshow(
@@ -133,13 +133,13 @@ def draw_cells(
 
 
 def _best(values: Float[np.ndarray, "A S T"], choice: list) -> Float[np.ndarray, "A T"]:
-    """The chosen seed's values per axis value; NaN where there is none."""
+    """Return the chosen seed's values per axis value; NaN where there is none."""
     empty = np.full(values.shape[-1], np.nan)
     return np.stack([empty if c is None else v[c] for v, c in zip(values, choice, strict=True)])
 
 
 def _mark_best(ax: Axes, seeds: list, choice: list) -> None:
-    """Title, frame and, right of each row, the seed chosen."""
+    """Set title, frame and, right of each row, the chosen seed."""
     ax.set_title("best seed at the last step\n(the papers' selection)", fontweight="bold")
     ax.spines[:].set(visible=True, color=style.TEXT_COLOR, linewidth=1.6)
     right = ax.secondary_yaxis("right")

@@ -20,7 +20,7 @@ MAX_COLUMNS = 4  # panels side by side
 def region_curves(
     results: xr.Dataset, axis: str, regions: Sequence[str] = ("id", "ood"), metric: str = "accuracy"
 ) -> Figure:
-    """A metric over training steps in and out of a hole: a panel per axis value, a color per region.
+    """Draw a metric over training steps in and out of a hole: a panel per axis value, a color per region.
 
     [2402.03305, Fig. 9; 2408.13256, Fig. 10b, e]. Thin lines: each seed; thick: their mean.
 
@@ -39,7 +39,7 @@ def region_curves(
 
 @style.styled
 def region_r2(results: xr.Dataset, axis: str, regions: Sequence[str] = ("id", "ood")) -> Figure:
-    """R^2 on the 3-D UMAP over training, of samples in and out of a hole; as `region_curves` [2402.03305, Fig. 9].
+    """Draw R^2 on the 3-D UMAP over training of samples in and out of a hole, as `region_curves` [2402.03305, Fig. 9].
 
     See `scores.region_r2`.
     """
@@ -52,7 +52,7 @@ def region_r2(results: xr.Dataset, axis: str, regions: Sequence[str] = ("id", "o
 
 @style.styled
 def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str] = ("all",)) -> Figure:
-    """Accuracy of x and y together against the product of both, a dot per member and evaluation after step 0.
+    """Draw the accuracy of x and y together against the product of both, a dot per member and evaluation.
 
     On the diagonal x is right as often as not where y is: the coordinates are made independently. Above it samples are
     right or wrong as a whole. Beyond the papers. Small to large dots: early to late steps.
@@ -109,7 +109,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
 
 
 def _curves(tables: dict, axis: str, metric: str) -> Figure:
-    """A panel per axis value, a line per seed and one of their mean for every table."""
+    """Draw a panel per axis value, with a line per seed and their mean for every table."""
     first = next(iter(tables.values()))
     shown = panels(len(first.axis_values), MAX_COLUMNS, (1.4, 3.2), (0.9, 2.7), share=True)
     lowest = min(float(np.nanmin(table.values)) for table in tables.values())

@@ -21,7 +21,7 @@ RED = "#E8112D"
 
 @style.styled
 def sample_grid(results: xr.Dataset, step: int | np.integer, **selection) -> Figure:
-    """Up to 5 x 5 generated images of one member at one step, each with its true center as a red dot.
+    """Draw up to 5 x 5 generated images of one member at one step, each with its true center as a red dot.
 
     [2402.03305, Fig. 3, top]. Centers are pixels of the image; a center outside the image has no dot.
 
@@ -43,7 +43,7 @@ def sample_grid(results: xr.Dataset, step: int | np.integer, **selection) -> Fig
 
 @style.styled
 def sample_phases(results: xr.Dataset, steps=None, **selection) -> Figure:
-    """Blocks of 5 x 5 generated images of one member, side by side, at an early, a middle and a late step.
+    """Draw blocks of 5 x 5 generated images of one member, side by side, at an early, a middle and a late step.
 
     [2402.03305, Fig. 3, top: phases A, B, C].
 
@@ -68,7 +68,7 @@ def sample_phases(results: xr.Dataset, steps=None, **selection) -> Figure:
 
 @style.styled
 def overview(results: xr.Dataset, axis: str | None = "increment") -> Figure:
-    """The whole experiment in one picture.
+    """Draw the whole experiment in one picture.
 
     Top: `sample_phases` of the best member, the one of highest accuracy at its last evaluated step.
     Bottom left: accuracy of all members by axis value. Bottom right: failure modes of that member's setting,
@@ -112,7 +112,7 @@ def overview(results: xr.Dataset, axis: str | None = "increment") -> Figure:
 
 @style.styled
 def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: int | None = None) -> Figure:
-    """Blocks of up to 5 x 5 samples with labels in a region, at the last step, side by side for each axis value.
+    """Draw blocks of up to 5 x 5 samples with labels in a region, at the last step, a block per axis value.
 
     [2402.03305, Fig. 9; 2408.13256, Fig. 10c, f]. Labels are spread evenly over those of the region whose samples are
     stored; a label outside the image has no dot.
@@ -154,7 +154,7 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
 
 
 def draw_samples(ax: Axes, images, centers: Float[np.ndarray, "n 2"]) -> None:
-    """Up to 5 x 5 gray images in one axes, in reading order, each with a red dot at its center.
+    """Draw up to 5 x 5 gray images in one axes, in reading order, each with a red dot at its center.
 
     Args:
       ax: an axes of its own; its ticks and frame are taken away.
@@ -186,7 +186,7 @@ def draw_samples(ax: Axes, images, centers: Float[np.ndarray, "n 2"]) -> None:
 
 
 def phase_steps(member: xr.Dataset) -> list[int]:
-    """Early, middle and late step of one member, ascending; fewer if fewer are evaluated.
+    """Return the early, middle and late step of one member, ascending; fewer if fewer are evaluated.
 
     Early is the first evaluated after step 0, late the last, middle the one between them whose accuracy is
     nearest to half of the last one's.
@@ -204,7 +204,7 @@ def phase_steps(member: xr.Dataset) -> list[int]:
 
 
 def best_member(values: Float[np.ndarray, "A S T"]) -> tuple[int, int]:
-    """(axis index, seed index) of the member with the highest value at its own last evaluated step."""
+    """Return (axis index, seed index) of the member with the highest value at its last evaluated step."""
     last = np.full(values.shape[:2], -np.inf)
     for place in np.ndindex(*last.shape):
         finite = values[place][np.isfinite(values[place])]
@@ -215,7 +215,7 @@ def best_member(values: Float[np.ndarray, "A S T"]) -> tuple[int, int]:
 
 
 def _draw_step(ax: Axes, member: xr.Dataset, step: int) -> None:
-    """The samples of one member at one step, titled with the step and the accuracy."""
+    """Draw the samples of one member at one step, titled with the step and the accuracy."""
     place = int(np.flatnonzero(np.asarray(member["step"].values).reshape(-1) == step)[0])
     images = member["samples"].isel(step=place).transpose("kept", "row", "column").values
     centers = member["label"].transpose("sample", "factor").values[: len(images)]
@@ -244,7 +244,7 @@ def _set_title(figure, member: xr.Dataset, opening: str = "Samples") -> None:
 
 
 def _legend_beside(ax: Axes, handles: list, title: str | None) -> None:
-    """A legend right of the axes, where no curve can be covered."""
+    """Draw a legend right of the axes, where no curve can be covered."""
     ax.legend(
         handles=handles,
         title=title,

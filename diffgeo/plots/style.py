@@ -1,4 +1,4 @@
-"""The look that all pictures share: sizes, colors, wording of axes, number formats, and saving."""
+"""Style of all pictures: sizes, colors, wording of axes, number formats, and saving."""
 
 import contextlib
 import functools
@@ -126,12 +126,12 @@ class Picture(Figure):
 
 
 def context() -> contextlib.AbstractContextManager:
-    """The one rcParams context, entered by `styled` functions and by `save`; restores what was set before."""
+    """Return the rcParams context entered by `styled` functions and by `save`; restores what was set before."""
     return mpl.rc_context(RC)
 
 
 def styled(function):
-    """Decorator: run a plotting function inside `context`."""
+    """Run a plotting function inside `context`."""
 
     @functools.wraps(function)
     def inside(*args, **kwargs):
@@ -142,17 +142,17 @@ def styled(function):
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of that many inches, laid out by constrained layout."""
+    """Return an empty figure of a size in inches, laid out by constrained layout."""
     return Picture(figsize=(width, height), layout="constrained")
 
 
 def axis_label(name: str) -> str:
-    """Wording with units of an axis or metric; the name itself if `AXIS_LABELS` lacks it."""
+    """Return the wording with units of an axis or metric; the name itself if `AXIS_LABELS` lacks it."""
     return AXIS_LABELS.get(name, name)
 
 
 def value_text(value) -> str:
-    """An axis value as a tick label: 0.1 (not 0.10000000149), 320,000, or the string itself."""
+    """Return an axis value as a tick label: 0.1 (not 0.10000000149), 320,000, or the string itself."""
     if isinstance(value, bool | np.bool_ | str):
         return str(value)
     if isinstance(value, int | np.integer):
@@ -161,7 +161,7 @@ def value_text(value) -> str:
 
 
 def setting_text(name: str, value) -> str:
-    """One setting in words, as in "increment d = 0.1 pixels"; a named value as in `VALUE_WORDS`."""
+    """Return a setting in words, as in "increment d = 0.1 pixels"; a named value as in `VALUE_WORDS`."""
     if str(value) in VALUE_WORDS.get(name, {}):
         return VALUE_WORDS[name][str(value)]
     if name == "seed":
@@ -171,12 +171,12 @@ def setting_text(name: str, value) -> str:
 
 
 def thousands(value: int | float | np.integer, _position: int | None = None) -> str:
-    """Tick text of a step: 320000 -> "320,000"."""
+    """Return the tick text of a step: 320000 -> "320,000"."""
     return f"{value:,.0f}"
 
 
 def value_colors(values: list) -> list:
-    """One color per axis value: viridis (dark to light) for numbers, Okabe-Ito for names."""
+    """Return a color per axis value: viridis (dark to light) for numbers, Okabe-Ito for names."""
     named = any(isinstance(value, str) for value in values)
     if len(values) == 1 or (named and len(values) <= len(CATEGORICAL)):
         return list(CATEGORICAL[: len(values)])
@@ -185,7 +185,7 @@ def value_colors(values: list) -> list:
 
 
 def set_ticks(ax: Axes) -> None:
-    """Tick marks and labels of an axes.
+    """Style tick marks and labels of an axes.
 
     Ticks are created when the figure is drawn, long after `context` was left, so what they look like must
     be stored on the axes and not be left to rcParams.
@@ -207,7 +207,7 @@ def light_grid(ax: Axes, axis: str = "both") -> None:
 
 
 def set_step_axis(ax: Axes, ticks: int = 4) -> None:
-    """Light grid, no box, and an x axis of training steps with thousands separated."""
+    """Draw a light grid in an open frame, and an x axis of training steps with thousands separated."""
     light_grid(ax)
     ax.set_xlabel(axis_label("step"))
     ax.xaxis.set_major_locator(MaxNLocator(nbins=ticks, integer=True))
@@ -215,7 +215,7 @@ def set_step_axis(ax: Axes, ticks: int = 4) -> None:
 
 
 def set_log_axis(ax: Axes) -> None:
-    """A logarithmic y axis labeled with plain numbers at 1, 2 and 5 of each decade."""
+    """Set a logarithmic y axis labeled with plain numbers at 1, 2 and 5 of each decade."""
     ax.set_yscale("log")
     ax.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
     ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _position: f"{value:g}"))
@@ -252,7 +252,7 @@ def save(figure: Figure, path: str | os.PathLike) -> Path:
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:
-    """The RGB picture in 256 colors: evenly spaced grays, and the hues that it uses most, exactly.
+    """Return the RGB picture in 256 colors: evenly spaced grays, and the hues that it uses most, exactly.
 
     Pillow's own choice of a palette averages over colors and gives neighboring curves one color.
     """

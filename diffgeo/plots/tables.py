@@ -1,4 +1,4 @@
-"""What pictures need from a results Dataset: one metric as a plain array, one member, which steps exist.
+"""Selections from a results Dataset for pictures: a metric as a plain array, a member, its evaluated steps.
 
 A results Dataset has the grid's axes as dims (any names, usually `seed` among them) and the dims of
 `OTHER_DIMS`; NaN means "not evaluated yet".
@@ -36,7 +36,7 @@ class Table(NamedTuple):
 
 
 def metrics_of(results: xr.Dataset) -> list[str]:
-    """Names of the variables that hold one number per member and step."""
+    """Return names of the variables that hold one number per member and step."""
     not_a_metric = set(OTHER_DIMS) - {"step", *READ}
     return [
         str(name)
@@ -46,7 +46,7 @@ def metrics_of(results: xr.Dataset) -> list[str]:
 
 
 def read_table(results: xr.Dataset, metric: str, axis: str | None) -> Table:
-    """One metric as an array over `axis`, seeds and steps.
+    """Return a metric as an array over `axis`, seeds and steps.
 
     Dims of length 1 are dropped; of a `region` or a `tensor` dim, the value of `READ` is read.
 
@@ -76,7 +76,7 @@ def read_table(results: xr.Dataset, metric: str, axis: str | None) -> Table:
 
 
 def seed_mean(values: Float[np.ndarray, "S T"]) -> Float[np.ndarray, " T"]:
-    """Mean over the seeds that have any value; NaN at steps where one of those has none.
+    """Return the mean over the seeds that have any value; NaN at steps where one of those has none.
 
     A mean over fewer seeds from some step on would jump there and look like learning.
     """
@@ -85,7 +85,7 @@ def seed_mean(values: Float[np.ndarray, "S T"]) -> Float[np.ndarray, " T"]:
 
 
 def best_seeds(metric: str, values: Float[np.ndarray, "A S T"]) -> list[int | None]:
-    """Per axis value, the index of the best seed at the last step that any seed of it has; None without one.
+    """Return per axis value the index of the best seed at the last step that any seed of it has; None without one.
 
     Best is highest, but lowest for `SMALLER_IS_BETTER`. The papers train three seeds and show the best at
     the end [2402.03305, B.6]. The first wins a tie.
@@ -99,7 +99,7 @@ def best_seeds(metric: str, values: Float[np.ndarray, "A S T"]) -> list[int | No
 
 
 def select(results: xr.Dataset, selection: dict) -> xr.Dataset:
-    """The results at the given axis values (numbers are matched to 5 digits), axes of length 1 dropped.
+    """Return the results at the given axis values (numbers are matched to 5 digits), axes of length 1 dropped.
 
     Raises:
       UserError: for an axis or a value that does not exist.
@@ -121,7 +121,7 @@ def select(results: xr.Dataset, selection: dict) -> xr.Dataset:
 
 
 def read_member(results: xr.Dataset, selection: dict) -> xr.Dataset:
-    """The results of one single member.
+    """Return the results of a single member.
 
     Raises:
       UserError: as `select`, if more than one member is left, or if no samples are in the results.
@@ -135,7 +135,7 @@ def read_member(results: xr.Dataset, selection: dict) -> xr.Dataset:
 
 
 def evaluated_steps(member: xr.Dataset) -> Bool[np.ndarray, " T"]:
-    """At which steps a member's accuracy has been evaluated.
+    """Return the mask of steps at which a member's accuracy has been evaluated.
 
     Raises:
       UserError: if at none.
@@ -144,7 +144,7 @@ def evaluated_steps(member: xr.Dataset) -> Bool[np.ndarray, " T"]:
 
 
 def settings_text(results: xr.Dataset, without: tuple = ()) -> str:
-    """What all of the results have in common, in words: the axes that were selected or have length 1."""
+    """Return in words the settings that all results have in common: the axes that were selected or have length 1."""
     parts = []
     for name, coordinate in results.coords.items():
         if coordinate.size == 1 and name not in (*OTHER_DIMS, *without):
@@ -171,7 +171,7 @@ def _metric(results: xr.Dataset, metric: str) -> xr.DataArray:
 
 
 def refuse_dims(data, left: list) -> None:
-    """Raises `UserError` if dims are left that a picture does not show."""
+    """Raise `UserError` if dims are left that a picture does not show."""
     if not left:
         return
     examples = ", ".join(f"{dim}={_quoted(_values(data, dim)[0])}" for dim in left)
@@ -181,7 +181,7 @@ def refuse_dims(data, left: list) -> None:
 
 
 def _values(data, dim) -> list:
-    """The coordinate values of a dim as numpy scalars; its indices if it has none."""
+    """Return the coordinate values of a dim as numpy scalars; its indices if it has none."""
     return list(data[dim].values) if dim in data.coords else list(range(data.sizes[dim]))
 
 

@@ -1,4 +1,4 @@
-"""The pictures of a run as files: every plot of an experiment drawn from the results alone."""
+"""Pictures of a run as files: every plot of an experiment drawn from the results alone."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from diffgeo.experiment import Plot
 def draw(
     found: xr.Dataset, plots: Sequence[Plot], folder: str | Path, say=print, endings: Sequence[str] = ("png",)
 ) -> dict[str, Path]:
-    """Draws plots into a folder, one file each for every ending.
+    """Draw plots into a folder, a file for every plot and ending.
 
     Args:
       found: the results.
