@@ -1,12 +1,12 @@
-"""What a network's activations look like as a cloud of points: host code on numpy arrays.
+"""Geometry of a network's activations as a cloud of points: host code on numpy arrays.
 
-`analyze` measures one cloud; the functions that it is made of are here too. Importing this imports neither JAX nor
+`analyze` measures a cloud; the functions that it calls are exported too. Importing this imports neither JAX nor
 any of the heavy packages. Points are [n, k], one row a sample; start from `gram_scores` of the activations. Whatever
 cannot be analyzed (values that are not finite, points that are all equal, too few of them) raises one `UserError`.
 """
 
 from diffgeo.representation.fields import FIELDS, GROUPS, LENGTHS, analyze, coordinates, field_shape, grid_order
-from diffgeo.representation.manifold import Scores, neighbor_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation.manifold import R2, neighbor_r2, probe_r2, regression_r2, umap_embedding
 from diffgeo.representation.phases import Factorization, factorization, phase
 from diffgeo.representation.points import landmarks
 from diffgeo.representation.rings import (
@@ -27,9 +27,9 @@ __all__ = [
     "LENGTHS",
     "PAIRS",
     "PCA",
+    "R2",
     "Factorization",
     "Persistence",
-    "Scores",
     "analyze",
     "clifford_torus",
     "coordinates",

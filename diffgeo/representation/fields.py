@@ -1,7 +1,7 @@
-"""All numbers of one cloud in one flat dict of known shapes, so that labeled arrays can hold them."""
+"""All measures of a cloud in a flat dict of fixed shapes, so that labeled arrays can hold them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Int, Real
@@ -10,7 +10,7 @@ from diffgeo.errors import UserError
 from diffgeo.representation import rings
 from diffgeo.representation.manifold import neighbor_r2, probe_r2, regression_r2, umap_embedding
 from diffgeo.representation.points import check_labels
-from diffgeo.representation.spectrum import participation_ratio, pca
+from diffgeo.representation.spectrum import PCA, participation_ratio, pca
 from diffgeo.representation.topology import longest_bars, persistence
 
 VARIANCE = 0.9
@@ -32,7 +32,7 @@ LENGTHS = {
 
 
 class Field(NamedTuple):
-    """One entry of `analyze`'s dict."""
+    """An entry of `analyze`'s dict."""
 
     group: str
     dims: tuple[str, ...]
@@ -68,13 +68,13 @@ FIELDS = {
     "wasserstein_clifford": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal Clifford torus"),
     "wasserstein_torus3d": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal 3-D torus"),
 }
-"""What `analyze` returns, all float32 (Betti numbers included, so that NaN can stand for "not evaluated")."""
+"""Results of `analyze`, all float32 (Betti numbers included, so that NaN can stand for "not evaluated")."""
 
 GROUPS = ("spectrum", "manifold", "topology", "rings")
 
 
 def coordinates() -> dict[str, np.ndarray]:
-    """Coordinate values of the dims of `FIELDS` that have any."""
+    """Return the coordinate values of the dims of `FIELDS` that have any."""
     angle, residual = rings.ANGLE_EDGES, rings.RESIDUAL_EDGES
     return {
         "mode": np.arange(1, LENGTHS["mode"] + 1),
@@ -88,7 +88,7 @@ def coordinates() -> dict[str, np.ndarray]:
 
 
 def field_shape(name: str, samples: int) -> tuple[int, ...]:
-    """Shape of one field for clouds of that many points."""
+    """Return the shape of a field for clouds of `samples` points."""
     return tuple(samples if dim == "sample" else LENGTHS[dim] for dim in FIELDS[name].dims)
 
 
@@ -99,13 +99,13 @@ def analyze(
     which: Sequence[str] = GROUPS,
     seed: int = 0,
 ) -> dict[str, np.ndarray]:
-    """Everything that is cheap to store about one cloud: the fields of `FIELDS` of the groups asked for.
+    """Measure a cloud: return the fields of `FIELDS` of the chosen groups, all of them small to store.
 
     Args:
       points: [n, k], activations (one row a sample) or their `gram_scores`.
       labels: [n, 2], (x, y) in pixels. "rings" needs each x with each y once; the order does not matter.
       period: circumference of both axes in pixels, None for plain labels.
-      which: some of `GROUPS`.
+      which: a selection of `GROUPS`.
       seed: of UMAP and of the probe's folds.
 
     Returns:
@@ -116,41 +116,41 @@ def analyze(
     """
     unknown = [group for group in which if group not in GROUPS]
     if unknown:
-        raise UserError(f"unknown analysis {unknown[0]!r}: choose some of {', '.join(GROUPS)}")
+        raise UserError(f"unknown analysis {unknown[0]!r}: choose from {', '.join(GROUPS)}")
     components = pca(points)
     labels = check_labels(labels, len(points))
     cloud = components.projections
-    found = {}
+    fields = {}
     if "spectrum" in which:
-        found |= _spectrum(components)
+        fields |= _spectrum(components)
     if "manifold" in which:
-        found |= _manifold(cloud, labels, period, seed)
+        fields |= _manifold(cloud, labels, period, seed)
     if "topology" in which:
-        found |= _topology(cloud)
+        fields |= _topology(cloud)
     if "rings" in which:
         order, shape = grid_order(labels)
-        found |= _rings(cloud[order], shape)
-    return {name: np.asarray(value, np.float32) for name, value in found.items()}
+        fields |= _rings(cloud[order], shape)
+    return {name: np.asarray(value, np.float32) for name, value in fields.items()}
 
 
 def grid_order(labels: Real[np.ndarray, "m 2"]) -> tuple[Int[np.ndarray, " m"], tuple[int, int]]:
-    """The order in which labels run over a full grid with y fastest, and the grid's shape (nx, ny).
+    """Return the order in which labels run over a full grid with y fastest, and the grid's shape (nx, ny).
 
     Raises:
-      UserError: if some x does not occur exactly once with some y.
+      UserError: unless each x occurs exactly once with each y.
     """
     columns = [np.unique(np.round(values, 4), return_inverse=True) for values in np.asarray(labels, np.float64).T]
     (xs, x), (ys, y) = columns
-    place = x * len(ys) + y
-    if len(labels) != len(xs) * len(ys) or len(np.unique(place)) != len(labels):
+    index = x * len(ys) + y
+    if len(labels) != len(xs) * len(ys) or len(np.unique(index)) != len(labels):
         raise UserError(
             f"{len(labels)} labels with {len(xs)} values of x and {len(ys)} of y are no full grid, which rings need: "
             "sample each x with each y once"
         )
-    return np.argsort(place), (len(xs), len(ys))
+    return np.argsort(index), (len(xs), len(ys))
 
 
-def _spectrum(components) -> dict:
+def _spectrum(components: PCA) -> dict[str, Any]:
     return {
         "participation_ratio": participation_ratio(components.projections),
         "total_variance": components.variances.sum(),
@@ -160,20 +160,20 @@ def _spectrum(components) -> dict:
     }
 
 
-def _manifold(cloud, labels, period, seed) -> dict:
+def _manifold(cloud: np.ndarray, labels: np.ndarray, period: float | None, seed: int) -> dict[str, Any]:
     embedding = umap_embedding(cloud, seed)
     scores = {
         "r2": regression_r2(embedding, labels, period),
         "probe_r2": probe_r2(cloud, labels, period, seed),
         "neighbor_r2": neighbor_r2(cloud, labels, period),
     }
-    found = {"umap": embedding}
-    for name, score in scores.items():
-        found |= {name: score.mean, f"{name}_x": score.x, f"{name}_y": score.y}
-    return found
+    fields: dict[str, Any] = {"umap": embedding}
+    for name, r2 in scores.items():
+        fields |= {name: r2.mean, f"{name}_x": r2.x, f"{name}_y": r2.y}
+    return fields
 
 
-def _topology(cloud) -> dict:
+def _topology(cloud: np.ndarray) -> dict[str, Any]:
     result = persistence(cloud)
     return {
         "betti": result.betti,
@@ -184,12 +184,12 @@ def _topology(cloud) -> dict:
     }
 
 
-def _rings(cloud, shape) -> dict:
+def _rings(cloud: np.ndarray, shape: tuple[int, int]) -> dict[str, Any]:
     statistics = rings.ring_statistics(cloud, shape)
     angles, residual = rings.ring_histograms(statistics)
     components = rings.ring_components(cloud, shape, VARIANCE)
     wider = rings.ring_statistics(cloud, shape, components)
-    found = {
+    fields: dict[str, Any] = {
         "ring_angles": angles,
         "ring_residual": residual,
         "ring_mean": [[statistics[pair][name].mean() for name in rings.STATISTICS] for pair in rings.PAIRS],
@@ -198,11 +198,11 @@ def _rings(cloud, shape) -> dict:
     }
     for ideal in rings.IDEALS:
         reference = rings.ideal_statistics(ideal, shape)
-        found[f"wasserstein_{ideal}"] = rings.ring_distances(statistics, reference)
-    return found
+        fields[f"wasserstein_{ideal}"] = rings.ring_distances(statistics, reference)
+    return fields
 
 
-def _padded(values, length: int, fill: float) -> np.ndarray:
-    """The first `length` rows, filled up with a constant."""
+def _padded(values: np.ndarray, length: int, fill: float) -> np.ndarray:
+    """Return the first `length` rows, padded with a constant."""
     values = values[:length]
     return np.concatenate([values, np.full((length - len(values), *values.shape[1:]), fill)])

@@ -1,12 +1,12 @@
 r"""How well positions can be read from a representation: UMAP and the papers' R^2, a linear probe, neighbors.
 
-Every score is one minus a share of unexplained variance, per coordinate u of the label. A plain coordinate's
+Every R^2 is 1 less a share of unexplained variance, per coordinate u of the label. A plain coordinate's
 target is z = u. **With a period P, labels are circular and the target is the pair
 z = (cos 2 pi u / P, sin 2 pi u / P)**, errors and variances summed over the pair:
 
 .. math:: R^2 = 1 - \sum_i |z_i - \hat z_i|^2 / \sum_i |z_i - \bar z|^2.
 
-UMAP's coordinates differ between machines and versions, and move with the seed; compare scores, never coordinates.
+UMAP's coordinates differ between machines and versions, and change with the seed; compare R^2, never coordinates.
 """
 
 import warnings
@@ -27,8 +27,8 @@ UMAP_LEAST = 10
 """Points under which UMAP's spectral start does not exist."""
 
 
-class Scores(NamedTuple):
-    """A score of x, of y, and their mean: 1 is perfect, 0 is no better than the mean label."""
+class R2(NamedTuple):
+    """R^2 of x, of y, and their mean: 1 is perfect, 0 is no better than the mean label."""
 
     x: float
     y: float
@@ -38,11 +38,11 @@ class Scores(NamedTuple):
 def umap_embedding(
     points: Real[np.ndarray, "n k"], seed: int = 0, components: int = 3
 ) -> Float32[np.ndarray, "n components"]:
-    """UMAP of the points [2402.03305, B.2]: 15 neighbors, minimal distance 0.1, the package's defaults.
+    """Embed the points by UMAP [2402.03305, B.2]: 15 neighbors, minimal distance 0.1, the package's defaults.
 
     Args:
-      points: [n, k]; `gram_scores` of the activations serve, since only distances matter.
-      seed: of UMAP's own randomness; one seed gives one embedding on one machine.
+      points: [n, k]; `gram_scores` of the activations will do, since only distances matter.
+      seed: of UMAP's randomness; on the same machine a seed always gives the same embedding.
       components: dimensions of the embedding.
 
     Raises:
@@ -53,7 +53,7 @@ def umap_embedding(
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
         import umap
 
-        # a disconnected cloud is a finding, seen in the embedding; UMAP starts such clouds apart by itself
+        # a disconnected cloud is a finding, seen in the embedding; UMAP initializes such clouds by itself
         warnings.filterwarnings("ignore", message="Graph is not fully connected")
         warnings.filterwarnings("ignore", message="Spectral initialization failed")
         reducer = umap.UMAP(
@@ -67,8 +67,8 @@ def umap_embedding(
 
 def regression_r2(
     features: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None
-) -> Scores:
-    """The papers' R^2: a linear regression for x and one for y, scored on the points they were fitted to.
+) -> R2:
+    """Return the papers' R^2: linear regressions of x and of y, scored on the points that they were fitted to.
 
     [2402.03305, B.3]: on the 3-D UMAP embedding; its mean is the "averaged R-squared". Being in-sample, it is about
     k / n for labels that have nothing to do with the features, so k must be small.
@@ -86,16 +86,16 @@ def regression_r2(
     features = check_points(features, least=max(3, features.shape[1] + 2))
     labels = check_labels(labels, len(features))
     fitted = [(z, LinearRegression().fit(features, z).predict(features)) for z in targets(labels, period)]
-    return _scores([_r2(z, predicted) for z, predicted in fitted])
+    return _averaged([_r2(z, predicted) for z, predicted in fitted])
 
 
 def probe_r2(
     points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None, seed: int = 0
-) -> Scores:
-    """A linear probe's R^2 on points it has not seen: ridge regression, 5 shuffled folds.
+) -> R2:
+    """Return a linear probe's R^2 on held-out points: ridge regression, 5 shuffled folds.
 
-    In each fold the penalty is the one of `PENALTIES` with the least leave-one-out error on the training points,
-    chosen for x and y apart. All out-of-fold errors are summed before dividing by the variance of all labels, so
+    In each fold the penalty is that of `PENALTIES` with the least leave-one-out error on the training points,
+    chosen for x and y separately. All out-of-fold errors are summed before dividing by the variance of all labels, so
     labels that have nothing to do with the points score about 0 or just under.
 
     Args:
@@ -112,19 +112,17 @@ def probe_r2(
     centered = points - points.mean(axis=0)
     gram = centered @ centered.T
     folds = np.array_split(np.random.default_rng(seed).permutation(len(points)), FOLDS)
-    wanted = targets(labels, period)
-    predicted = [np.empty_like(z) for z in wanted]
+    true = targets(labels, period)
+    predicted = [np.empty_like(z) for z in true]
     for fold in folds:
         train = np.setdiff1d(np.arange(len(points)), fold)
-        for z, out in zip(_ridge(gram, wanted, train, fold), predicted, strict=True):
+        for z, out in zip(_ridge(gram, true, train, fold), predicted, strict=True):
             out[fold] = z
-    return _scores([_r2(z, out) for z, out in zip(wanted, predicted, strict=True)])
+    return _averaged([_r2(z, out) for z, out in zip(true, predicted, strict=True)])
 
 
-def neighbor_r2(
-    points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None
-) -> Scores:
-    r"""Whether neighbors have neighboring labels: leave-one-out nearest-neighbor regression, k = 5.
+def neighbor_r2(points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None) -> R2:
+    r"""Return how near the labels of neighbors are: R^2 of leave-one-out nearest-neighbor regression, k = 5.
 
     The target of a point is predicted by the mean :math:`\bar z_i` of those of its k nearest other points. A mean
     of k targets drawn at random is off by (1 + 1/k) variances, so the score is
@@ -143,18 +141,18 @@ def neighbor_r2(
     """
     points = check_points(points, least=NEIGHBORS + 2)
     labels = check_labels(labels, len(points))
-    apart = distances(points)
-    np.fill_diagonal(apart, np.inf)
-    nearest = np.argpartition(apart, NEIGHBORS, axis=1)[:, :NEIGHBORS]
+    to_others = distances(points)
+    np.fill_diagonal(to_others, np.inf)
+    nearest = np.argpartition(to_others, NEIGHBORS, axis=1)[:, :NEIGHBORS]
     scores = []
     for z in targets(labels, period):
         unexplained = 1.0 - _r2(z, z[nearest].mean(axis=1))
         scores.append(1.0 - unexplained / (1.0 + 1.0 / NEIGHBORS))
-    return _scores(scores)
+    return _averaged(scores)
 
 
 def targets(labels: Float64[np.ndarray, "n 2"], period: float | None) -> list[Float64[np.ndarray, "n c"]]:
-    """What is regressed for x and for y: the coordinate (c = 1), or with a period its cosine and sine (c = 2)."""
+    """Return regression targets of x and y: the coordinate (c = 1), or with a period its cosine and sine (c = 2)."""
     if period is None:
         return [labels[:, :1], labels[:, 1:]]
     if period <= 0:
@@ -167,12 +165,14 @@ def _r2(truth: Float64[np.ndarray, "n c"], predicted: Float64[np.ndarray, "n c"]
     return float(1.0 - np.sum((truth - predicted) ** 2) / np.sum((truth - truth.mean(axis=0)) ** 2))
 
 
-def _scores(both: list[float]) -> Scores:
-    return Scores(both[0], both[1], 0.5 * (both[0] + both[1]))
+def _averaged(both: list[float]) -> R2:
+    return R2(both[0], both[1], 0.5 * (both[0] + both[1]))
 
 
-def _ridge(gram, wanted, train, test) -> list[Float64[np.ndarray, "m c"]]:
-    """Predictions at `test` of ridge regressions with intercept fitted at `train`, from inner products alone.
+def _ridge(
+    gram: Float64[np.ndarray, "n n"], true: list[Float64[np.ndarray, "n c"]], train: np.ndarray, test: np.ndarray
+) -> list[Float64[np.ndarray, "m c"]]:
+    """Return predictions at `test` of ridge regressions with intercept fitted at `train`, from inner products alone.
 
     With centered kernel K = U L U^T, the fitted values are H z with H = U L / (L + penalty) U^T + 1/n, and the
     leave-one-out error of point i is (z_i - (H z)_i) / (1 - H_ii).
@@ -185,9 +185,9 @@ def _ridge(gram, wanted, train, test) -> list[Float64[np.ndarray, "m c"]]:
     eigenvalues, vectors = np.linalg.eigh(kernel)
     eigenvalues = np.maximum(eigenvalues, 0.0)
     penalties = PENALTIES * eigenvalues.sum() / len(train)
-    leverages = [(vectors * vectors) @ (eigenvalues / (eigenvalues + one)) + 1.0 / len(train) for one in penalties]
+    leverages = [(vectors * vectors) @ (eigenvalues / (eigenvalues + p)) + 1.0 / len(train) for p in penalties]
     predictions = []
-    for target in wanted:
+    for target in true:
         offset = target[train].mean(axis=0)
         z = target[train] - offset
         rotated = vectors.T @ z

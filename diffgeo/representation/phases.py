@@ -1,4 +1,4 @@
-"""What generated samples tell about the representation: factorized accuracy, and the phase of learning."""
+"""Measures of generated samples that tell of the representation: factorized accuracy, and the phase of learning."""
 
 from typing import NamedTuple
 
@@ -6,12 +6,13 @@ import numpy as np
 from jaxtyping import Bool
 
 from diffgeo.errors import UserError
+from diffgeo.settings.allowed import PHASES
 
 HALF = 0.5
 
 
 class Factorization(NamedTuple):
-    """Is being right in y independent of being right in x? All are shares of samples, in [0, 1]."""
+    """Dependence of a correct y on a correct x; shares of samples, in [0, 1] where no other range is given."""
 
     joint: float
     """Accuracy of x and y together."""
@@ -28,7 +29,7 @@ class Factorization(NamedTuple):
 def factorization(
     hits: Bool[np.ndarray, "n 2"], seed: int = 0, draws: int = 2_000, level: float = 0.95
 ) -> Factorization:
-    """Joint accuracy against the product of the accuracies of x and y, with a percentile bootstrap over samples.
+    """Compare joint accuracy with the product of the accuracies of x and y; percentile bootstrap over samples.
 
     Args:
       hits: bool[n, 2], whether x, and y, of each sample is right: `diffgeo.readout.hits`.
@@ -53,7 +54,7 @@ def factorization(
 
 
 def phase(correct: float, no_bump: float, wrong_place: float, several_bumps: float, order: float) -> str:
-    """The phase of learning, "A", "B" or "C" [2402.03305, section 3 and Fig. 3].
+    """Return the phase of learning, "A", "B" or "C" of `PHASES` [2402.03305, section 3 and Fig. 3].
 
     The paper describes them in words: A, no structure, all failure modes; B, a quasi-2D unordered manifold, mostly a
     single bump at a wrong place; C, an ordered 2D manifold and the desired images. The rule chosen here:
@@ -62,28 +63,28 @@ def phase(correct: float, no_bump: float, wrong_place: float, several_bumps: flo
     * else B if correct + wrong_place > 1/2, that is, if most samples show exactly one bump;
     * else A.
 
-    The order of the manifold parts B from C only: A from B cannot be told by it, since the label's embedding is added
+    The order of the manifold separates B from C only. It cannot separate A from B, since the label's embedding is added
     inside the recorded tensor and may order it before anything is learned.
 
     Args:
       correct, no_bump, wrong_place, several_bumps: shares of the samples, which sum to 1 (`diffgeo.readout`).
-      order: a score of the manifold, 1 if ordered: the papers' averaged R^2 or another of `manifold`'s.
+      order: R^2 of the manifold, 1 if ordered: the papers' averaged R^2 or another of `manifold`.
 
     Raises:
       UserError: for values that are not finite, or shares that do not sum to 1.
     """
+    phase_a, phase_b, phase_c = PHASES
     shares = (correct, no_bump, wrong_place, several_bumps)
     if not np.isfinite([*shares, order]).all():
         raise UserError(f"no phase follows from shares {shares} and order {order}: evaluate the checkpoint first")
     if min(shares) < 0 or abs(sum(shares) - 1.0) > 1e-3:
         raise UserError(f"shares of outcomes {shares} do not sum to 1: give correct, no bump, wrong place, several")
     if correct > HALF and order > HALF:
-        return "C"
-    return "B" if correct + wrong_place > HALF else "A"
+        return phase_c
+    return phase_b if correct + wrong_place > HALF else phase_a
 
 
-def _accuracies(shares) -> tuple:
-    """(joint, product) from shares [..., (neither, y, x, both)]."""
-    neither, only_y, only_x, both = np.moveaxis(np.asarray(shares), -1, 0)
-    del neither
+def _accuracies(shares: np.ndarray) -> tuple[np.ndarray | float, np.ndarray | float]:
+    """Return (joint, product) from shares [..., (neither, y, x, both)]."""
+    _, only_y, only_x, both = np.moveaxis(shares, -1, 0)
     return both, (only_x + both) * (only_y + both)

@@ -1,4 +1,4 @@
-"""What every analysis asks of a cloud of points and of its labels, and the distances between points."""
+"""Requirements of every analysis on a cloud of points and its labels, and the distances between points."""
 
 import numpy as np
 from jaxtyping import Float64, Int, Real
@@ -10,11 +10,11 @@ ROUNDING = 2e-7
 
 
 def check_points(points: Real[np.ndarray, "n k"], least: int = 3) -> Float64[np.ndarray, "n k"]:
-    """The points in float64, if they can be analyzed.
+    """Return the points in float64 if they can be analyzed.
 
     Args:
       points: [n, k], one row a point.
-      least: the smallest n that will do.
+      least: the smallest n that the analysis can take.
 
     Raises:
       UserError: for fewer points, values that are not finite, or points that are all equal to float32 rounding.
@@ -35,7 +35,7 @@ def check_points(points: Real[np.ndarray, "n k"], least: int = 3) -> Float64[np.
 
 
 def check_labels(labels: Real[np.ndarray, "m 2"], number: int) -> Float64[np.ndarray, "m 2"]:
-    """The labels in float64, if points can be scored by them.
+    """Return the labels in float64 if points can be scored by them.
 
     Args:
       labels: [n, 2], (x, y) in pixels.
@@ -56,7 +56,7 @@ def check_labels(labels: Real[np.ndarray, "m 2"], number: int) -> Float64[np.nda
 
 
 def distances(points: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "n n"]:
-    """Euclidean distances between all pairs of points; exactly symmetric, zero on the diagonal."""
+    """Return Euclidean distances between all pairs of points; exactly symmetric, zero on the diagonal."""
     points = points - points.mean(axis=0)  # rounding grows with the distance from the origin
     squares = np.einsum("nk,nk->n", points, points)
     squared = squares[:, None] + squares - 2.0 * (points @ points.T)
@@ -66,11 +66,11 @@ def distances(points: Float64[np.ndarray, "n k"]) -> Float64[np.ndarray, "n n"]:
 
 
 def landmarks(points: Real[np.ndarray, "n k"], count: int) -> tuple[Int[np.ndarray, " m"], float]:
-    """Greedy landmarks: each next one is the point farthest from those before (maxmin).
+    """Choose greedy landmarks: each is the point farthest from those before it (maxmin).
 
     Args:
       points: [n, k].
-      count: landmarks wanted; all points if there are no more.
+      count: number of landmarks; all points are taken if there are no more.
 
     Returns:
       Their indices, `count` of them or fewer if points are equal, and the covering radius: the largest distance from

@@ -9,10 +9,11 @@ likewise. A ring spans the plane of its first two principal components P. Two ri
 * the **residual** (eq. 3) :math:`r = \sum |h - P P^T h|^2 / \sum |h|^2` over one ring's centered points h on the
   other's plane, the mean of both directions: 0 in the same plane, 1 in orthogonal ones.
 
-A ring may need more than two components (that of a sum of stripes does): ask for k, or for a share of variance.
+A ring may need more than two components (that of a sum of stripes does): choose k, or a share of variance.
 """
 
 import functools
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from jaxtyping import Float64, Real
@@ -40,7 +41,7 @@ def ring_statistics(
     variance: float | None = None,
     literal: bool = False,
 ) -> RingStatistics:
-    """Angles and residuals of all pairs of rings.
+    """Return angles and residuals of all pairs of rings.
 
     Args:
       points: [nx * ny, k], point i at x = i // ny, y = i % ny.
@@ -71,14 +72,14 @@ def ring_statistics(
 
 
 def ring_components(points: Real[np.ndarray, "n k"], shape: tuple[int, int], variance: float) -> int:
-    """The least number of components with which every ring of x and of y keeps this share of its variance."""
+    """Return the least number of components with which every ring of x and of y keeps this share of its variance."""
     cloud = check_points(points).reshape(*shape, -1)
     return _needed((_centered(cloud), _centered(cloud.transpose(1, 0, 2))), variance)
 
 
 @functools.lru_cache(maxsize=8)
 def ideal_statistics(ideal: str, shape: tuple[int, int]) -> RingStatistics:
-    """`ring_statistics` of one of `IDEALS`, sampled alike.
+    """Return `ring_statistics` of one of `IDEALS` on a grid of the same shape.
 
     Raises:
       UserError: for another name.
@@ -89,7 +90,7 @@ def ideal_statistics(ideal: str, shape: tuple[int, int]) -> RingStatistics:
 
 
 def ring_distances(statistics: RingStatistics, reference: RingStatistics) -> Float64[np.ndarray, "3 2"]:
-    """Wasserstein-1 distances between two clouds' statistics, all pairs and all angles of a pair pooled.
+    """Return Wasserstein-1 distances between two clouds' statistics, all pairs and all angles of a pair pooled.
 
     Returns:
       [`PAIRS`, `STATISTICS`]: degrees for angles, a share of variance for residuals.
@@ -105,32 +106,32 @@ def ring_distances(statistics: RingStatistics, reference: RingStatistics) -> Flo
 
 
 def ring_histograms(statistics: RingStatistics) -> tuple[Float64[np.ndarray, "3 36"], Float64[np.ndarray, "3 40"]]:
-    """Shares of all angles in the bins `ANGLE_EDGES` and of all residuals in `RESIDUAL_EDGES`, for each of `PAIRS`."""
-    return tuple(
-        np.stack([_shares(statistics[pair][name], edges) for pair in PAIRS])
-        for name, edges in (("angles", ANGLE_EDGES), ("residual", RESIDUAL_EDGES))
-    )
+    """Return, for each of `PAIRS`, shares of angles in the bins `ANGLE_EDGES` and of residuals in `RESIDUAL_EDGES`."""
+    angles = np.stack([_shares(statistics[pair]["angles"], ANGLE_EDGES) for pair in PAIRS])
+    residuals = np.stack([_shares(statistics[pair]["residual"], RESIDUAL_EDGES) for pair in PAIRS])
+    return angles, residuals
 
 
-def _shares(values, edges) -> np.ndarray:
+def _shares(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     # rounding may carry a residual past 0 or 1
     return np.histogram(np.clip(values, edges[0], edges[-1]), edges)[0] / values.size
 
 
-def _centered(rings) -> np.ndarray:
+def _centered(rings: np.ndarray) -> np.ndarray:
     return rings - rings.mean(axis=1, keepdims=True)
 
 
-def _components(rings) -> tuple[np.ndarray, np.ndarray]:
-    """Variances [rings, m], largest first, and unit vectors over the ring's m points [rings, m, m] (last axis: which).
+def _components(rings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return variances [rings, m], largest first, and as [rings, m, m] their unit vectors over the ring's m points.
 
-    By each ring's Gram matrix: singular value decompositions in 1,024 dimensions take seconds.
+    The last axis counts the vectors. Computed from each ring's Gram matrix, since singular value decompositions in
+    1,024 dimensions take seconds.
     """
     variances, vectors = np.linalg.eigh(rings @ rings.transpose(0, 2, 1))
     return np.maximum(variances[:, ::-1], 0.0), vectors[:, :, ::-1]
 
 
-def _needed(both, variance: float) -> int:
+def _needed(both: Iterable[np.ndarray], variance: float) -> int:
     if not 0 < variance <= 1:
         raise UserError(f"a share of variance of {variance:g} does not exist: give one in (0, 1]")
     needed = 1
@@ -142,8 +143,8 @@ def _needed(both, variance: float) -> int:
     return needed
 
 
-def _planes(name: str, rings, components: int) -> np.ndarray:
-    """Orthonormal bases of the rings' first principal components: [rings, K, k]."""
+def _planes(name: str, rings: np.ndarray, components: int) -> np.ndarray:
+    """Return orthonormal bases of the rings' first principal components: [rings, K, k]."""
     most = min(rings.shape[1:])
     if components < 1 or components > most:
         raise UserError(f"rings of {name} have no {components} components: give 1 to {most}, their points or features")
@@ -159,28 +160,30 @@ def _planes(name: str, rings, components: int) -> np.ndarray:
     return np.linalg.qr(scaled)[0].transpose(0, 2, 1)
 
 
-def _compare(pair: str, rings, planes, literal: bool) -> dict[str, np.ndarray]:
+def _compare(
+    pair: str, rings: Mapping[str, np.ndarray], planes: Mapping[str, np.ndarray], literal: bool
+) -> dict[str, np.ndarray]:
     first, second = pair[0], pair[-1]
     if first == second:
         a, b = np.triu_indices(len(rings[first]), 1)
     else:
         a, b = (index.ravel() for index in np.indices((len(rings[first]), len(rings[second]))))
-    one, other = planes[first], planes[second]
-    size, features = one.shape[1:]
-    cosines = one.reshape(-1, features) @ other.reshape(-1, features).T
-    cosines = cosines.reshape(len(one), size, len(other), size).transpose(0, 2, 1, 3)[a, b]
+    left, right = planes[first], planes[second]
+    size, features = left.shape[1:]
+    cosines = left.reshape(-1, features) @ right.reshape(-1, features).T
+    cosines = cosines.reshape(len(left), size, len(right), size).transpose(0, 2, 1, 3)[a, b]
     if literal:
         cosines = np.sort(np.abs(cosines).reshape(len(a), -1), axis=1)
     else:
         cosines = np.linalg.svd(cosines, compute_uv=False)[:, ::-1]
     return {
         "angles": np.degrees(np.arccos(np.clip(cosines, 0.0, 1.0))),
-        "residual": 0.5 * (_residuals(rings[second], one)[a, b] + _residuals(rings[first], other)[b, a]),
+        "residual": 0.5 * (_residuals(rings[second], left)[a, b] + _residuals(rings[first], right)[b, a]),
     }
 
 
-def _residuals(rings, planes) -> np.ndarray:
-    """[planes, rings]: the share of each ring's variance outside each plane."""
+def _residuals(rings: np.ndarray, planes: np.ndarray) -> np.ndarray:
+    """Return [planes, rings], the share of each ring's variance outside each plane."""
     points = rings.reshape(-1, rings.shape[-1])
     inside = (planes.reshape(-1, planes.shape[-1]) @ points.T) ** 2
     inside = inside.reshape(*planes.shape[:2], *rings.shape[:2]).sum(axis=(1, 3))

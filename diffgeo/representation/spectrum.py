@@ -1,7 +1,7 @@
 r"""Principal components of a cloud of n points in very many dimensions, by its n x n Gram matrix.
 
 With centered points X = U S V^T, the Gram matrix X X^T = U S^2 U^T gives the scores U S: the points in the
-basis of their own principal components. V is never needed.
+basis of their principal components. V is never needed.
 """
 
 from typing import NamedTuple
@@ -18,13 +18,13 @@ class PCA(NamedTuple):
     variances: Float64[np.ndarray, " r"]
     """Eigenvalues of the covariance (divided by n), in the points' units squared."""
     explained: Float64[np.ndarray, " r"]
-    """Each one's share of the total variance; they sum to 1."""
+    """Share of the total variance of each component; they sum to 1."""
     projections: Float64[np.ndarray, "n r"]
     """The centered points along each component. The largest entry of a column is positive."""
 
 
 def pca(points: Real[np.ndarray, "n k"]) -> PCA:
-    """Principal component analysis of n points.
+    """Analyze n points by their principal components.
 
     Args:
       points: [n, k], any number of features.
@@ -47,10 +47,10 @@ def pca(points: Real[np.ndarray, "n k"]) -> PCA:
 
 
 def gram_scores(activations: Real[np.ndarray, "n F"]) -> Float32[np.ndarray, "n r"]:
-    """The centered cloud in the basis of its own principal components: n x n in place of n x 16,384.
+    """Return the centered cloud in the basis of its principal components: n x n in place of n x 16,384.
 
     Every distance between points, every angle at the center of the cloud and every principal component is that of
-    the activations. **The mean is taken away** and is not kept: nothing here depends on it.
+    the activations. **The mean is subtracted** and not kept: nothing here depends on it.
 
     Args:
       activations: [n, F]; flatten maps to features first.
@@ -65,9 +65,10 @@ def gram_scores(activations: Real[np.ndarray, "n F"]) -> Float32[np.ndarray, "n 
 
 
 def participation_ratio(points: Real[np.ndarray, "n k"]) -> float:
-    r""":math:`(\sum_i \lambda_i)^2 / \sum_i \lambda_i^2` of the covariance's eigenvalues: the effective dimension.
+    r"""Return the effective dimension of a cloud [2408.13256, section 3.1].
 
-    [2408.13256, section 3.1]. From 1 (a line) to the number of dimensions (a ball); 4 for a Clifford torus.
+    :math:`(\sum_i \lambda_i)^2 / \sum_i \lambda_i^2` of the covariance's eigenvalues, from 1 (a line) to the
+    number of dimensions (a ball); 4 for a Clifford torus.
 
     Args:
       points: [n, k].

@@ -1,11 +1,11 @@
-"""The two ideal tori that representations of periodic data are compared with [2408.13256, section 3.1]."""
+"""Two ideal tori that representations of periodic data are compared with [2408.13256, section 3.1]."""
 
 import numpy as np
 from jaxtyping import Float64
 
 
 def clifford_torus(nx: int, ny: int) -> Float64[np.ndarray, "n 4"]:
-    """(cos a, sin a, cos b, sin b): each angle in a plane of its own, the factorized torus.
+    """Return (cos a, sin a, cos b, sin b): each angle in a separate plane, the factorized torus.
 
     Args:
       nx, ny: points along x (angle a) and y (angle b), equally spaced.
@@ -18,7 +18,7 @@ def clifford_torus(nx: int, ny: int) -> Float64[np.ndarray, "n 4"]:
 
 
 def torus_3d(nx: int, ny: int, R: float = 2.0, r: float = 1.0) -> Float64[np.ndarray, "n 3"]:
-    """((R + r cos b) cos a, (R + r cos b) sin a, r sin b): the torus in space, which is not factorized.
+    """Return ((R + r cos b) cos a, (R + r cos b) sin a, r sin b): the torus in space, which is not factorized.
 
     The papers do not give their radii; R = 2 r is chosen.
 
