@@ -1,1 +1,1 @@
-"""Timings on this machine, beside the same work in PyTorch; run by `launch.bench`."""
+"""Timings on this machine, optionally compared with the same work in PyTorch; run by `launch.bench`."""

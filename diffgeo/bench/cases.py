@@ -1,9 +1,12 @@
-"""How fast it is: training, sampling and analysis timed, beside a matrix product and PyTorch in the same run."""
+"""Timings of training, sampling and analysis, compared with a matrix product and PyTorch in the same run."""
 
 import dataclasses
+import functools
 import statistics
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import jax
 import numpy as np
@@ -13,34 +16,34 @@ from diffgeo.costs import by_hand
 from diffgeo.costs.timing import matrix_product, seconds
 from diffgeo.data import label_tables
 from diffgeo.data.evaluation_labels import labels_drawn
-from diffgeo.errors import UserError, suggestion
+from diffgeo.errors import UserError, require_choice
 from diffgeo.settings import Grid, Settings
 from diffgeo.training import Ensemble, Placement, sampling
 
 SUITES = ("train", "sample", "analysis")
-SCALED_STEPS = 3  # steps of PyTorch's sampling loop that are timed; the rest is scaled
-GRID = 8  # members of a grid
+SCALED_STEPS = 3  # timed steps of PyTorch's sampling loop; the total is extrapolated
+GRID = 8  # members of a "grid" case
 POINTS, FEATURES = 1024, 16_384  # of the analysis suite: the papers' 32 x 32 grid at b = 64
 
 
 def reset_peak() -> None:
-    """Forgets this process's peak of memory, where the system can (Linux)."""
+    """Reset this process's peak memory, where the system can (Linux)."""
     path = Path("/proc/self/clear_refs")
     if path.exists():
         path.write_text("5")
 
 
 def peak_bytes() -> int | None:
-    """Peak of memory since `reset_peak`: of the device where it tells, else of this process; None if neither does."""
-    told = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
+    """Return the peak memory since `reset_peak`: the device's if it reports any, else this process's, or None."""
+    peak = (jax.local_devices()[0].memory_stats() or {}).get("peak_bytes_in_use")
     status = Path("/proc/self/status")
-    if told is not None or not status.exists():
-        return told
+    if peak is not None or not status.exists():
+        return peak
     return int(status.read_text().split("VmHWM:")[1].split()[0]) * 1024
 
 
-def torch_reference():
-    """The module that needs PyTorch; raises `UserError` without."""
+def torch_reference() -> ModuleType:
+    """Import the module that needs PyTorch; raise `UserError` if PyTorch is missing."""
     try:
         from diffgeo.bench import torch_reference
     except ImportError as error:
@@ -48,14 +51,23 @@ def torch_reference():
     return torch_reference
 
 
-def pairs(ours: Callable[[], float], theirs: Callable[[], float] | None, repeats: int) -> dict:
-    """Both timed alternately: medians, and the median of the pairs' ratios theirs / ours."""
-    times = [(ours(), theirs() if theirs else None) for _ in range(repeats)]
-    told = {"seconds": statistics.median(one for one, _ in times), "repeats": repeats}
-    if theirs:
-        told["torch_seconds"] = statistics.median(other for _, other in times)
-        told["times_faster_than_torch"] = statistics.median(other / one for one, other in times)
-    return told
+def pairs(ours: Callable[[], float], theirs: Callable[[], float] | None, repeats: int) -> dict[str, Any]:
+    """Time both alternately; return the medians, and the median of the pairs' ratios theirs / ours.
+
+    Args:
+      ours: returns the seconds of a measurement.
+      theirs: the same of PyTorch, or None.
+      repeats: measurements of each.
+    """
+    if theirs is None:
+        return {"seconds": statistics.median(ours() for _ in range(repeats)), "repeats": repeats}
+    times = [(ours(), theirs()) for _ in range(repeats)]
+    return {
+        "seconds": statistics.median(our for our, _ in times),
+        "repeats": repeats,
+        "torch_seconds": statistics.median(their for _, their in times),
+        "times_faster_than_torch": statistics.median(their / our for our, their in times),
+    }
 
 
 def _ensemble(settings: Settings, members: int) -> Ensemble:
@@ -68,38 +80,40 @@ def _ensemble(settings: Settings, members: int) -> Ensemble:
     return ensemble
 
 
-def train_case(settings: Settings, members: int, repeats: int, steps: int, torch: bool) -> dict:
-    """Seconds of a model-step of so many models, FLOP/s, memory, compile time.
+def train_case(settings: Settings, members: int, repeats: int, steps: int, torch: bool) -> dict[str, Any]:
+    """Measure the seconds of a step per model, FLOP/s, memory, compile time.
 
     Args:
       settings: network, batch and step; the axes are not used.
       members: models trained together.
-      repeats: measurements, after the one that compiles.
+      repeats: measurements, after the first, which compiles.
       steps: of a measurement.
-      torch: also time one PyTorch model's step, alternately.
+      torch: also time the step of a PyTorch model, alternately.
     """
-    jax.clear_caches()  # or what another case compiled would pass for compiling
+    jax.clear_caches()  # otherwise programs compiled by another case would shorten the compile time
     reset_peak()
     ensemble = _ensemble(settings, members)
 
-    def advance():
-        # the losses are there when the steps are done; `train_steps` itself returns before
+    def ours() -> float:
+        # `losses` waits for the steps; `train_steps` returns before they are done
         return seconds(lambda: ensemble.losses(ensemble.train_steps(steps))) / (steps * members)
 
-    compiling = advance() * steps * members
+    first_seconds = ours() * steps * members
     theirs = None
     if torch:
         trainer = torch_reference().Trainer(settings)
         trainer.step()
 
-        def theirs():
+        def torch_seconds() -> float:
             return seconds(lambda: [trainer.step() for _ in range(steps)]) / steps
 
-    told = pairs(advance, theirs, repeats)
+        theirs = torch_seconds
+
+    result = pairs(ours, theirs, repeats)
     flop = by_hand.TRAIN_PASSES * 2 * by_hand.forward_macs(settings) * settings.train.batch_size
     product = matrix_product()
-    rate = flop / told["seconds"]
-    return told | {
+    rate = flop / result["seconds"]
+    return result | {
         "members": members,
         "batch": settings.train.batch_size,
         "flop_per_model_step": flop,
@@ -107,71 +121,77 @@ def train_case(settings: Settings, members: int, repeats: int, steps: int, torch
         "matrix_product_flop_per_second": product,
         "share_of_matrix_product": rate / product,
         "peak_bytes": peak_bytes(),
-        "compile_seconds": compiling - told["seconds"] * steps * members,
+        "compile_seconds": first_seconds - result["seconds"] * steps * members,
     }
 
 
-def sample_case(settings: Settings, members: int, repeats: int, torch: bool, count: int | None = None) -> dict:
-    """Seconds and network calls to evaluate a checkpoint of so many models, per model.
+def sample_case(
+    settings: Settings, members: int, repeats: int, torch: bool, count: int | None = None
+) -> dict[str, Any]:
+    """Measure the seconds and network calls to evaluate a checkpoint, per model.
 
-    PyTorch's is the plain loop over all timesteps; `SCALED_STEPS` of them are timed and scaled to all.
+    PyTorch runs the plain loop over all timesteps; `SCALED_STEPS` of them are timed and extrapolated.
 
     Args:
-      settings, members, repeats, torch: as `train_case`'s.
-      count: labels in place of the settings'.
+      settings, members, repeats, torch: as of `train_case`.
+      count: number of labels, instead of the settings'.
     """
     jax.clear_caches()
     reset_peak()
     ensemble = _ensemble(settings, members)
     size, evaluation = settings.data.size, settings.evaluation
     labels = count or labels_drawn(evaluation.label_source, evaluation.num_samples, size, evaluation.num_samples)
-    at = np.random.default_rng(0).uniform(0, size, (members, labels, 2)).astype(np.float32)
+    centers = np.random.default_rng(0).uniform(0, size, (members, labels, 2)).astype(np.float32)
 
-    def ours():
-        return seconds(lambda: list(ensemble.sample(ensemble.params(), 0, at))) / members
+    def ours() -> float:
+        return seconds(lambda: list(ensemble.sample(ensemble.params(), 0, centers))) / members
 
-    compiling = ours() * members
-    theirs = None
-    timesteps = settings.diffusion.timesteps
-    timed = min(SCALED_STEPS, timesteps)
+    first_seconds = ours() * members
+    chunks, timesteps = sampling.network_calls(labels), settings.diffusion.timesteps
+    theirs, torch_counts = None, {}
     if torch:
         reference = torch_reference()
         trainer = reference.Trainer(settings)
-        tensors = [reference.torch.from_numpy(part) for part in np.array_split(at[0], sampling.network_calls(labels))]
+        tensors = [reference.torch.from_numpy(chunk) for chunk in np.array_split(centers[0], chunks)]
+        timed = min(SCALED_STEPS, timesteps)
 
-        def theirs():
-            return seconds(lambda: [trainer.denoise(part, timed) for part in tensors]) * timesteps / timed
+        def torch_seconds() -> float:
+            return seconds(lambda: [trainer.denoise(chunk, timed) for chunk in tensors]) * timesteps / timed
 
-    told = pairs(ours, theirs, repeats) | {
+        theirs = torch_seconds
+        torch_counts = {
+            "torch_network_calls": timesteps * chunks,
+            "torch_timed_steps": timed,
+            "torch_is_scaled": True,
+        }
+
+    result = pairs(ours, theirs, repeats) | {
         "members": members,
         "labels": labels,
-        "network_calls": by_hand.network_calls(settings) * sampling.network_calls(labels),
+        "network_calls": by_hand.network_calls(settings) * chunks,
         "peak_bytes": peak_bytes(),
     }
-    told["compile_seconds"] = compiling - told["seconds"] * members
-    if torch:
-        told |= {"torch_network_calls": timesteps * len(tensors), "torch_timed_steps": timed, "torch_is_scaled": True}
-    return told
+    return result | {"compile_seconds": first_seconds - result["seconds"] * members} | torch_counts
 
 
-def analysis_cases(repeats: int, points: int = POINTS, features: int = FEATURES) -> dict[str, Callable[[], dict]]:
-    """Each part of `representation.analyze` on a noisy torus in many dimensions: name -> what times it."""
+def analysis_cases(
+    repeats: int, points: int = POINTS, features: int = FEATURES
+) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return name -> a function that times a part of `representation.analyze` on a noisy torus in many dimensions."""
     side = round(points**0.5)
     random = np.random.default_rng(0)
     torus = representation.clifford_torus(side, side)
-    into = random.normal(size=(torus.shape[1], features))
-    cloud = (torus @ into + 0.1 * random.normal(size=(len(torus), features))).astype(np.float32)
+    embedding = random.normal(size=(torus.shape[1], features))
+    cloud = (torus @ embedding + 0.1 * random.normal(size=(len(torus), features))).astype(np.float32)
     labels = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), axis=-1).reshape(-1, 2)
-    found: dict[str, np.ndarray] = {}
 
-    def scores():
-        if "pca_scores" not in found:
-            found["pca_scores"] = representation.gram_scores(cloud)
-        return found["pca_scores"]
+    @functools.cache
+    def scores() -> np.ndarray:
+        return representation.gram_scores(cloud)
 
-    def timed(function) -> Callable[[], dict]:
-        def case():
-            scores()
+    def timed(function: Callable[[], object]) -> Callable[[], dict[str, Any]]:
+        def case() -> dict[str, Any]:
+            scores()  # computed before the measurement
             reset_peak()
             first = seconds(function)
             times = [seconds(function) for _ in range(repeats)]
@@ -185,8 +205,10 @@ def analysis_cases(repeats: int, points: int = POINTS, features: int = FEATURES)
     return cases
 
 
-def cases(suite: str, networks: Mapping[str, Settings], repeats: int, steps: int, torch: bool) -> dict:
-    """The cases of a suite: name -> a function that runs it and returns plain JSON.
+def cases(
+    suite: str, networks: Mapping[str, Settings], repeats: int, steps: int, torch: bool
+) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return the cases of a suite: name -> a function that runs it and returns plain JSON.
 
     Args:
       suite: one of `SUITES`.
@@ -198,16 +220,15 @@ def cases(suite: str, networks: Mapping[str, Settings], repeats: int, steps: int
     Raises:
       UserError: for an unknown suite.
     """
-    if suite not in SUITES:
-        raise UserError(f"unknown suite {suite!r}{suggestion(suite, SUITES)}")
+    require_choice("suite", suite, SUITES)
     if suite == "analysis":
         return analysis_cases(repeats)
-    found: dict[str, Callable[[], dict]] = {}
+    chosen: dict[str, Callable[[], dict[str, Any]]] = {}
     for name, settings in networks.items():
-        for members in (1, GRID):
-            label = f"{name}_{'single' if members == 1 else 'grid'}"
+        for label, members in (("single", 1), ("grid", GRID)):
             if suite == "train":
-                found[label] = lambda s=settings, m=members: train_case(s, m, repeats, steps, torch)
+                case = functools.partial(train_case, settings, members, repeats, steps, torch)
             else:
-                found[label] = lambda s=settings, m=members: sample_case(s, m, repeats, torch)
-    return found
+                case = functools.partial(sample_case, settings, members, repeats, torch)
+            chosen[f"{name}_{label}"] = case
+    return chosen

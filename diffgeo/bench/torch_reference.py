@@ -1,6 +1,6 @@
-"""The network, its training step and its plain sampling loop as written in PyTorch: what tests and times compare to.
+"""The network, its training step and its plain sampling loop in PyTorch, the reference of tests and timings.
 
-Module names are those that `diffgeo.torch_weights` reads. This is the only file that needs PyTorch.
+Module names are those that `diffgeo.unet.torch_weights` reads. This is the only file that needs PyTorch.
 """
 
 import functools
@@ -14,56 +14,58 @@ from diffgeo.settings import Settings
 
 
 class DoubleConv(nn.Module):
-    """See `diffgeo.layers.DoubleConv`."""
+    """PyTorch's `diffgeo.unet.layers.DoubleConv`."""
 
-    def __init__(self, i, o, mid=None, residual=False):
+    def __init__(self, i: int, o: int, middle: int | None = None, residual: bool = False):
         super().__init__()
         self.residual = residual
-        mid = mid or o
+        middle = middle or o
         self.double_conv = nn.Sequential(
-            nn.Conv2d(i, mid, kernel_size=3, padding=1, bias=False),
-            nn.GroupNorm(1, mid),
+            nn.Conv2d(i, middle, kernel_size=3, padding=1, bias=False),
+            nn.GroupNorm(1, middle),
             nn.GELU(),
-            nn.Conv2d(mid, o, kernel_size=3, padding=1, bias=False),
+            nn.Conv2d(middle, o, kernel_size=3, padding=1, bias=False),
             nn.GroupNorm(1, o),
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         return nn.functional.gelu(x + self.double_conv(x)) if self.residual else self.double_conv(x)
 
 
 class Down(nn.Module):
-    """See `diffgeo.layers.Down`."""
+    """PyTorch's `diffgeo.unet.layers.Down`."""
 
-    def __init__(self, i, o, embedding):
+    def __init__(self, i: int, o: int, embedding: int):
         super().__init__()
         self.maxpool_conv = nn.Sequential(
             nn.MaxPool2d(2, ceil_mode=True), DoubleConv(i, i, residual=True), DoubleConv(i, o)
         )
         self.emb_layer = nn.Sequential(nn.SiLU(), nn.Linear(embedding, o))
 
-    def forward(self, x, conditioning):
+    def forward(self, x: torch.Tensor, conditioning: torch.Tensor) -> torch.Tensor:
         return self.maxpool_conv(x) + self.emb_layer(conditioning)[:, :, None, None]
 
 
 class Up(nn.Module):
-    """See `diffgeo.layers.Up`."""
+    """PyTorch's `diffgeo.unet.layers.Up`."""
 
-    def __init__(self, i, o, embedding):
+    def __init__(self, i: int, o: int, embedding: int):
         super().__init__()
         self.conv = nn.Sequential(DoubleConv(i, i, residual=True), DoubleConv(i, o, i // 2))
         self.emb_layer = nn.Sequential(nn.SiLU(), nn.Linear(embedding, o))
 
-    def forward(self, x, skip, conditioning):
+    def forward(
+        self, x: torch.Tensor, skip: torch.Tensor, conditioning: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         x = nn.functional.interpolate(x, skip.shape[2:], mode="bilinear", align_corners=True)
         x = self.conv(torch.cat([skip, x], dim=1))
         return x + self.emb_layer(conditioning)[:, :, None, None], x
 
 
 class SelfAttention(nn.Module):
-    """See `diffgeo.layers.SelfAttention`."""
+    """PyTorch's `diffgeo.unet.layers.SelfAttention`."""
 
-    def __init__(self, channels, heads):
+    def __init__(self, channels: int, heads: int):
         super().__init__()
         self.mha = nn.MultiheadAttention(channels, heads, batch_first=True)
         self.ln = nn.LayerNorm([channels])
@@ -71,7 +73,7 @@ class SelfAttention(nn.Module):
             nn.LayerNorm([channels]), nn.Linear(channels, channels), nn.GELU(), nn.Linear(channels, channels)
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         tokens = x.flatten(2).swapaxes(1, 2)
         normed = self.ln(tokens)
         tokens = tokens + self.mha(normed, normed, normed, need_weights=False)[0]
@@ -80,35 +82,34 @@ class SelfAttention(nn.Module):
 
 
 class TorchUNet(nn.Module):
-    """`diffgeo.unet.UNet` in PyTorch: images [n, 1, N, N], t [n], centers [n, 2] to noise and recorded tensors."""
+    """PyTorch's `diffgeo.unet.UNet`: images [n, 1, N, N], t [n], centers [n, 2] to noise and recorded tensors."""
 
-    def __init__(self, b, embedding, heads=4):
+    def __init__(self, b: int, embedding: int, heads: int = 4):
         super().__init__()
         self.embedding = embedding
 
-        def attention(channels):
+        def attention(channels: int) -> SelfAttention:
             return SelfAttention(channels, heads)
 
         self.inc = DoubleConv(1, b)
         self.down1, self.sa1 = Down(b, 2 * b, embedding), attention(2 * b)
         self.down2, self.sa2 = Down(2 * b, 4 * b, embedding), attention(4 * b)
         self.down3, self.sa3 = Down(4 * b, 4 * b, embedding), attention(4 * b)
-        self.bot1, self.bot2, self.bot3 = (
-            DoubleConv(4 * b, 8 * b),
-            DoubleConv(8 * b, 8 * b),
-            DoubleConv(8 * b, 4 * b),
-        )
+        self.bot1, self.bot2 = DoubleConv(4 * b, 8 * b), DoubleConv(8 * b, 8 * b)
+        self.bot3 = DoubleConv(8 * b, 4 * b)
         self.up1, self.sa4 = Up(8 * b, 2 * b, embedding), attention(2 * b)
         self.up2, self.sa5 = Up(4 * b, b, embedding), attention(b)
         self.up3, self.sa6 = Up(2 * b, b, embedding), attention(b)
         self.outc = nn.Conv2d(b, 1, kernel_size=1)
 
-    def encode(self, u):
+    def encode(self, u: torch.Tensor) -> torch.Tensor:
         width = self.embedding // 3
         phase = u[:, None] / 10_000.0 ** (torch.arange(0, width, 2) / width)
         return torch.cat([phase.sin(), phase.cos()], dim=1)
 
-    def forward(self, images, t, centers):
+    def forward(
+        self, images: torch.Tensor, t: torch.Tensor, centers: torch.Tensor
+    ) -> tuple[torch.Tensor, tuple[torch.Tensor, ...]]:
         conditioning = torch.cat([self.encode(u) for u in (t.float(), centers[:, 0], centers[:, 1])], dim=1)
         x1 = self.inc(images)
         x2 = self.sa1(self.down1(x1, conditioning))
@@ -123,15 +124,14 @@ class TorchUNet(nn.Module):
 
 
 class Trainer:
-    """One model, eager, channels last, float32, AdamW: a step renders a batch, draws noise, updates the weights."""
+    """Training of a model, eager, channels last, float32, AdamW: a step renders a batch, draws noise, updates."""
 
     def __init__(self, settings: Settings):
         torch.manual_seed(0)
         self.settings = settings
         model, train = settings.model, settings.train
-        self.network = TorchUNet(model.base_channels, model.embedding, model.heads).to(
-            memory_format=torch.channels_last
-        )
+        self.network = TorchUNet(model.base_channels, model.embedding, model.heads)
+        self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
         )
@@ -143,22 +143,22 @@ class Trainer:
         self.alpha_bar = torch.cumprod(1 - self.betas, 0)
 
     def render(self, centers: torch.Tensor) -> torch.Tensor:
-        """Bumps [n, 1, N, N] in [-1, 1] at float[n, 2]; see `diffgeo.images.render`."""
+        """Return bumps [n, 1, N, N] in [-1, 1] at float[n, 2]; see `diffgeo.images.render`."""
         data = self.settings.data
         pixels = torch.arange(data.size)
         along_x, along_y = (torch.exp(-((pixels - centers[:, i, None]) ** 2) / (4 * data.sigma**2)) for i in (0, 1))
         return (1 - 2 * along_y[:, :, None] * along_x[:, None, :])[:, None]
 
     def step(self) -> float:
-        """One training step; its loss."""
+        """Run a training step and return its loss."""
         settings = self.settings
         batch = settings.train.batch_size
         centers = torch.rand(batch, 2) * settings.data.size
         images = self.render(centers).contiguous(memory_format=torch.channels_last)
         t = torch.randint(1, settings.diffusion.timesteps + 1, (batch,))
         noise = torch.randn_like(images)
-        kept = self.alpha_bar[t - 1][:, None, None, None]
-        predicted = self.network(kept.sqrt() * images + (1 - kept).sqrt() * noise, t, centers)[0]
+        alpha_bar = self.alpha_bar[t - 1][:, None, None, None]
+        predicted = self.network(alpha_bar.sqrt() * images + (1 - alpha_bar).sqrt() * noise, t, centers)[0]
         loss = nn.functional.mse_loss(predicted, noise)
         self.optimizer.zero_grad()
         loss.backward()
@@ -167,23 +167,23 @@ class Trainer:
         return loss.item()
 
     def parts(self) -> dict[str, list[Callable[[], None]]]:
-        """A step's 3 x 3 convolutions, norms of images, attention blocks, each both passes; the optimizer's step."""
+        """Return a step's 3 x 3 convolutions, image norms, attention blocks (both passes), and the optimizer step."""
         kinds = {"convolutions": nn.Conv2d, "norms": nn.GroupNorm, "attention": SelfAttention}
-        found: dict[str, list[Callable[[], None]]] = {part: [] for part in kinds}
+        calls: dict[str, list[Callable[[], None]]] = {part: [] for part in kinds}
 
-        def note(part, module, inputs):
+        def record(part: str, module: nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
             x = torch.randn_like(inputs[0]).requires_grad_()
             cotangent = torch.randn_like(module.forward(x))
 
-            def passes():
+            def passes() -> None:
                 module.zero_grad()
                 x.grad = None
                 module.forward(x).backward(cotangent)
 
-            found[part].append(passes)
+            calls[part].append(passes)
 
         hooks = [
-            module.register_forward_pre_hook(functools.partial(note, part))
+            module.register_forward_pre_hook(functools.partial(record, part))
             for part, kind in kinds.items()
             for module in self.network.modules()
             if type(module) is kind and getattr(module, "kernel_size", (3, 3)) == (3, 3)
@@ -191,17 +191,18 @@ class Trainer:
         self.step()
         for hook in hooks:
             hook.remove()
-        return found | {"optimizer": [lambda: self.optimizer.step()]}  # holds the trainer, which its scheduler needs
+        # the lambda holds the trainer, which the scheduler needs
+        return calls | {"optimizer": [lambda: self.optimizer.step()]}
 
     @torch.no_grad()
     def denoise(self, centers: torch.Tensor, steps: int) -> torch.Tensor:
-        """The first `steps` of the plain ancestral loop over all timesteps: images [n, 1, N, N] so far."""
+        """Run the first `steps` of the plain ancestral loop over all timesteps and return its images [n, 1, N, N]."""
         size, last = self.settings.data.size, self.settings.diffusion.timesteps
         images = torch.randn(len(centers), 1, size, size).contiguous(memory_format=torch.channels_last)
         for t in range(last, last - steps, -1):
-            beta, kept = self.betas[t - 1], self.alpha_bar[t - 1]
+            beta, alpha_bar = self.betas[t - 1], self.alpha_bar[t - 1]
             noise = self.network(images, torch.full((len(centers),), t), centers)[0]
-            images = (images - beta / (1 - kept).sqrt() * noise) / (1 - beta).sqrt()
+            images = (images - beta / (1 - alpha_bar).sqrt() * noise) / (1 - beta).sqrt()
             if t > 1:
                 images = images + math.sqrt(beta) * torch.randn_like(images)
         return images

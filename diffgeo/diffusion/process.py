@@ -65,7 +65,7 @@ def q_sample(
     r"""Draw from :math:`q(x_t | x_0) = N(\sqrt{\bar\alpha_t} x_0, (1 - \bar\alpha_t) I)` [Ho et al. 2020, eq. 4].
 
     Args:
-      schedule: of the variances.
+      schedule: noise schedule.
       x0: clean images in [-1, 1].
       t: steps 0 .. T, one per image.
       noise: standard normal.

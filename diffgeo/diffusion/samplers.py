@@ -1,6 +1,6 @@
 """Reverse-process samplers: ancestral [Ho et al. 2020] and DDIM [Song et al. 2021].
 
-Both are one loop, `run_reverse`, over x <- a x + b noise + c z with coefficients of their own.
+Both run the same loop, `run_reverse`, x <- a x + b noise + c z, with different coefficients.
 """
 
 from typing import NamedTuple
@@ -36,7 +36,7 @@ def ddim_steps(timesteps: int, steps: int) -> Int[np.ndarray, " K"]:
 
 
 def ancestral_coefficients(schedule: Schedule) -> ReverseSteps:
-    r"""Return all T steps with variance beta_t [Ho et al. 2020, algorithm 2].
+    r"""Return the coefficients of all T steps with variance beta_t [Ho et al. 2020, algorithm 2].
 
     .. math:: x_{t-1} = (x_t - \beta_t / \sqrt{1 - \bar\alpha_t}\; \epsilon) / \sqrt{1 - \beta_t} + \sqrt{\beta_t} z
 
@@ -51,7 +51,7 @@ def ancestral_coefficients(schedule: Schedule) -> ReverseSteps:
 
 
 def ddim_coefficients(schedule: Schedule, steps: int, eta: float = 0.0) -> ReverseSteps:
-    r"""Return `ddim_steps` with the noise that eta asks for [Song et al. 2021, eq. 12 and 16].
+    r"""Return the coefficients of DDIM at `ddim_steps` [Song et al. 2021, eq. 12 and 16].
 
     With s the step before t (0 at the end),
 
@@ -61,7 +61,7 @@ def ddim_coefficients(schedule: Schedule, steps: int, eta: float = 0.0) -> Rever
         \sigma^2 = \eta^2 \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} (1 - \bar\alpha_t / \bar\alpha_s).
 
     Args:
-      schedule: of the variances.
+      schedule: noise schedule.
       steps: network calls, 1 .. T.
       eta: 0 (deterministic) to 1 (as much noise as the posterior q(x_s | x_t, x_0) has).
     """
@@ -94,19 +94,19 @@ def run_reverse(
 ) -> tuple[Float[Array, "n N N 1"], dict[str, jax.Array]]:
     """Run a reverse process from noise to images; the whole loop is one scan.
 
-    An image's noise comes from its own key, so it does not depend on the images beside it.
+    Each image's noise comes from its key, so it does not depend on the other images of the batch.
 
     Args:
       reverse: from `ancestral_coefficients` or `ddim_coefficients`.
       denoise: the network.
-      keys: typed keys, one per image.
+      keys: typed keys, one for each image.
       start: standard normal images, see `initial_noise`.
       clip: hold the estimate of x_0 at each step within [-1, 1], where the images are, as Ho et al.'s code does.
       record: also return the tensors recorded in the last call (the smallest t).
 
     Returns:
-      float32[n, N, N, 1], about [-1, 1] (DDIM with `clip` ends within it), and the recorded tensors ({} unless asked
-      for).
+      float32[n, N, N, 1], about [-1, 1] (DDIM with `clip` ends within it), and the recorded tensors (empty unless
+      `record`).
     """
     noisy = bool(np.any(reverse.c))
 
@@ -131,11 +131,11 @@ def run_reverse(
 
 
 def initial_noise(schedule: Schedule, keys: Key[Array, " n"], size: int) -> Float[Array, "n N N 1"]:
-    """Draw the images x_T that the reverse process starts from, one per key."""
+    """Draw the images x_T that start the reverse process, one for each key."""
     return normal_images(keys, schedule.timesteps + 1, size)
 
 
 def normal_images(keys: Key[Array, " n"], t: Int[Array, ""] | int, size: int) -> Float[Array, "n N N 1"]:
-    """Draw standard normal images of a step, each from its own key."""
+    """Draw the standard normal images of a step, each from its key."""
     keys_t = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
     return jax.vmap(lambda key: jax.random.normal(key, (size, size, 1)))(keys_t)

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffgeo.host import platform
+from diffgeo.host.platform import compiling_for
 from diffgeo.unet import attention, tpu_attention
 
 INTERPRETED = functools.partial(tpu_attention.attend, interpret=True)
@@ -80,7 +80,7 @@ def lowered(tokens: int, platform: str) -> str:
         return jnp.sum(attention.attention(*x, 4))
 
     x = jax.ShapeDtypeStruct((2, tokens, 64), jnp.float32)
-    with platform.compiling_for(platform):
+    with compiling_for(platform):
         return jax.jit(jax.grad(loss, (0, 1, 2))).trace(x, x, x).lower(lowering_platforms=(platform,)).as_text()
 
 
