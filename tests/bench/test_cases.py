@@ -2,55 +2,55 @@
 
 import numpy as np
 import pytest
-from tests.helpers import tiny
 
 from diffgeo import images
 from diffgeo.bench import cases, step_parts
 from diffgeo.costs import by_hand
 from diffgeo.errors import UserError
+from tests.support.settings import tiny
 
 
 def test_medians_and_ratios_are_of_alternate_pairs():
     order = []
 
     def timed(name, values):
-        def one():
+        def call():
             order.append(name)
             return values.pop(0)
 
-        return one
+        return call
 
-    told = cases.pairs(timed("ours", [1.0, 2.0, 4.0]), timed("theirs", [3.0, 2.0, 2.0]), 3)
+    measured = cases.pairs(timed("ours", [1.0, 2.0, 4.0]), timed("theirs", [3.0, 2.0, 2.0]), 3)
     assert order == ["ours", "theirs"] * 3
-    assert (told["seconds"], told["torch_seconds"]) == (2.0, 2.0)
-    assert told["times_faster_than_torch"] == 1.0  # the median of 3, 1 and 0.5
+    assert (measured["seconds"], measured["torch_seconds"]) == (2.0, 2.0)
+    assert measured["times_faster_than_torch"] == 1.0  # the median of 3, 1 and 0.5
     assert "torch_seconds" not in cases.pairs(timed("ours", [1.0]), None, 1)
 
 
 def test_a_training_case():
     pytest.importorskip("torch")
-    told = cases.train_case(tiny(), members=2, repeats=2, steps=2, torch=True)
-    assert told["flop_per_model_step"] == 6 * by_hand.forward_macs(tiny()) * tiny().train.batch_size
-    assert told["flop_per_second"] == pytest.approx(told["flop_per_model_step"] / told["seconds"])
-    assert 0 < told["share_of_matrix_product"] < 1
-    assert told["torch_seconds"] > 0
-    assert told["peak_bytes"] > 1e7
+    timed = cases.train_case(tiny(), members=2, repeats=2, steps=2, torch=True)
+    assert timed["flop_per_model_step"] == 6 * by_hand.forward_macs(tiny()) * tiny().train.batch_size
+    assert timed["flop_per_second"] == pytest.approx(timed["flop_per_model_step"] / timed["seconds"])
+    assert 0 < timed["share_of_matrix_product"] < 1
+    assert timed["torch_seconds"] > 0
+    assert timed["peak_bytes"] > 1e7
 
 
 def test_layers_called_are_those_of_the_network():
-    found = step_parts.layers_called(tiny())
+    layers = step_parts.layers_called(tiny())
     # 2 of `inc` and of each of three in the bottleneck, 4 of each Down and Up; the first sees the image
-    assert {part: sum(calls.values()) for part, calls in found.items()} == {
+    assert {part: sum(calls.values()) for part, calls in layers.items()} == {
         "convolutions": 2 + 6 + 3 * 4 + 3 * 4,
         "norms": 2 + 6 + 3 * 4 + 3 * 4,
         "attention": 6,
     }
     convolutions = sum(
         count * 9 * height * width * channels * layer.features
-        for (layer, (_, height, width, channels)), count in found["convolutions"].items()
+        for (layer, (_, height, width, channels)), count in layers["convolutions"].items()
     )
     assert 0.5 < convolutions / by_hand.forward_macs(tiny()) < 1
-    assert {shape[0] for _, shape in found["convolutions"]} == {tiny().train.batch_size}
+    assert {shape[0] for _, shape in layers["convolutions"]} == {tiny().train.batch_size}
 
 
 def test_parts_are_timed_beside_pytorchs():
@@ -59,26 +59,26 @@ def test_parts_are_timed_beside_pytorchs():
     ours = {part: sum(calls.values()) for part, calls in step_parts.layers_called(tiny()).items()}
     assert {part: len(calls) for part, calls in theirs.items()} == ours | {"optimizer": 1}
     for part in ("norms", "optimizer"):
-        told = step_parts.part_case(tiny(), part, 1, torch=True)
-        assert told["calls"] == len(theirs[part])
-        assert told["seconds"] > 0
-        assert told["torch_seconds"] > 0
+        timed = step_parts.part_case(tiny(), part, 1, torch=True)
+        assert timed["calls"] == len(theirs[part])
+        assert timed["seconds"] > 0
+        assert timed["torch_seconds"] > 0
 
 
 def test_a_sampling_case_counts_network_calls():
     pytest.importorskip("torch")
-    told = cases.sample_case(tiny(), members=1, repeats=1, torch=True, count=300)
-    assert (told["network_calls"], told["torch_network_calls"]) == (2 * 3, 2 * 20)  # 300 labels in two chunks
-    assert told["torch_is_scaled"]
-    assert told["torch_timed_steps"] == 3
-    assert told["torch_seconds"] > 0
+    timed = cases.sample_case(tiny(), members=1, repeats=1, torch=True, count=300)
+    assert (timed["network_calls"], timed["torch_network_calls"]) == (2 * 3, 2 * 20)  # 300 labels in two chunks
+    assert timed["torch_is_scaled"]
+    assert timed["torch_timed_steps"] == 3
+    assert timed["torch_seconds"] > 0
 
 
 def test_the_analysis_suite_has_a_case_for_every_group():
-    cases = cases.analysis_cases(repeats=1, points=64, features=100)
-    assert list(cases) == ["gram_scores", "spectrum", "manifold", "topology", "rings"]
+    made = cases.analysis_cases(repeats=1, points=64, features=100)
+    assert list(made) == ["gram_scores", "spectrum", "manifold", "topology", "rings"]
     for name in ("gram_scores", "spectrum", "rings"):
-        assert cases[name]()["seconds"] > 0
+        assert made[name]()["seconds"] > 0
 
 
 def test_unknown_suites_are_refused():

@@ -22,8 +22,8 @@ def test_unknown_chips_are_refused():
 )
 def test_a_device_is_a_chip(topology, devices):
     pytest.importorskip("libtpu")
-    aim = chips.target(topology, Placement())
-    assert (len(aim.devices), aim.platform, aim.loops) == (devices, "tpu", False)
+    target = chips.target(topology, Placement())
+    assert (len(target.devices), target.platform, target.loops) == (devices, "tpu", False)
 
 
 def test_unknown_shapes_are_refused():

@@ -9,15 +9,14 @@ import sys
 import numpy as np
 import pytest
 import xarray as xr
-from tests.madeup import made_up
-from tests.test_claims import CASES
-from tests.test_launch import assert_refused
 
 import experiments
 from diffgeo import claims, report, results
 from diffgeo.errors import UserError
 from diffgeo.report import summary
-from tests.conftest import REPOSITORY
+from tests.support.claims import CASES
+from tests.support.programs import REPOSITORY, assert_refused
+from tests.support.results import made_up
 
 NAME = "p2_fig4"
 DRAWN = {plot.name for plot in experiments.find(NAME).plots}
@@ -40,10 +39,9 @@ def found():
 
 @pytest.fixture(scope="module")
 def folder(found, tmp_path_factory):
-    place = tmp_path_factory.mktemp("report") / "run"
-    place.mkdir()
-    results.Results.create(place / "results.zarr", found)
-    return place
+    folder = tmp_path_factory.mktemp("report") / "run"
+    results.Results.create(results.open_workdir(folder).results, found)
+    return folder
 
 
 def launch_report(*flags: str, **variables: str) -> subprocess.CompletedProcess:
@@ -91,7 +89,7 @@ def test_page_is_whole_and_escaped(found, tmp_path):
     assert any(line.startswith(f"{NAME}, preset laptop: ") for line in said)
 
 
-def test_a_picture_that_cannot_be_drawn_is_told_and_the_rest_is_there(found, tmp_path):
+def test_a_picture_that_cannot_be_drawn_is_named_and_the_others_are_there(found, tmp_path):
     lacking = found.isel(kept=slice(0, 2))
     made = report.report(experiments.find(NAME), lacking, tmp_path, say=lambda line: None)
     assert DRAWN - set(made.pictures) == {"held_out_samples"}

@@ -9,7 +9,6 @@ import pytest
 import experiments
 from diffgeo.report import summary
 from diffgeo.results import settings_tree
-from diffgeo.settings import with_defaults
 
 FOLDER = Path(experiments.__file__).parent
 TEXT = (FOLDER / "README.md").read_text()
@@ -21,7 +20,7 @@ def test_the_summary_is_of_the_preset_as_committed(name):
     found = summary.read(FOLDER / "gallery" / f"{name}.zip")
     preset = experiments.find(name).settings(found.attrs["preset"])
     assert found.attrs["experiment"] == name
-    assert with_defaults(settings_tree(found)) == json.loads(json.dumps(preset.to_json()))
+    assert settings_tree(found) == json.loads(json.dumps(preset.to_json()))
     assert len(found.attrs["commit"]) == 12
 
 
