@@ -5,8 +5,7 @@ notebooks alike. `save` writes one to a PNG file.
 """
 
 from diffgeo.plots.clouds import ideal_tori, manifold_phases, pca_views, umap_views
-from diffgeo.plots.error_map import error_map
-from diffgeo.plots.final_values import data_needed, final_values, part_scores
+from diffgeo.plots.curves import failure_modes, learning_curves
 from diffgeo.plots.geometry import (
     effective_dimension,
     persistence_diagrams,
@@ -14,9 +13,10 @@ from diffgeo.plots.geometry import (
     spectra,
     wasserstein_curves,
 )
-from diffgeo.plots.learning_curves import failure_modes, learning_curves
-from diffgeo.plots.phase_diagram import phase_diagram, phase_diagrams
-from diffgeo.plots.region_curves import joint_against_product, region_curves, region_r2
+from diffgeo.plots.heat_maps import phase_diagram, phase_diagrams
+from diffgeo.plots.label_maps import error_map
+from diffgeo.plots.last_step import data_needed, final_values, part_scores
+from diffgeo.plots.region_scores import joint_against_product, region_curves, region_r2
 from diffgeo.plots.samples import overview, region_samples, sample_grid, sample_phases
 from diffgeo.plots.style import AXIS_LABELS, save
 

@@ -1,17 +1,19 @@
 """Pictures of representations as clouds of points: UMAP and PCA views, ideal tori, the phases of learning.
 
 Every function takes a mapping from a cloud's name ("model", and the controls "untrained" and "pixels", in the order
-to be shown) to its array, so that a trained model is never shown without what it is to be compared with.
+to be shown) to its array, so that a trained model is never shown without its controls.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 from jaxtyping import Real
+from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from mpl_toolkits.mplot3d import Axes3D
 
 from diffgeo.errors import UserError
@@ -21,7 +23,7 @@ from diffgeo.representation.tori import clifford_torus, torus_3d
 
 DOT = 7.0  # area of a point at 256 points or fewer, in square points
 VIEW = {"elev": 22.0, "azim": -58.0}  # degrees
-PANE_COLOR = "#F4F4F4"
+PANE_COLOR, EDGE_COLOR = "#F4F4F4", "#D0D0D0"
 
 
 @style.styled
@@ -38,7 +40,7 @@ def umap_views(
       period: circumference in pixels; colors are then cyclic.
 
     Raises:
-      UserError: for no cloud, or one of another number of points.
+      UserError: for no cloud, or a cloud of another number of points.
     """
     _check(clouds, labels)
     figure = style.new_figure(min(style.WIDTH, 1.2 + 3.0 * len(clouds)), 6.0)
@@ -59,7 +61,7 @@ def umap_table(
     period: float | None = None,
     coordinate: str = "x",
 ) -> Figure:
-    """Draw 3-D UMAP embeddings in rows and columns, colored by one true coordinate [2408.13256, Fig. 11c, 15].
+    """Draw 3-D UMAP embeddings in rows and columns, colored by a true coordinate [2408.13256, Fig. 11c, 15].
 
     Args:
       clouds: name of a row -> name of a column -> [n, 3].
@@ -95,7 +97,7 @@ def pca_views(
 ) -> Figure:
     """Draw projections on pairs of principal components, a row per cloud, colored by the true x and y.
 
-    [2408.13256, Fig. 2e-g]. Both axes of a panel have one scale. Units are those of the activations.
+    [2408.13256, Fig. 2e-g]. Both axes of a panel have the same scale. Units are those of the activations.
 
     Args:
       clouds: name -> [n, r], field "pca" of `analyze`.
@@ -105,7 +107,7 @@ def pca_views(
       title: of the whole picture.
 
     Raises:
-      UserError: for no cloud, one of another number of points, or one with too few components.
+      UserError: for no cloud, a cloud of another number of points, or too few components.
     """
     _check(clouds, labels)
     last = max(max(pair) for pair in components)
@@ -120,7 +122,7 @@ def pca_views(
 def ideal_tori(nx: int = 32, ny: int = 32) -> Figure:
     """Draw projections of an ideal 3-D torus and an ideal Clifford torus [2408.13256, Fig. 2a].
 
-    Their coordinates are their principal components: 3 of the one, 4 equal ones of the other.
+    Their coordinates are their principal components: 3 of the former, 4 of equal variance of the latter.
     """
     labels = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), axis=-1).reshape(-1, 2)
     space = [((1, 2), "x"), ((1, 3), "x"), ((1, 2), "y"), ((1, 3), "y")]
@@ -144,7 +146,7 @@ def manifold_phases(
 
     Args:
       images: generated images, 0 dark to 255 white; up to 25 of each step are drawn.
-      centers: (x, y) asked for, in pixels of the image.
+      centers: (x, y) that the samples are conditioned on, in pixels of the image.
       embeddings: field "umap" of `analyze`, at each step.
       labels: (x, y) in pixels of all n samples.
       titles: T of them, as in "step 1,000 (phase A)".
@@ -180,17 +182,17 @@ def color_map(period: float | None) -> Colormap:
     return ListedColormap(np.concatenate([0.82 * colors[:, :3], colors[:, 3:]], axis=1))
 
 
-def _colors(values, period) -> dict:
+def _colors(values: np.ndarray, period: float | None) -> dict[str, Any]:
     low, high = (0.0, float(period)) if period is not None else (float(values.min()), float(values.max()))
     return {"cmap": color_map(period), "vmin": low, "vmax": high, "linewidths": 0}
 
 
-def _dot(points) -> float:
+def _dot(points: np.ndarray) -> float:
     """Return the area of a point, smaller where there are many."""
     return DOT * min(1.0, np.sqrt(256 / len(points))) + 1.5
 
 
-def _pca_figure(clouds: Mapping, labels, period, title: str) -> Figure:
+def _pca_figure(clouds: Mapping[str, Any], labels: np.ndarray, period: float | None, title: str) -> Figure:
     """Draw a row per cloud: name -> (points, panels as ((first, second), coordinate)), those by x before those by y."""
     columns = len(next(iter(clouds.values()))[1])
     figure = style.new_figure(style.WIDTH, 1.1 + 2.35 * len(clouds))
@@ -198,35 +200,41 @@ def _pca_figure(clouds: Mapping, labels, period, title: str) -> Figure:
     for row, (name, (points, panels)) in zip(axes, clouds.items(), strict=True):
         for ax, (pair, coordinate) in zip(row, panels, strict=True):
             values = labels[:, "xy".index(coordinate)]
-            first, second = (place - 1 for place in pair)
+            first, second = (number - 1 for number in pair)
             ax.scatter(points[:, first], points[:, second], c=values, s=_dot(points), **_colors(values, period))
             ax.set_aspect("equal", adjustable="datalim")
             ax.margins(0.08)
-            style.set_ticks(ax)
+            style.open_frame(ax)
             ax.locator_params(nbins=4)
-            ax.spines[["top", "right"]].set_visible(False)
             ax.set_xlabel(f"component {pair[0]}", fontsize=9)
             ax.set_ylabel(f"component {pair[1]}", fontsize=9)
             ax.set_title(f"{name}, by {coordinate}", fontsize=9)
-    for coordinate, own in (("x", axes[:, : columns // 2]), ("y", axes[:, columns // 2 :])):
-        _color_bar(figure, own.ravel(), labels, coordinate, period, location="bottom")
+    for coordinate, half in (("x", axes[:, : columns // 2]), ("y", axes[:, columns // 2 :])):
+        _color_bar(figure, half.ravel(), labels, coordinate, period, location="bottom")
     figure.suptitle(title)
     return figure
 
 
-def _draw_3d(ax: Axes3D, points, values, period) -> None:
+def _draw_3d(ax: Axes3D, points: np.ndarray, values: np.ndarray, period: float | None) -> None:
     ax.scatter(*np.asarray(points).T, c=values, s=_dot(points) + 2.0, depthshade=False, **_colors(values, period))
     ax.view_init(**VIEW)
     ax.set_box_aspect(None, zoom=1.1)
     for axis in (ax.xaxis, ax.yaxis, ax.zaxis):
         axis.set_ticks([])
         axis.pane.set_facecolor(PANE_COLOR)
-        axis.pane.set_edgecolor("#D0D0D0")
-        axis.line.set_color("#D0D0D0")
+        axis.pane.set_edgecolor(EDGE_COLOR)
+        axis.line.set_color(EDGE_COLOR)
     ax.grid(False)
 
 
-def _color_bar(figure, axes, labels, coordinate: str, period, location: str = "right") -> None:
+def _color_bar(
+    figure: FigureBase,
+    axes: Iterable[Axes],
+    labels: np.ndarray,
+    coordinate: str,
+    period: float | None,
+    location: str = "right",
+) -> None:
     values = labels[:, "xy".index(coordinate)]
     colors = _colors(values, period)
     mappable = ScalarMappable(Normalize(colors["vmin"], colors["vmax"]), colors["cmap"])
@@ -236,7 +244,7 @@ def _color_bar(figure, axes, labels, coordinate: str, period, location: str = "r
     bar.outline.set_visible(False)
 
 
-def _check(clouds, labels) -> None:
+def _check(clouds: Mapping[str, np.ndarray], labels: np.ndarray) -> None:
     if not clouds:
         raise UserError("there is no cloud to draw: give at least one name with its points")
     for name, points in clouds.items():

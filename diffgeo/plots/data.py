@@ -1,9 +1,10 @@
 """Pictures of the training data: example images, labels of the data sets, held-out regions.
 
-They show Datasets of `diffgeo.computed`.
+They show Datasets of `diffgeo.data.computed`.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,12 +17,12 @@ from diffgeo.data import label_tables, regions
 from diffgeo.data.computed import data_of
 from diffgeo.plots import style
 from diffgeo.plots.panels import panels
+from diffgeo.settings import Data
 from diffgeo.settings.allowed import kind_index
 
-HELD_OUT = {"facecolor": style.OKABE_ITO["vermillion"], "alpha": 0.28, "linewidth": 0}
-WINDOW = {"fill": False, "edgecolor": style.TEXT_COLOR, "linewidth": 1.2}
+HELD_OUT: dict[str, Any] = {"facecolor": style.OKABE_ITO["vermillion"], "alpha": 0.28, "linewidth": 0}
+WINDOW: dict[str, Any] = {"fill": False, "edgecolor": style.TEXT_COLOR, "linewidth": 1.2}
 
-# (part, kind) -> (words, color, marker): told apart by the marker alone, too
 GROUPS = {
     ("2d", "sos"): ("2D sum of stripes", style.OKABE_ITO["green"], "o"),
     ("2d", "bump"): ("2D bump", style.OKABE_ITO["purple"], "D"),
@@ -29,6 +30,7 @@ GROUPS = {
     ("1d", "sos"): ("1D stripe", style.OKABE_ITO["blue"], "s"),
     ("0d", "sos"): ("0D: outside in both", style.OKABE_ITO["orange"], "^"),
 }
+"""(part, kind) -> (words, color, marker); distinguishable by the marker alone."""
 
 
 @style.styled
@@ -37,15 +39,15 @@ def example_images(results: xr.Dataset, examples: Sequence[str]) -> Figure:
 
     Args:
       results: from `computed.example_images`.
-      examples: names, one panel each.
+      examples: names, a panel each.
     """
     chosen = results.sel(example=list(examples))
     figure = style.new_figure(0.6 + 3.4 * len(examples), 3.9)
     for ax, name in zip(figure.subplots(1, len(examples), squeeze=False)[0], examples, strict=True):
-        one = chosen.sel(example=name)
-        ax.imshow(one["image"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        origin = (one.sizes["frame_row"] - one.sizes["row"]) / 2
-        x, y = one["label"].values - origin
+        example = chosen.sel(example=name)
+        ax.imshow(example["image"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        origin = (example.sizes["frame_row"] - example.sizes["row"]) / 2
+        x, y = example["label"].values - origin
         ax.set_title(f"{name}, center ({x:g}, {y:g})")
         _pixel_axes(ax)
     return figure
@@ -57,22 +59,22 @@ def frame_examples(results: xr.Dataset, examples: Sequence[str]) -> Figure:
 
     Args:
       results: from `computed.example_images`.
-      examples: names, one column each.
+      examples: names, a column each.
     """
     figure = style.new_figure(style.WIDTH, 5.6)
     axes = figure.subplots(2, len(examples), squeeze=False)
     side, frame = results.sizes["row"], results.sizes["frame_row"]
     margin = (frame - side) / 2
     for (upper, lower), name in zip(axes.T, examples, strict=True):
-        one = results.sel(example=name)
-        upper.imshow(one["whole"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        example = results.sel(example=name)
+        upper.imshow(example["whole"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         outside = regions.Region("outside", (_box(-0.5, frame - 0.5),), (_box(margin - 0.5, margin + side - 0.5),))
         outside.draw(upper, facecolor=style.OKABE_ITO["sky blue"], alpha=0.45, linewidth=0)
         upper.add_patch(Rectangle((margin - 0.5, margin - 0.5), side, side, **WINDOW))
-        x, y = one["label"].values
+        x, y = example["label"].values
         upper.plot(x, y, "o", color=style.OKABE_ITO["vermillion"], markeredgecolor="white", markersize=6)
         upper.set_title(f"{name}\nlabel ({x:.4g}, {y:.4g})")
-        lower.imshow(one["image"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        lower.imshow(example["image"].values, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         lower.spines[:].set(color=style.TEXT_COLOR, linewidth=1.2)
         for ax, of in ((upper, "the frame"), (lower, "the image")):
             _pixel_axes(ax)
@@ -88,31 +90,31 @@ def latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
 
     Args:
       results: from `computed.label_tables`.
-      tables: names, one panel each.
+      tables: names, a panel each.
     """
     columns = len(tables) if len(tables) < 4 else 2
     rows = -(-len(tables) // columns)
     figure = style.new_figure(style.WIDTH if columns > 2 else 8.4, 0.9 + rows * (3.3 if columns > 2 else 4.1))
-    present, some_held = [], False
+    present, any_held_out = [], False
     for ax, name in zip(figure.subplots(rows, columns, squeeze=False).ravel(), tables, strict=True):
-        one, data = results.sel(table=name), data_of(results, name)
-        some_held |= draw_held_out(ax, data)
-        for place, (group, (_, color, marker)) in enumerate(GROUPS.items()):
-            rows_of = _rows_of(one, *group)
+        table, data = results.sel(table=name), data_of(results, name)
+        any_held_out |= draw_held_out(ax, data)
+        for group, (_, color, marker) in GROUPS.items():
+            rows_of = _rows_of(table, *group)
             if not rows_of.any():
                 continue
-            present.append(place)
-            x, y = one["label"].values[rows_of].T
+            present.append(group)
+            x, y = table["label"].values[rows_of].T
             shape = {"linewidths": 0.8} if marker == "x" else {"linewidths": 0}
             ax.scatter(x, y, s=9 if marker == "x" else 7, color=color, marker=marker, **shape)
         _frame_axes(ax, data)
-        ax.set_title(f"{name}: {int((one['part'].values >= 0).sum()):,} labels")
+        ax.set_title(f"{name}: {int((table['part'].values >= 0).sum()):,} labels")
     legend = [
         Line2D([], [], linestyle="", marker=marker, color=color, label=words)
-        for place, (words, color, marker) in enumerate(GROUPS.values())
-        if place in present
+        for group, (words, color, marker) in GROUPS.items()
+        if group in present
     ]
-    legend += [Patch(**HELD_OUT, label="held out of the 2D part")] if some_held else []
+    legend += [Patch(**HELD_OUT, label="held out of the 2D part")] if any_held_out else []
     legend += [Patch(**WINDOW, label="labels within the image")]
     figure.legend(handles=legend, loc="outside lower center", ncols=3 if len(legend) > 4 else len(legend))
     return figure
@@ -156,22 +158,22 @@ def nested_latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
 def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
     """Draw the number of labels at each x and y of the image; the held-out band red [2408.13256, Fig. 4a, b].
 
-    Of labels outside the image in the other axis, too: those are what keeps every value of a stripe's position.
+    Labels outside the image on the other axis are counted too: they keep every position of a stripe in the data.
 
     Args:
       results: from `computed.label_tables`.
-      tables: names, one row of panels each.
+      tables: names, a row of panels each.
     """
     figure = style.new_figure(style.WIDTH, 0.9 + 2.1 * len(tables))
     axes = figure.subplots(len(tables), 2, squeeze=False, sharex=True)
     for row, (pair, name) in enumerate(zip(axes, tables, strict=True)):
-        one, data = results.sel(table=name), data_of(results, name)
+        table, data = results.sel(table=name), data_of(results, name)
         for axis, ax in enumerate(pair):
             width = data.spacing[axis]  # a bar for each value of the lattice
             bins = width * (np.arange(np.ceil((data.size + 2 * data.margin) / width) + 1) - 0.5) - data.margin
             bottom = np.zeros(len(bins) - 1)
             for group, (words, color, _) in GROUPS.items():
-                values = one["label"].values[_rows_of(one, *group), axis] - data.margin
+                values = table["label"].values[_rows_of(table, *group), axis] - data.margin
                 if len(values):
                     counts = np.histogram(values, bins)[0]
                     ax.bar(bins[:-1] + width / 2, counts, 0.85 * width, bottom=bottom, color=color, label=words)
@@ -183,22 +185,19 @@ def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
                 ax.set_xticks([0, low, high, data.size], [f"{tick:g}" for tick in (0, low, high, data.size)])
             for edge in (-width / 2, data.size - width / 2):
                 ax.axvline(edge, color=style.TEXT_COLOR, linewidth=1.0, linestyle=(0, (2, 2)))
-            style.set_ticks(ax)
-            ax.spines[["top", "right"]].set_visible(False)
+            style.open_frame(ax)
             ax.set_ylabel(f"{name}: labels" if axis == 0 else "")
             ax.set_xlabel(f"{'xy'[axis]} in the image (pixels)" if row == len(tables) - 1 else "")
-    found = {
-        label: handle for ax in axes.ravel() for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
-    }
-    handles = [*found.values(), Patch(**HELD_OUT)]
+    bars = {label: handle for ax in axes.ravel() for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    handles = [*bars.values(), Patch(**HELD_OUT)]
     dotted = Line2D([], [], color=style.TEXT_COLOR, linewidth=1.0, linestyle=(0, (2, 2)))
     figure.legend(
-        [*handles, dotted], [*found, "held-out band", "edge of the image"], loc="outside lower center", ncols=5
+        [*handles, dotted], [*bars, "held-out band", "edge of the image"], loc="outside lower center", ncols=5
     )
     return figure
 
 
-def draw_held_out(ax: Axes, data, **changed) -> bool:
+def draw_held_out(ax: Axes, data: Data, **changed: Any) -> bool:
     """Shade the held-out region of a member's `Data` in label coordinates; return whether there is any."""
     region = regions.held_out(data)
     if region is not None:
@@ -206,16 +205,16 @@ def draw_held_out(ax: Axes, data, **changed) -> bool:
     return region is not None
 
 
-def _rows_of(one: xr.Dataset, part: str, kind: str) -> np.ndarray:
+def _rows_of(table: xr.Dataset, part: str, kind: str) -> np.ndarray:
     """Return the mask of a table's rows of a part and a kind."""
-    return (one["part"].values == list(label_tables.PARTS).index(part)) & (one["kind"].values == kind_index(kind))
+    return (table["part"].values == list(label_tables.PARTS).index(part)) & (table["kind"].values == kind_index(kind))
 
 
 def _box(low: float, high: float) -> regions.Box:
     return regions.Box((low, high), (low, high))
 
 
-def _frame_axes(ax: Axes, data) -> None:
+def _frame_axes(ax: Axes, data: Data) -> None:
     """Set equal axes in label coordinates with y downward, as in images; the image outlined."""
     side = data.size + 2 * data.margin
     ax.add_patch(Rectangle((data.margin, data.margin), data.size, data.size, **WINDOW))

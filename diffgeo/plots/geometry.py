@@ -1,12 +1,13 @@
 """Pictures of the measures of representations: spectra, dimension, persistence diagrams, rings.
 
-`clouds` is a mapping from a name (a step, "model", and the controls "untrained" and "pixels") to what
-`diffgeo.representation.analyze` returned for it, or to any mapping with the fields that a function names; a Dataset of
-one cloud serves. `results` is a results Dataset whose variables are fields of `analyze` over the grid's axes, `seed`
-and `step`.
+`clouds` is a mapping from a name (a step, "model", and the controls "untrained" and "pixels") to the
+result of `diffgeo.representation.analyze` for it, or to any mapping with the fields that a function names, such as a
+Dataset of a single cloud. `results` is a results Dataset whose variables are fields of `analyze` over the grid's axes,
+`seed` and `step`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,9 +17,9 @@ from matplotlib.lines import Line2D
 
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.learning_curves import draw_curves
+from diffgeo.plots.curves import draw_curves
 from diffgeo.plots.panels import panels, seed_legend
-from diffgeo.plots.tables import read_table, seed_mean, settings_text
+from diffgeo.plots.tables import Table, read_table, seed_mean, settings_text
 from diffgeo.representation.rings import ANGLE_EDGES, PAIRS, RESIDUAL_EDGES, STATISTICS
 
 COLORS = {
@@ -28,7 +29,10 @@ COLORS = {
     "Clifford torus": style.OKABE_ITO["purple"],
     "3-D torus": style.OKABE_ITO["vermillion"],
 }
-"""Of the clouds that are often shown; any other is drawn in the model's color."""
+"""Colors of the clouds that are often shown; any other is drawn in the model's color."""
+
+Clouds = Mapping[str, Mapping[Any, Any]]
+"""Name of a cloud -> its fields by name."""
 
 CONTROL_LINES = ((0, (6, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
 HOMOLOGY = (("H0", "o", "blue"), ("H1", "^", "orange"), ("H2", "s", "green"))
@@ -39,11 +43,11 @@ IDEAL_LINES = {"clifford": "-", "torus3d": (0, (3, 1.1))}  # y on y is the same 
 
 
 @style.styled
-def spectra(clouds: Mapping[str, Mapping], count: int = 15) -> Figure:
+def spectra(clouds: Clouds, count: int = 15) -> Figure:
     """Draw the fraction of variance in each of the first principal components, a panel per cloud.
 
-    [2408.13256, Fig. 2d]. The first four, which a Clifford torus would need, are dark; each panel says their share and,
-    where given, the effective dimension and the accuracy. Clouds are checkpoints and the controls.
+    [2408.13256, Fig. 2d]. The first four, as many as a Clifford torus needs, are dark; each panel gives their share
+    and, where known, the effective dimension and the accuracy. Clouds are checkpoints and the controls.
 
     Args:
       clouds: name -> fields "spectrum" [modes] and "total_variance", and if known "participation_ratio" and "accuracy".
@@ -76,16 +80,14 @@ def spectra(clouds: Mapping[str, Mapping], count: int = 15) -> Figure:
 
 
 @style.styled
-def effective_dimension(
-    results: xr.Dataset, axis: str | None = None, controls: Mapping[str, Mapping] | None = None
-) -> Figure:
+def effective_dimension(results: xr.Dataset, axis: str | None = None, controls: Clouds | None = None) -> Figure:
     """Draw accuracy (top) and participation ratio (bottom) over training, every seed thin and their mean thick.
 
     [2408.13256, Fig. 2c]. Horizontal lines: the controls, and 4, the dimension of a Clifford torus.
 
     Args:
       results: a results Dataset with "accuracy" and "participation_ratio".
-      axis: the axis told by color; None for a single setting.
+      axis: the axis shown by color; None for a single setting.
       controls: name -> field "participation_ratio".
 
     Raises:
@@ -101,7 +103,7 @@ def effective_dimension(
     values = _lines(axes[1], controls, lambda fields: float(fields["participation_ratio"]))
     axes[1].axhline(4.0, color=COLORS["Clifford torus"], linewidth=1.2, linestyle=(0, (1.2, 1.2)))
     handles = _seed_legend(tables[1], axis)
-    handles += [_control_handle(place, name) for place, name in enumerate(controls)]
+    handles += [_control_handle(index, name) for index, name in enumerate(controls)]
     handles.append(Line2D([], [], color=COLORS["Clifford torus"], linestyle=(0, (1.2, 1.2)), label="Clifford torus"))
     top = max([4.0, np.nanmax(tables[1].values), *values])
     axes[1].set_ylim(0.0, 1.08 * top)
@@ -113,10 +115,10 @@ def effective_dimension(
 
 
 @style.styled
-def persistence_diagrams(clouds: Mapping[str, Mapping]) -> Figure:
+def persistence_diagrams(clouds: Clouds) -> Figure:
     """Draw persistence diagrams H0, H1, H2 side by side [2408.13256, Fig. 2b].
 
-    Classes still alive at the threshold have no death: they are drawn in the gray band above, one beside the other, and
+    Classes still alive at the threshold have no death: they are drawn side by side in the gray band above, and
     each panel counts them. Lengths are shown relative to the threshold, so that clouds can be compared.
 
     Args:
@@ -147,7 +149,7 @@ def persistence_diagrams(clouds: Mapping[str, Mapping]) -> Figure:
 
 
 @style.styled
-def ring_histograms(clouds: Mapping[str, Mapping]) -> Figure:
+def ring_histograms(clouds: Clouds) -> Figure:
     """Draw histograms of angles and residuals between rings: rows x on y, x on x, y on y; a column per cloud.
 
     [2408.13256, Fig. 3]: the model between ideal tori and controls. Angles above, residuals below; the dotted line is
@@ -188,7 +190,7 @@ def ring_histograms(clouds: Mapping[str, Mapping]) -> Figure:
 
 
 @style.styled
-def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | None = None) -> Figure:
+def wasserstein_curves(results: xr.Dataset, controls: Clouds | None = None) -> Figure:
     """Draw Wasserstein distances of the rings' statistics to an ideal Clifford torus and 3-D torus, over training.
 
     [2408.13256, Fig. 8]. Every seed thin, their mean thick; controls as horizontal lines of the same colors.
@@ -211,8 +213,8 @@ def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | No
         if controls:
             _check(controls, (name,))
         for row, column in np.ndindex(*axes.shape):
-            one = results[[name]].isel(ring_pair=column, ring_statistic=row, drop=True)
-            table = read_table(one, name, None)
+            panel = results[[name]].isel(ring_pair=column, ring_statistic=row, drop=True)
+            table = read_table(panel, name, None)
             for members in table.values[0]:
                 axes[row, column].plot(table.steps, members, color=COLORS[words], linewidth=0.8, alpha=0.55)
             mean = seed_mean(table.values[0])
@@ -238,7 +240,7 @@ def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | No
         for ideal, words in IDEAL_WORDS.items()
     ]
     handles += seed_legend(len(table.seeds))
-    handles += [_control_handle(place, name) for place, name in enumerate(controls)]
+    handles += [_control_handle(index, name) for index, name in enumerate(controls)]
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
     settings = settings_text(results, without=("seed", "ring_pair", "ring_statistic"))
     opening = "Wasserstein distance of the rings' statistics to those of ideal tori"
@@ -246,25 +248,24 @@ def wasserstein_curves(results: xr.Dataset, controls: Mapping[str, Mapping] | No
     return figure
 
 
-def _draw_bars(ax: Axes, bars, threshold: float) -> None:
+def _draw_bars(ax: Axes, diagrams: Sequence[np.ndarray] | np.ndarray, threshold: float) -> None:
     ax.plot([0, 1], [0, 1], color=style.EMPTY_COLOR, linewidth=0.8)
     ax.axhspan(1.05, 1.19, color="#EDEDED", linewidth=0)
     counts = []
-    for place, ((name, marker, color), one) in enumerate(zip(HOMOLOGY, bars, strict=False)):
-        one = np.asarray(one, np.float64)
-        one = one[~np.isnan(one[:, 0])] / threshold
-        alive = np.isinf(one[:, 1])
+    for index, ((name, marker, color), diagram) in enumerate(zip(HOMOLOGY, diagrams, strict=False)):
+        bars = np.asarray(diagram, np.float64)
+        bars = bars[~np.isnan(bars[:, 0])] / threshold
+        alive = np.isinf(bars[:, 1])
         look = {"marker": marker, "color": style.OKABE_ITO[color], "edgecolors": "white", "linewidths": 0.4}
-        ax.scatter(one[~alive, 0], one[~alive, 1], s=20, alpha=0.75, zorder=3, **look)
-        # slightly apart, else the classes born together would hide each other
+        ax.scatter(bars[~alive, 0], bars[~alive, 1], s=20, alpha=0.75, zorder=3, **look)
+        # slightly separated, else classes born together would hide each other
         heights = 1.12 + 0.045 * np.linspace(-1, 1, max(2, alive.sum()))[: alive.sum()] * (alive.sum() > 1)
-        ax.scatter(one[alive, 0], heights, s=36, zorder=4 + place, clip_on=False, **look)
+        ax.scatter(bars[alive, 0], heights, s=36, zorder=4 + index, clip_on=False, **look)
         counts.append(f"{name}: {alive.sum()}")
-    style.set_ticks(ax)
+    style.open_frame(ax)
     ax.set_xlim(-0.04, 1.04)
     ax.set_ylim(-0.04, 1.22)
     ax.set_yticks((0.0, 0.5, 1.0, 1.12), ("0", "0.5", "1", "alive"))
-    ax.spines[["top", "right"]].set_visible(False)
     ax.text(0.98, 0.03, "alive at the threshold\n" + ", ".join(counts), transform=ax.transAxes, ha="right", fontsize=8)
 
 
@@ -273,34 +274,36 @@ def _columns(count: int) -> int:
     return count if count <= 5 else 4
 
 
-def _lines(ax: Axes, controls, value, color=style.NEUTRAL) -> list[float]:
+def _lines(
+    ax: Axes, controls: Clouds, value: Callable[[Mapping[Any, Any]], float], color: str = style.NEUTRAL
+) -> list[float]:
     """Draw a horizontal line per control; return their heights."""
     heights = [value(fields) for fields in controls.values()]
-    for place, height in enumerate(heights):
-        ax.axhline(height, color=color, linewidth=1.2, linestyle=CONTROL_LINES[place % len(CONTROL_LINES)])
+    for index, height in enumerate(heights):
+        ax.axhline(height, color=color, linewidth=1.2, linestyle=CONTROL_LINES[index % len(CONTROL_LINES)])
     return heights
 
 
-def _control_handle(place: int, name: str) -> Line2D:
+def _control_handle(index: int, name: str) -> Line2D:
     return Line2D(
-        [], [], color=style.NEUTRAL, linewidth=1.2, linestyle=CONTROL_LINES[place % len(CONTROL_LINES)], label=name
+        [], [], color=style.NEUTRAL, linewidth=1.2, linestyle=CONTROL_LINES[index % len(CONTROL_LINES)], label=name
     )
 
 
-def _seed_legend(table, axis) -> list[Line2D]:
+def _seed_legend(table: Table, axis: str | None) -> list[Line2D]:
     """Return handles: a line per axis value (none without an axis), then mean and seeds."""
     colors = style.value_colors(table.axis_values)
     if axis is None:
         return seed_legend(len(table.seeds), colors[0])
     values = zip(table.axis_values, colors, strict=True)
-    named = [Line2D([], [], color=color, linewidth=2.2, label=style.setting_text(axis, one)) for one, color in values]
+    named = [Line2D([], [], color=color, linewidth=2.2, label=style.setting_text(axis, v)) for v, color in values]
     return named + seed_legend(len(table.seeds))
 
 
-def _check(clouds, fields) -> None:
+def _check(clouds: Clouds, fields: Sequence[str]) -> None:
     if not clouds:
         raise UserError("there is no cloud to draw: give at least one name with its fields")
-    for name, found in clouds.items():
+    for name, cloud in clouds.items():
         for field in fields:
-            if field not in found:
+            if field not in cloud:
                 raise UserError(f"{name!r} has no field {field!r}: analyze it with the group that holds it")

@@ -1,11 +1,12 @@
 """Representations of single members of a run: the pictures of `clouds` and `geometry` beside their controls.
 
-Every function takes a results Dataset whose experiment asked for the analyses it shows, and axis values that single out
-one member. Controls are the network before training (step 0 of the same member), the true images' pixels, and the
+Every function takes a results Dataset whose experiment includes the analyses shown, and axis values that single out a
+member. Controls are the network before training (step 0 of the same member), the true images' pixels, and the
 tensor just before the label's embedding is added inside the block.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -16,18 +17,21 @@ from diffgeo.plots import clouds, geometry, style
 from diffgeo.plots.samples import phase_steps
 from diffgeo.plots.tables import evaluated_steps, read_member
 from diffgeo.representation import analyze, clifford_torus, torus_3d
+from diffgeo.results import settings_of
+from diffgeo.settings.allowed import LAYER, PHASES, RECORDED
 
+_, PRE_EMBEDDING, _ = RECORDED
 CONTROLS = ("untrained", "pixels", "before the label")
 
 
-def phases(results: xr.Dataset, steps=None, **selection) -> Figure:
+def phases(results: xr.Dataset, steps: Iterable[int] | None = None, **selection: Any) -> Figure:
     """Draw samples above the 3-D UMAP of the representation at steps of the phases A, B, C [2402.03305, Fig. 3].
 
     Args:
       results: with the analysis "manifold".
       steps: those to show; by default the last of phase A before any B, the B with most bumps at wrong places, and the
         last of C, or, where a phase is missing, an early, a middle and a late step.
-      **selection: axis values that single out one member.
+      **selection: axis values that single out a member.
 
     Raises:
       UserError: if results or member lack what is drawn.
@@ -36,8 +40,8 @@ def phases(results: xr.Dataset, steps=None, **selection) -> Figure:
     steps = _phase_steps(member) if steps is None else [int(step) for step in steps]
     chosen = member.sel(step=steps)
     titles = [
-        f"step {step:,}{_phase_words(member, step)}\naccuracy {_one(member, 'accuracy', step):.2f}, "
-        f"R\u00b2 {float(member['r2'].sel(step=step, tensor='layer4')):.2f}"
+        f"step {step:,}{_phase_words(member, step)}\naccuracy {_score(member, 'accuracy', step):.2f}, "
+        f"R\u00b2 {float(member['r2'].sel(step=step, tensor=LAYER)):.2f}"
         for step in steps
     ]
     labels = member["label"].values
@@ -45,21 +49,21 @@ def phases(results: xr.Dataset, steps=None, **selection) -> Figure:
     return clouds.manifold_phases(
         chosen["samples"].values,
         labels[: chosen.sizes["kept"]] - origin,
-        chosen["umap"].sel(tensor="layer4").values,
+        chosen["umap"].sel(tensor=LAYER).values,
         labels,
         titles,
         _period(results),
     )
 
 
-def umaps(results: xr.Dataset, **selection) -> Figure:
+def umaps(results: xr.Dataset, **selection: Any) -> Figure:
     """Draw the 3-D UMAP of the last checkpoint beside its controls; as `phases`."""
     member = _member(results, selection, "umap")
     views = {name: cloud["umap"].values for name, cloud in _clouds(member).items()}
     return clouds.umap_views(views, member["label"].values, _period(results))
 
 
-def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **selection) -> Figure:
+def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **selection: Any) -> Figure:
     """Draw 3-D UMAPs of the last checkpoints over one or two axes of the grid [2408.13256, Fig. 11c, 15].
 
     Args:
@@ -75,31 +79,31 @@ def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **sel
     views: dict[str, dict] = {}
     for above in [None] if rows is None else results[rows].values:
         for value in results[columns].values:
-            own = {columns: value} | ({} if rows is None else {rows: above})
-            member = _member(results, own | selection, "umap")
+            at = {columns: value} | ({} if rows is None else {rows: above})
+            member = _member(results, at | selection, "umap")
             row = "" if rows is None else style.setting_text(rows, above)
             name = style.setting_text(columns, value)
             views.setdefault(row, {})[name] = _cloud(member, member["step"].values[-1])["umap"].values
     return clouds.umap_table(views, member["label"].values, _period(results))
 
 
-def components(results: xr.Dataset, **selection) -> Figure:
+def components(results: xr.Dataset, **selection: Any) -> Figure:
     """Draw principal components of the last checkpoint beside its controls; as `phases`."""
     member = _member(results, selection, "pca")
     views = {name: cloud["pca"].values for name, cloud in _clouds(member).items()}
     return clouds.pca_views(views, member["label"].values, _period(results))
 
 
-def components_in_training(results: xr.Dataset, **selection) -> Figure:
+def components_in_training(results: xr.Dataset, **selection: Any) -> Figure:
     """Draw principal components at the first, a middle and the last checkpoint [2408.13256, Fig. 2e-g]."""
     member = _member(results, selection, "pca")
     steps = [0, *phase_steps(member)[1:]]
-    views = {f"step {step:,}": member["pca"].sel(step=step, tensor="layer4").values for step in steps}
+    views = {f"step {step:,}": member["pca"].sel(step=step, tensor=LAYER).values for step in steps}
     return clouds.pca_views(views, member["label"].values, _period(results))
 
 
-def spectra(results: xr.Dataset, **selection) -> Figure:
-    """Draw spectra of some checkpoints and of the controls [2408.13256, Fig. 2d]; as `phases`."""
+def spectra(results: xr.Dataset, **selection: Any) -> Figure:
+    """Draw spectra of an early, a middle, the last checkpoint and the controls [2408.13256, Fig. 2d]; as `phases`."""
     member = _member(results, selection, "spectrum")
     shown = {f"step {step:,}": _cloud(member, step) for step in phase_steps(member)}
     return geometry.spectra(shown | {name: cloud for name, cloud in _clouds(member).items() if name != "model"})
@@ -110,21 +114,21 @@ def dimension(results: xr.Dataset, axis: str | None = None) -> Figure:
     _check(results, "participation_ratio")
     ratio = results["participation_ratio"]
     values = {
-        "untrained": ratio.sel(step=0, tensor="layer4"),
+        "untrained": ratio.sel(step=0, tensor=LAYER),
         "pixels": ratio.isel(step=-1).sel(tensor="pixels"),
-        "before the label": ratio.isel(step=-1).sel(tensor="layer4_pre_embedding"),
+        "before the label": ratio.isel(step=-1).sel(tensor=PRE_EMBEDDING),
     }
     controls = {name: {"participation_ratio": float(value.mean())} for name, value in values.items()}
-    return geometry.effective_dimension(results.sel(tensor="layer4"), axis, controls)
+    return geometry.effective_dimension(results.sel(tensor=LAYER), axis, controls)
 
 
-def persistence(results: xr.Dataset, **selection) -> Figure:
+def persistence(results: xr.Dataset, **selection: Any) -> Figure:
     """Draw persistence diagrams of the last checkpoint, ideal tori and controls [2408.13256, Fig. 2b]; as `phases`."""
     member = _member(results, selection, "bars")
     return geometry.persistence_diagrams(_ideals(member, "topology") | _clouds(member))
 
 
-def rings(results: xr.Dataset, **selection) -> Figure:
+def rings(results: xr.Dataset, **selection: Any) -> Figure:
     """Draw rings of the last checkpoint beside those of ideal tori and controls [2408.13256, Fig. 3]; as `phases`."""
     member = _member(results, selection, "ring_angles")
     return geometry.ring_histograms(_ideals(member, "rings") | _clouds(member))
@@ -137,11 +141,11 @@ def distances(results: xr.Dataset) -> Figure:
     pixels = results.sel(tensor="pixels").isel(step=-1)
     other = [dim for dim in pixels[fields[0]].dims if dim not in ("ring_pair", "ring_statistic")]
     controls = {"pixels": {name: pixels[name].mean(other).values for name in fields}}
-    return geometry.wasserstein_curves(results.sel(tensor="layer4"), controls)
+    return geometry.wasserstein_curves(results.sel(tensor=LAYER), controls)
 
 
 def shown_steps(member: xr.Dataset) -> list[int]:
-    """Return all steps at which pictures of one member show samples or clouds by default."""
+    """Return all steps at which pictures of a member show samples or clouds by default."""
     if not np.isfinite(np.ravel(member["accuracy"].values)).any():
         return []
     member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
@@ -155,56 +159,53 @@ def _check(results: xr.Dataset, variable: str) -> None:
 
 
 def _member(results: xr.Dataset, selection: Mapping, variable: str) -> xr.Dataset:
-    """Return one member up to its last evaluated step, without samples that it does not have."""
+    """Return a member up to its last evaluated step, without the samples that pad it."""
     _check(results, variable)
     member = read_member(results, dict(selection))
     member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
     return member.isel(sample=np.flatnonzero(np.isfinite(member["label"].values).all(axis=-1)))
 
 
-def _cloud(member: xr.Dataset, step, tensor: str = "layer4") -> xr.Dataset:
+def _cloud(member: xr.Dataset, step: int | np.integer, tensor: str = LAYER) -> xr.Dataset:
     return member.sel(step=step, tensor=tensor)
 
 
 def _clouds(member: xr.Dataset) -> dict[str, xr.Dataset]:
     """Return the last checkpoint as "model", then the controls."""
     last = int(member["step"].values[-1])
-    own = (_cloud(member, 0), _cloud(member, last, "pixels"), _cloud(member, last, "layer4_pre_embedding"))
-    return {"model": _cloud(member, last), **dict(zip(CONTROLS, own, strict=True))}
+    controls = (_cloud(member, 0), _cloud(member, last, "pixels"), _cloud(member, last, PRE_EMBEDDING))
+    return {"model": _cloud(member, last), **dict(zip(CONTROLS, controls, strict=True))}
 
 
 def _ideals(member: xr.Dataset, group: str) -> dict[str, dict]:
     """Measure ideal tori of the member's sampling."""
     labels = member["label"].values
-    nx, ny = (len(np.unique(labels[:, place])) for place in (0, 1))
+    nx, ny = (len(np.unique(values)) for values in labels.T)
     labels = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), axis=-1).reshape(-1, 2)
     ideal = {"3-D torus": torus_3d(nx, ny), "Clifford torus": clifford_torus(nx, ny)}
     return {name: analyze(points, labels, which=(group,)) for name, points in ideal.items()}
 
 
 def _period(results: xr.Dataset) -> float | None:
-    from diffgeo.results import settings_tree
-
-    data = settings_tree(results)["data"]
-    return float(data["size"]) if data["periodic"] else None
+    return settings_of(results).data.period
 
 
-def _one(member: xr.Dataset, name: str, step) -> float:
+def _score(member: xr.Dataset, name: str, step: int) -> float:
     """Return a score at a step, of all samples."""
     return float(np.ravel(member[name].sel(step=step).values)[0])
 
 
-def _phase_words(member: xr.Dataset, step) -> str:
-    found = int(member["phase"].sel(step=step)) if "phase" in member else -1
-    return f", phase {'ABC'[found]}" if found >= 0 else ""
+def _phase_words(member: xr.Dataset, step: int) -> str:
+    phase = int(member["phase"].sel(step=step)) if "phase" in member else -1
+    return f", phase {PHASES[phase]}" if phase >= 0 else ""
 
 
 def _phase_steps(member: xr.Dataset) -> list[int]:
-    found = member["phase"].values
-    if not all((found == one).any() for one in range(3)):
+    in_a, in_b, in_c = (member["phase"].values == index for index in range(len(PHASES)))
+    if not (in_a.any() and in_b.any() and in_c.any()):
         return phase_steps(member)
     steps = member["step"].values
-    wrong = np.where(found == 1, np.ravel(member["wrong_place"].values.reshape(len(steps), -1)[:, 0]), -1.0)
-    before = steps[: np.flatnonzero(found == 1)[0]]  # a model may fall back from B to A
-    early = before[-1] if len(before) else steps[found == 0][0]
-    return sorted({int(early), int(steps[wrong.argmax()]), int(steps[found == 2][-1])})
+    wrong = np.where(in_b, np.ravel(member["wrong_place"].values.reshape(len(steps), -1)[:, 0]), -1.0)
+    before = steps[: np.flatnonzero(in_b)[0]]  # a model may fall back from B to A
+    early = before[-1] if len(before) else steps[in_a][0]
+    return sorted({int(early), int(steps[wrong.argmax()]), int(steps[in_c][-1])})

@@ -31,11 +31,11 @@ def panels(
     """Return a figure of panels, at most `columns` side by side.
 
     Args:
-      count: of panels.
-      columns: most of them in a row.
+      count: number of panels.
+      columns: the most in a row.
       width: inches of the figure: those outside the panels, and those of each column; `style.WIDTH` at most.
       height: likewise, of each row.
-      share: whether all panels have one x and one y axis.
+      share: let all panels have the same x axis and the same y axis.
     """
     columns = max(1, min(columns, count))
     rows = -(-count // columns)
@@ -47,7 +47,7 @@ def panels(
 
 
 def seed_legend(seeds: int, color: Any = style.NEUTRAL) -> list[Line2D]:
-    """Return handles of a thick line, the mean, and a thin one, each seed; of a single seed one handle."""
+    """Return handles of a thick line, the mean, and a thin line, each seed; of a single seed the first alone."""
     thick = Line2D([], [], color=color, linewidth=2.2, label="one seed" if seeds == 1 else f"mean of {seeds} seeds")
     thin = Line2D([], [], color=color, linewidth=0.8, alpha=0.6, label="each seed")
     return [thick] if seeds == 1 else [thick, thin]

@@ -1,6 +1,7 @@
 """Overlaps of bumps and the clusters that they form, of computed Datasets (`diffgeo.data.computed`) and of runs."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -25,7 +26,7 @@ DIVISORS = {
 def neighbor_overlap(results: xr.Dataset) -> Figure:
     """Draw the overlap of two bumps against their distance d, per sigma [2402.03305, Fig. 7b; 2408.13256, Fig. 6b].
 
-    One panel per norm that it may be divided by; dashed: exp(-d^2 / 16 sigma^2), what is left without pixels.
+    A panel per norm that it may be divided by; dashed: exp(-d^2 / 16 sigma^2), the limit of infinitely small pixels.
 
     Args:
       results: from `computed.neighbor_overlap`.
@@ -58,7 +59,7 @@ def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: s
 
     Args:
       results: from `computed.cluster_masses`.
-      thresholds: those to show, of the results'.
+      thresholds: a selection of the results'.
       variable: "largest_fraction", or "largest_fraction_nested" for nested subsets [Fig. 14b].
 
     Raises:
@@ -67,7 +68,7 @@ def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: s
     known = results["threshold"].values
     for threshold in thresholds:
         if not np.isclose(known, threshold).any():
-            raise UserError(f"threshold {threshold} is not in the results: choose of {', '.join(map(str, known))}")
+            raise UserError(f"threshold {threshold} is not in the results: choose from {', '.join(map(str, known))}")
     sigmas, fractions = results["sigma"].values, results["kept_fraction"].values
     colors = style.value_colors(list(sigmas))
     size = ((7.6, 0.0), (4.4, 0.0)) if len(thresholds) == 1 else ((style.WIDTH, 0.0), (0.5, 3.0))
@@ -98,7 +99,7 @@ def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: s
 def simulated_and_trained(results: xr.Dataset, threshold: float = 0.005) -> Figure:
     """Draw the largest cluster of the data that models were trained on, and their last accuracy, per sigma.
 
-    [2408.13256, Fig. 6c, e]. Left: the cluster of the members' own labels (Fig. 14b). Right: a dot per seed, lines
+    [2408.13256, Fig. 6c, e]. Left: the cluster of the members' training labels (Fig. 14b). Right: a dot per seed, lines
     through the means.
 
     Args:
@@ -106,7 +107,7 @@ def simulated_and_trained(results: xr.Dataset, threshold: float = 0.005) -> Figu
       threshold: overlap over which two bumps are connected.
 
     Raises:
-      UserError: if an axis lacks, or nothing is evaluated yet.
+      UserError: if an axis is missing, or nothing is evaluated yet.
     """
     for name in ("sigma", "kept_fraction"):
         if name not in results.dims:
@@ -142,7 +143,7 @@ def simulated_and_trained(results: xr.Dataset, threshold: float = 0.005) -> Figu
     return figure
 
 
-def _sigma_legend(sigmas, colors) -> list[Line2D]:
+def _sigma_legend(sigmas: np.ndarray, colors: Sequence[Any]) -> list[Line2D]:
     return [
         Line2D([], [], color=color, linewidth=2.2, label=style.value_text(sigma))
         for sigma, color in zip(sigmas, colors, strict=True)

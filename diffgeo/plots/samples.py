@@ -1,37 +1,41 @@
 """Generated images with their true centers, alone and beside the learning curves."""
 
+from collections.abc import Iterable
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.learning_curves import MODES, curve_legend, draw_curves, draw_failure_modes, mode_legend
+from diffgeo.plots.curves import MODES, curve_legend, draw_curves, draw_failure_modes, mode_legend
 from diffgeo.plots.panels import panels
 from diffgeo.plots.tables import evaluated_steps, read_member, read_table, select, settings_text
 from diffgeo.results import data_at
 
 SIDE = 5  # images in a row and in a column of a block
-RED = "#E8112D"
+DOT_COLOR, FRAME_COLOR = "#E8112D", "#BDBDBD"
 
 
 @style.styled
-def sample_grid(results: xr.Dataset, step: int | np.integer, **selection) -> Figure:
-    """Draw up to 5 x 5 generated images of one member at one step, each with its true center as a red dot.
+def sample_grid(results: xr.Dataset, step: int | np.integer, **selection: Any) -> Figure:
+    """Draw up to 5 x 5 generated images of a member at a step, each with its true center as a red dot.
 
     [2402.03305, Fig. 3, top]. Centers are pixels of the image; a center outside the image has no dot.
 
     Args:
       results: a results Dataset.
       step: one of its evaluated steps.
-      **selection: axis values that single out one member, as in `increment=0.1, seed=0`.
+      **selection: axis values that single out a member, as in `increment=0.1, seed=0`.
 
     Raises:
-      UserError: for an unknown axis, value or step, one not evaluated yet, or a selection of several members.
+      UserError: for an unknown axis, value or step, a step not evaluated yet, or a selection of several members.
     """
     member = read_member(results, selection)
     _check_steps(member, [step])
@@ -42,16 +46,16 @@ def sample_grid(results: xr.Dataset, step: int | np.integer, **selection) -> Fig
 
 
 @style.styled
-def sample_phases(results: xr.Dataset, steps=None, **selection) -> Figure:
-    """Draw blocks of 5 x 5 generated images of one member, side by side, at an early, a middle and a late step.
+def sample_phases(results: xr.Dataset, steps: Iterable[int] | None = None, **selection: Any) -> Figure:
+    """Draw blocks of 5 x 5 generated images of a member, side by side, at an early, a middle and a late step.
 
     [2402.03305, Fig. 3, top: phases A, B, C].
 
     Args:
       results: a results Dataset.
-      steps: the steps to show; by default the first evaluated after step 0, the one whose accuracy is nearest
+      steps: the steps to show; by default the first evaluated after step 0, that whose accuracy is nearest
         to half of the last, and the last evaluated (fewer blocks if fewer are evaluated).
-      **selection: axis values that single out one member, as in `increment=0.1, seed=0`.
+      **selection: axis values that single out a member, as in `increment=0.1, seed=0`.
 
     Raises:
       UserError: as `sample_grid`.
@@ -68,15 +72,15 @@ def sample_phases(results: xr.Dataset, steps=None, **selection) -> Figure:
 
 @style.styled
 def overview(results: xr.Dataset, axis: str | None = "increment") -> Figure:
-    """Draw the whole experiment in one picture.
+    """Draw an overview of the experiment: samples, accuracies, failure modes.
 
-    Top: `sample_phases` of the best member, the one of highest accuracy at its last evaluated step.
+    Top: `sample_phases` of the best member, that of highest accuracy at its last evaluated step.
     Bottom left: accuracy of all members by axis value. Bottom right: failure modes of that member's setting,
     all seeds.
 
     Args:
       results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
-      axis: the axis told by color; None for a single setting.
+      axis: the axis shown by color; None for a single setting.
 
     Raises:
       UserError: as `learning_curves`, `failure_modes` and `sample_phases`.
@@ -135,8 +139,8 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
     figure, axes, _ = panels(len(values), 4, (0.3, side), (0.5, 0.45 + side))
     for ax, value in zip(axes, values, strict=True):
         member = read_member(chosen, {axis: value})
-        place = int(np.flatnonzero(evaluated_steps(member))[-1])
-        images = member["samples"].isel(step=place).transpose("kept", "row", "column").values
+        last = int(np.flatnonzero(evaluated_steps(member))[-1])
+        images = member["samples"].isel(step=last).transpose("kept", "row", "column").values
         labels = member["label"].transpose("sample", "factor").values[: len(images)]
         data = data_at(results, **{axis: value})
         inside = np.flatnonzero(np.isfinite(labels).all(axis=1) & regions.masks(data, labels, [region])[region])
@@ -146,18 +150,18 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
             )
         shown = inside[np.unique(np.linspace(0, len(inside) - 1, min(SIDE**2, len(inside))).round().astype(int))]
         draw_samples(ax, images[shown], labels[shown] - member["origin"].values)
-        step = int(np.asarray(member["step"].values).reshape(-1)[place])
+        step = int(np.asarray(member["step"].values).reshape(-1)[last])
         ax.set_title(f"{style.setting_text(axis, value)}\nstep {style.thousands(step)}")
     words = {"all": "all labels", "ood": "held-out labels"}.get(region, f"labels of the {region} part")
     _set_title(figure, chosen.drop_vars(axis), f"Samples of {words}")
     return figure
 
 
-def draw_samples(ax: Axes, images, centers: Float[np.ndarray, "n 2"]) -> None:
-    """Draw up to 5 x 5 gray images in one axes, in reading order, each with a red dot at its center.
+def draw_samples(ax: Axes, images: np.ndarray, centers: Float[np.ndarray, "n 2"]) -> None:
+    """Draw up to 5 x 5 gray images in an axes, in reading order, each with a red dot at its center.
 
     Args:
-      ax: an axes of its own; its ticks and frame are taken away.
+      ax: an empty axes; its ticks and frame are removed.
       images: [n, N, N], 0 black to 255 white, rows from the top.
       centers: (x, y) in pixels; those outside the image are not drawn.
     """
@@ -166,17 +170,17 @@ def draw_samples(ax: Axes, images, centers: Float[np.ndarray, "n 2"]) -> None:
     side = min(SIDE, int(np.ceil(np.sqrt(number))))
     pitch = np.array([columns, rows]) * 1.08  # a gap of 8 % between images
     dots = []
-    for place, (image, center) in enumerate(zip(images, centers, strict=True)):
-        corner = pitch * (place % side, place // side)  # (x, y) of the image's pixel (0, 0)
+    for index, (image, center) in enumerate(zip(images, centers, strict=True)):
+        corner = pitch * (index % side, index // side)  # (x, y) of the image's pixel (0, 0)
         extent = (corner[0] - 0.5, corner[0] + columns - 0.5, corner[1] + rows - 0.5, corner[1] - 0.5)
         ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
-        frame = Rectangle(corner - 0.5, columns, rows, fill=False, edgecolor="#BDBDBD", linewidth=0.7)
+        frame = Rectangle(corner - 0.5, columns, rows, fill=False, edgecolor=FRAME_COLOR, linewidth=0.7)
         ax.add_patch(frame)
         if np.all(center >= -0.5) and np.all(center < np.array([columns, rows]) - 0.5):
             dots.append(corner + center)
     dots = np.array(dots).reshape(-1, 2)
     # The white rim keeps the dot visible on a black bump.
-    ax.scatter(dots[:, 0], dots[:, 1], s=12, color=RED, edgecolors="white", linewidths=0.5, zorder=3)
+    ax.scatter(dots[:, 0], dots[:, 1], s=12, color=DOT_COLOR, edgecolors="white", linewidths=0.5, zorder=3)
     # Wider margins than the gaps, so that blocks side by side stay apart.
     last = pitch * (side, -(-number // side)) - 0.08 * np.array([columns, rows]) - 0.5
     ax.set_xlim(-0.5 - 0.14 * columns, last[0] + 0.14 * columns)
@@ -186,64 +190,64 @@ def draw_samples(ax: Axes, images, centers: Float[np.ndarray, "n 2"]) -> None:
 
 
 def phase_steps(member: xr.Dataset) -> list[int]:
-    """Return the early, middle and late step of one member, ascending; fewer if fewer are evaluated.
+    """Return the early, middle and late step of a member, ascending; fewer if fewer are evaluated.
 
-    Early is the first evaluated after step 0, late the last, middle the one between them whose accuracy is
-    nearest to half of the last one's.
+    Early is the first evaluated after step 0, late the last, middle the step between them whose accuracy is
+    nearest to half of the last step's.
     """
     steps = np.asarray(member["step"].values).reshape(-1)
     accuracy = read_table(member, "accuracy", None).values[0, 0]
-    places = np.flatnonzero(np.isfinite(accuracy))
-    if (steps[places] > 0).any():
-        places = places[steps[places] > 0]
-    chosen = [places[0], places[-1]]
-    between = places[1:-1]
+    evaluated = np.flatnonzero(np.isfinite(accuracy))
+    if (steps[evaluated] > 0).any():
+        evaluated = evaluated[steps[evaluated] > 0]
+    chosen = [evaluated[0], evaluated[-1]]
+    between = evaluated[1:-1]
     if between.size:
-        chosen.append(between[np.argmin(np.abs(accuracy[between] - 0.5 * accuracy[places[-1]]))])
-    return sorted({int(steps[place]) for place in chosen})
+        chosen.append(between[np.argmin(np.abs(accuracy[between] - 0.5 * accuracy[evaluated[-1]]))])
+    return sorted({int(steps[index]) for index in chosen})
 
 
 def best_member(values: Float[np.ndarray, "A S T"]) -> tuple[int, int]:
     """Return (axis index, seed index) of the member with the highest value at its last evaluated step."""
     last = np.full(values.shape[:2], -np.inf)
-    for place in np.ndindex(*last.shape):
-        finite = values[place][np.isfinite(values[place])]
+    for index in np.ndindex(*last.shape):
+        finite = values[index][np.isfinite(values[index])]
         if finite.size:
-            last[place] = finite[-1]
+            last[index] = finite[-1]
     at_axis, at_seed = np.unravel_index(np.argmax(last), last.shape)
     return int(at_axis), int(at_seed)
 
 
 def _draw_step(ax: Axes, member: xr.Dataset, step: int) -> None:
-    """Draw the samples of one member at one step, titled with the step and the accuracy."""
-    place = int(np.flatnonzero(np.asarray(member["step"].values).reshape(-1) == step)[0])
-    images = member["samples"].isel(step=place).transpose("kept", "row", "column").values
+    """Draw the samples of a member at a step, titled with the step and the accuracy."""
+    index = int(np.flatnonzero(np.asarray(member["step"].values).reshape(-1) == step)[0])
+    images = member["samples"].isel(step=index).transpose("kept", "row", "column").values
     centers = member["label"].transpose("sample", "factor").values[: len(images)]
-    if "origin" in member:  # results from before there were frames lack it
+    if "origin" in member:  # results older than extended frames lack it
         centers = centers - member["origin"].values
     draw_samples(ax, images, np.asarray(centers, np.float64))
-    accuracy = read_table(member, "accuracy", None).values[0, 0, place]
+    accuracy = read_table(member, "accuracy", None).values[0, 0, index]
     ax.set_title(f"step {style.thousands(step)}, accuracy {accuracy:.2f}")
 
 
-def _check_steps(member: xr.Dataset, steps: list) -> None:
+def _check_steps(member: xr.Dataset, steps: Iterable[int | np.integer]) -> None:
     known = np.asarray(member["step"].values).reshape(-1)
     done = known[evaluated_steps(member)]
     for step in steps:
         if step not in done:
-            few = [style.thousands(one) for one in done]
-            few = few if len(few) <= 12 else [*few[:5], "...", *few[-3:]]
+            choices = [style.thousands(other) for other in done]
+            choices = choices if len(choices) <= 12 else [*choices[:5], "...", *choices[-3:]]
             reason = "has not been evaluated yet" if step in known else "is not a step of the results"
-            raise UserError(f"step {step} {reason}: choose one of {' '.join(few)}")
+            raise UserError(f"step {step} {reason}: choose one of {' '.join(choices)}")
 
 
-def _set_title(figure, member: xr.Dataset, opening: str = "Samples") -> None:
+def _set_title(figure: Figure | SubFigure, member: xr.Dataset, opening: str = "Samples") -> None:
     settings = settings_text(member)
     legend = "red: the center asked for"
     figure.suptitle(f"{opening}{' at ' if settings else ''}{settings} ({legend})")
 
 
-def _legend_beside(ax: Axes, handles: list, title: str | None) -> None:
+def _legend_beside(ax: Axes, handles: list[Line2D], title: str | None) -> None:
     """Draw a legend right of the axes, where no curve can be covered."""
     ax.legend(
         handles=handles,

@@ -4,7 +4,9 @@ import contextlib
 import functools
 import io
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, Literal, ParamSpec, TypeVar
 
 import matplotlib as mpl
 import numpy as np
@@ -15,6 +17,9 @@ from PIL import Image
 
 from diffgeo.errors import UserError
 from diffgeo.host.files import atomic_path
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 DPI = 120  # a picture of 10 inches is 1,200 pixels wide: sharp at a README's 900
 WIDTH = 10.0  # inches; the widest picture, at which 10 point text stays legible in a README
@@ -30,7 +35,7 @@ OKABE_ITO = {
     "vermillion": "#D55E00",
     "purple": "#CC79A7",
 }
-"""The palette of Okabe and Ito (2008), told apart under all common color-vision deficiencies."""
+"""The palette of Okabe and Ito (2008), distinguishable under all common color-vision deficiencies."""
 
 # No yellow: it vanishes on white.
 _ORDER = ("blue", "orange", "green", "purple", "vermillion", "black", "sky blue")
@@ -39,7 +44,8 @@ SEQUENTIAL = "viridis"
 TEXT_COLOR = "#262626"
 SPINE_COLOR = "#8C8C8C"
 GRID_COLOR = "#E6E6E6"
-NEUTRAL = "#555555"  # what has no color of its own: means, controls
+NEUTRAL = "#555555"  # lines that stand for no single axis value: means, controls
+GUIDE_COLOR = "#777777"  # slopes to compare with
 EMPTY_COLOR = "#B8B8B8"
 
 AXIS_LABELS = {
@@ -77,7 +83,7 @@ AXIS_LABELS = {
     "total_variance": "variance of the representation",
     "betti_stability": "stability of the Betti numbers",
 }
-"""Wording, with units, of axes and metrics; any other name is shown as it is."""
+"""Wording, with units, of axes and metrics; any other name is shown unchanged."""
 
 VALUE_WORDS = {
     "dataset": {"2d": "2D", "1d": "1D", "2d+1d": "2D + 1D", "1d+rim": "1D with rim"},
@@ -92,7 +98,7 @@ VALUE_WORDS = {
         "intersection": "intersection",
     },
 }
-"""Axes whose values are names -> the wording of each; any other value is shown as it is."""
+"""Axes whose values are names -> the wording of each; any other value is shown unchanged."""
 
 RC = {
     "font.size": 10,
@@ -130,11 +136,11 @@ def context() -> contextlib.AbstractContextManager:
     return mpl.rc_context(RC)
 
 
-def styled(function):
+def styled(function: Callable[P, R]) -> Callable[P, R]:
     """Run a plotting function inside `context`."""
 
     @functools.wraps(function)
-    def inside(*args, **kwargs):
+    def inside(*args: P.args, **kwargs: P.kwargs) -> R:
         with context():
             return function(*args, **kwargs)
 
@@ -151,7 +157,7 @@ def axis_label(name: str) -> str:
     return AXIS_LABELS.get(name, name)
 
 
-def value_text(value) -> str:
+def value_text(value: Any) -> str:
     """Return an axis value as a tick label: 0.1 (not 0.10000000149), 320,000, or the string itself."""
     if isinstance(value, bool | np.bool_ | str):
         return str(value)
@@ -160,7 +166,7 @@ def value_text(value) -> str:
     return f"{float(value):g}"
 
 
-def setting_text(name: str, value) -> str:
+def setting_text(name: str, value: Any) -> str:
     """Return a setting in words, as in "increment d = 0.1 pixels"; a named value as in `VALUE_WORDS`."""
     if str(value) in VALUE_WORDS.get(name, {}):
         return VALUE_WORDS[name][str(value)]
@@ -175,13 +181,13 @@ def thousands(value: int | float | np.integer, _position: int | None = None) -> 
     return f"{value:,.0f}"
 
 
-def value_colors(values: list) -> list:
+def value_colors(values: Sequence[Any]) -> list[Any]:
     """Return a color per axis value: viridis (dark to light) for numbers, Okabe-Ito for names."""
     named = any(isinstance(value, str) for value in values)
     if len(values) == 1 or (named and len(values) <= len(CATEGORICAL)):
         return list(CATEGORICAL[: len(values)])
     # The last tenth of viridis is too light for a line on white.
-    return [mpl.colormaps[SEQUENTIAL](place) for place in np.linspace(0.0, 0.9, len(values))]
+    return [mpl.colormaps[SEQUENTIAL](level) for level in np.linspace(0.0, 0.9, len(values))]
 
 
 def set_ticks(ax: Axes) -> None:
@@ -199,7 +205,7 @@ def open_frame(ax: Axes) -> None:
     ax.spines[["top", "right"]].set_visible(False)
 
 
-def light_grid(ax: Axes, axis: str = "both") -> None:
+def light_grid(ax: Axes, axis: Literal["both", "x", "y"] = "both") -> None:
     """Draw a light grid behind the data, in an open frame."""
     open_frame(ax)
     ax.grid(True, axis=axis, color=GRID_COLOR, linewidth=0.7)

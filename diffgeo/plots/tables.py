@@ -4,34 +4,36 @@ A results Dataset has the grid's axes as dims (any names, usually `seed` among t
 `OTHER_DIMS`; NaN means "not evaluated yet".
 """
 
-from typing import NamedTuple
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from jaxtyping import Bool, Float, Int
 
+from diffgeo.data.regions import ALL
 from diffgeo.errors import UserError
 from diffgeo.plots.style import setting_text, value_text
 from diffgeo.representation import LENGTHS
+from diffgeo.results.schema import DIMS
+from diffgeo.settings.allowed import LAYER, OUTCOMES
 
-OTHER_DIMS = (
-    *("step", "sample", "factor", "kept", "row", "column", "region", "tensor", "component"),
-    *LENGTHS,
-)
+# "readout" is reserved as a dim, but a grid may have the setting of this name as an axis
+OTHER_DIMS = (*(dim for dim in DIMS if dim != "readout"), *LENGTHS)
 """Dims of results that are not axes of the grid."""
 
-READ = {"region": "all", "tensor": "layer4"}
-"""Of these dims one value is drawn unless another is selected: all samples, and the papers' representation."""
+READ = {"region": ALL, "tensor": LAYER}
+"""Dims of which a single value is drawn unless another is selected: all samples, the papers' representation."""
 
-SMALLER_IS_BETTER = ("loss", "no_bump", "wrong_place", "several_bumps")
+SMALLER_IS_BETTER = ("loss", *OUTCOMES[1:])
 
 
 class Table(NamedTuple):
-    """One metric of all members. A axis values, S seeds, T steps; not finite in the results = NaN here."""
+    """A metric of all members: A axis values, S seeds, T steps; NaN where the results are not finite."""
 
     values: Float[np.ndarray, "A S T"]
-    axis_values: list  # A of them; [None] if no axis was asked for
-    seeds: list  # S of them; [None] if the results have no seeds
+    axis_values: list[Any]  # A of them; [None] without an axis
+    seeds: list[Any]  # S of them; [None] if the results have no seeds
     steps: Int[np.ndarray, " T"]
 
 
@@ -78,27 +80,27 @@ def read_table(results: xr.Dataset, metric: str, axis: str | None) -> Table:
 def seed_mean(values: Float[np.ndarray, "S T"]) -> Float[np.ndarray, " T"]:
     """Return the mean over the seeds that have any value; NaN at steps where one of those has none.
 
-    A mean over fewer seeds from some step on would jump there and look like learning.
+    A mean that loses a seed at a step would jump there and look like learning.
     """
     begun = np.isfinite(values).any(axis=1)
     return values[begun].mean(axis=0) if begun.any() else np.full(values.shape[1], np.nan)
 
 
 def best_seeds(metric: str, values: Float[np.ndarray, "A S T"]) -> list[int | None]:
-    """Return per axis value the index of the best seed at the last step that any seed of it has; None without one.
+    """Return the index of the best seed per axis value at the last step that any seed has a value at; None without any.
 
     Best is highest, but lowest for `SMALLER_IS_BETTER`. The papers train three seeds and show the best at
     the end [2402.03305, B.6]. The first wins a tie.
     """
     values = -values if metric in SMALLER_IS_BETTER else values
     best = []
-    for one in values:
-        evaluated = np.flatnonzero(np.isfinite(one).any(axis=0))
-        best.append(int(np.nanargmax(one[:, evaluated[-1]])) if evaluated.size else None)
+    for members in values:
+        evaluated = np.flatnonzero(np.isfinite(members).any(axis=0))
+        best.append(int(np.nanargmax(members[:, evaluated[-1]])) if evaluated.size else None)
     return best
 
 
-def select(results: xr.Dataset, selection: dict) -> xr.Dataset:
+def select(results: xr.Dataset, selection: Mapping[str, Any]) -> xr.Dataset:
     """Return the results at the given axis values (numbers are matched to 5 digits), axes of length 1 dropped.
 
     Raises:
@@ -111,24 +113,24 @@ def select(results: xr.Dataset, selection: dict) -> xr.Dataset:
                 f"there is no axis {name!r} to select {value!r} on: the axes are {', '.join(axes) or 'none'}"
             )
         known = _values(results, name)
-        places = [place for place, other in enumerate(known) if _same(value, other)]
-        if not places:
+        matches = [index for index, other in enumerate(known) if _same(value, other)]
+        if not matches:
             raise UserError(
                 f"{name} = {value!r} is not in the results: choose one of {', '.join(map(value_text, known))}"
             )
-        results = results.isel({name: places[0]})
+        results = results.isel({name: matches[0]})
     return results.squeeze([dim for dim in results.dims if results.sizes[dim] == 1 and dim not in OTHER_DIMS])
 
 
-def read_member(results: xr.Dataset, selection: dict) -> xr.Dataset:
+def read_member(results: xr.Dataset, selection: Mapping[str, Any]) -> xr.Dataset:
     """Return the results of a single member.
 
     Raises:
       UserError: as `select`, if more than one member is left, or if no samples are in the results.
     """
-    for needed in ("samples", "label"):
-        if needed not in results:
-            raise UserError(f"there is no {needed!r} in these results, only {', '.join(map(str, results.data_vars))}")
+    for required in ("samples", "label"):
+        if required not in results:
+            raise UserError(f"there is no {required!r} in these results, only {', '.join(map(str, results.data_vars))}")
     member = select(results, selection)
     refuse_dims(member, [dim for dim in member["samples"].dims if dim not in OTHER_DIMS])
     return member
@@ -143,7 +145,7 @@ def evaluated_steps(member: xr.Dataset) -> Bool[np.ndarray, " T"]:
     return np.isfinite(read_table(member, "accuracy", None).values[0, 0])
 
 
-def settings_text(results: xr.Dataset, without: tuple = ()) -> str:
+def settings_text(results: xr.Dataset, without: Sequence[str | None] = ()) -> str:
     """Return in words the settings that all results have in common: the axes that were selected or have length 1."""
     parts = []
     for name, coordinate in results.coords.items():
@@ -170,7 +172,7 @@ def _metric(results: xr.Dataset, metric: str) -> xr.DataArray:
     return array
 
 
-def refuse_dims(data, left: list) -> None:
+def refuse_dims(data: xr.Dataset | xr.DataArray, left: Sequence[Hashable]) -> None:
     """Raise `UserError` if dims are left that a picture does not show."""
     if not left:
         return
@@ -180,16 +182,16 @@ def refuse_dims(data, left: list) -> None:
     )
 
 
-def _values(data, dim) -> list:
+def _values(data: xr.Dataset | xr.DataArray, dim: Hashable) -> list[Any]:
     """Return the coordinate values of a dim as numpy scalars; its indices if it has none."""
     return list(data[dim].values) if dim in data.coords else list(range(data.sizes[dim]))
 
 
-def _quoted(value) -> str:
+def _quoted(value: Any) -> str:
     return repr(str(value)) if isinstance(value, str) else value_text(value)
 
 
-def _same(value, other) -> bool:
+def _same(value: Any, other: Any) -> bool:
     if isinstance(value, str) or isinstance(other, str):
         return str(value) == str(other)
-    return bool(np.isclose(value, other, rtol=1e-5, atol=0.0))  # 0.1 finds the float32 nearest to it
+    return bool(np.isclose(value, other, rtol=1e-5, atol=0.0))  # 0.1 equals the float32 nearest to it

@@ -11,7 +11,7 @@ from diffgeo import plots, results
 from diffgeo.data import computed, label_tables
 from diffgeo.errors import UserError
 from diffgeo.plots import data as pictures
-from diffgeo.plots import error_map, style
+from diffgeo.plots import label_maps, style
 from diffgeo.plots import percolation as cluster_pictures
 from diffgeo.settings import Data, Evaluation, Grid, Settings, Train
 
@@ -141,7 +141,7 @@ def evaluated():
 
 
 def test_error_maps_show_where_samples_are_right(evaluated):
-    figure = error_map.error_map(evaluated, "hole")
+    figure = label_maps.error_map(evaluated, "hole")
     panels = [ax for ax in figure.axes if ax.images]
     assert [ax.get_title() for ax in panels] == [
         "hole = none\nseed 0",
@@ -159,7 +159,7 @@ def test_error_maps_show_where_samples_are_right(evaluated):
     assert [len(ax.patches) for ax in panels] == [0, 1] * 3
     assert panels[1].patches[0].get_bbox().extents.tolist() == [5, 5, 7, 7]
     assert len(figure.legends[0].get_texts()) == 1
-    single = error_map.error_map(evaluated.sel(hole="square", seed=1), step=10)
+    single = label_maps.error_map(evaluated.sel(hole="square", seed=1), step=10)
     assert single.axes[0].images[0].get_array()[:, 1].max() == 0
     assert "interior square" in single.get_suptitle()
 
@@ -176,10 +176,10 @@ def test_samples_have_their_dots_where_the_image_shows_the_label(evaluated):
 
 def test_error_maps_say_what_is_missing(evaluated):
     with pytest.raises(UserError, match="step 0 is not evaluated: choose one of 10"):
-        error_map.error_map(evaluated, "hole", step=0)
+        label_maps.error_map(evaluated, "hole", step=0)
     with pytest.raises(UserError, match="hole"):
-        error_map.error_map(evaluated)
-    assert plots.error_map is error_map.error_map
+        label_maps.error_map(evaluated)
+    assert plots.error_map is label_maps.error_map
 
 
 def test_cells_without_a_label_have_no_share():
@@ -187,5 +187,5 @@ def test_cells_without_a_label_have_no_share():
     predicted = np.array([[0.0, 0.9], [0.4, 1.0], [9.3, 1.0], [0.0, 0.0]])
     low, high = np.array([0, 0]), np.array([2, 1])
     for periodic in (False, True):  # 9.3 is 1.3 on the circle
-        shares = error_map.cell_shares(label, predicted, Data(size=8, periodic=periodic), low, high)
+        shares = label_maps.cell_shares(label, predicted, Data(size=8, periodic=periodic), low, high)
         np.testing.assert_equal(shares, [[0.5, np.nan, np.nan], [np.nan, np.nan, float(periodic)]])

@@ -8,11 +8,11 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
-from tests.test_plots import draw, make_results
 
 from diffgeo import plots
 from diffgeo.errors import UserError
 from diffgeo.plots import style
+from tests.support.plots import draw, make_results
 
 # Also while drawing: layout that collapses, empty legends and means of nothing are warnings.
 pytestmark = pytest.mark.filterwarnings("error")

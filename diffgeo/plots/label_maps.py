@@ -1,4 +1,7 @@
-"""Maps over the label plane: accuracy per label, and the region that was held out."""
+"""Maps over the label plane: accuracy per label, and the held-out region."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,19 +14,19 @@ from diffgeo import readout
 from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.phase_diagram import EMPTY
+from diffgeo.plots.heat_maps import EMPTY
 from diffgeo.plots.tables import read_table, settings_text
 from diffgeo.results import data_at
 from diffgeo.settings import Data
 
-OUTLINE = {"fill": False, "edgecolor": style.OKABE_ITO["vermillion"], "linewidth": 1.6}
+OUTLINE: dict[str, Any] = {"fill": False, "edgecolor": style.OKABE_ITO["vermillion"], "linewidth": 1.6}
 
 
 @style.styled
 def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = None) -> Figure:
-    """Draw the fraction of right samples (x and y) per pixel of the label plane; held-out regions red.
+    """Draw the fraction of samples right in x and y per pixel of the label plane; held-out regions red.
 
-    A column of panels per value of `axis`, a row per seed and, of several seeds, one of their mean. Coordinates are
+    A column of panels per value of `axis`, a row per seed and, of several seeds, a row of their mean. Coordinates are
     those of the labels; cells without a label are hatched. Labels on a region's edge are held out.
 
     Args:
@@ -92,7 +95,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
 def cell_shares(
     label: Float[np.ndarray, "S 2"], predicted: Float[np.ndarray, "S 2"], data: Data, low: np.ndarray, high: np.ndarray
 ) -> Float[np.ndarray, "rows columns"]:
-    """Return the fraction of right samples per cell of one pixel about integer labels low ... high; NaN without any.
+    """Return the fraction of right samples per cell of a pixel around integer labels low ... high; NaN without samples.
 
     Args:
       label, predicted: (x, y) in pixels of the frame; NaN rows are left out.
@@ -104,7 +107,7 @@ def cell_shares(
     """
     known = np.isfinite(label).all(axis=1) & np.isfinite(predicted).all(axis=1)
     label, predicted = label[known], predicted[known]
-    right = readout.hits(predicted, label, period=float(data.size) if data.periodic else None).all(axis=1)
+    right = readout.hits(predicted, label, period=data.period).all(axis=1)
     x, y = (np.floor(label + 0.5).astype(int) - low).T
     total, hit = np.zeros((2, high[1] - low[1] + 1, high[0] - low[0] + 1))
     np.add.at(total, (y, x), 1)
@@ -112,7 +115,7 @@ def cell_shares(
     return np.divide(hit, total, out=np.full_like(hit, np.nan), where=total > 0)
 
 
-def _mean(maps: list) -> Float[np.ndarray, "rows columns"]:
+def _mean(maps: Sequence[np.ndarray]) -> Float[np.ndarray, "rows columns"]:
     """Return the mean over the seeds that have a label in a cell."""
     stacked = np.array(maps)
     number = np.isfinite(stacked).sum(axis=0)
@@ -121,8 +124,8 @@ def _mean(maps: list) -> Float[np.ndarray, "rows columns"]:
 
 def _by_member(array: xr.DataArray, axis: str | None, shape: tuple[int, int]) -> Float[np.ndarray, "A seeds S 2"]:
     """Return centers by axis value and seed."""
-    own = ("sample", "factor")
+    inner = ("sample", "factor")
     order = [dim for dim in (axis, "seed") if dim in array.dims]
-    array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and dim not in (*order, *own)])
-    values = np.asarray(array.transpose(*order, *own).values, np.float64)
+    array = array.squeeze([dim for dim in array.dims if array.sizes[dim] == 1 and dim not in (*order, *inner)])
+    values = np.asarray(array.transpose(*order, *inner).values, np.float64)
     return values.reshape(*shape, *values.shape[-2:])

@@ -1,4 +1,7 @@
-"""Heat maps of a metric over one axis of the grid and the training steps."""
+"""Heat maps of a metric over an axis of the grid and the training steps."""
+
+from collections.abc import Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,23 +19,27 @@ from diffgeo.plots.tables import best_seeds, read_table, settings_text
 
 MAX_COLUMNS = 4  # panels side by side; more would make the step labels collide
 STEP_LABELS = 3  # labeled cells of a panel, at most
-EMPTY = {"facecolor": "#EFEFEF", "edgecolor": style.EMPTY_COLOR, "hatch": "////"}  # where there is no value
+EMPTY: dict[str, Any] = {
+    "facecolor": "#EFEFEF",
+    "edgecolor": style.EMPTY_COLOR,
+    "hatch": "////",
+}  # cells without a value
 
 
 @style.styled
 def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "increment") -> Figure:
-    """Draw a metric over an axis (upward) and training steps: one panel per seed, and one of the best seeds.
+    """Draw a metric over an axis (upward) and training steps: a panel per seed, and a panel of the best seeds.
 
-    Each panel is a heat map with one row of cells per axis value, however unevenly those are spaced, and one
+    Each panel is a heat map with a row of cells per axis value, however unevenly those are spaced, and a
     column per evaluation. The last panel shows for each axis value the seed that is best at the last
-    evaluated step, as the papers do [2402.03305, Fig. 4 and B.6]; on its right stands which seed that was.
-    The panels of single seeds are there because that selection hides the variance. All panels share one
-    color scale: 0 to 1, or the metric's own range for the loss and for what leaves 0 to 1.
+    evaluated step, as the papers do [2402.03305, Fig. 4 and B.6]; the seed is named on its right.
+    The panels of single seeds are there because that selection hides the variance. All panels share a
+    color scale: 0 to 1, or the metric's range for the loss and for values outside 0 to 1.
     Hatched cells are not evaluated yet.
 
     Args:
       results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
-      metric: a variable with one number per member and step.
+      metric: a variable with a number per member and step.
       axis: the axis drawn upward.
 
     Raises:
@@ -70,13 +77,13 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
 
 @style.styled
 def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> Figure:
-    """Draw `phase_diagram` for each value of another axis: a row of panels, one per seed and one of the best.
+    """Draw `phase_diagram` for each value of another axis: a row of panels, those of the seeds and of the best.
 
-    [2402.03305, Fig. 8]. All panels share one color scale.
+    [2402.03305, Fig. 8]. All panels share a color scale.
 
     Args:
       results: a results Dataset; dims beside `axis`, `panels`, `seed` and `step` must have length 1.
-      metric: a variable with one number per member and step.
+      metric: a variable with a number per member and step.
       axis: the axis drawn upward.
       panels: the axis with a row of panels for each value.
 
@@ -90,11 +97,11 @@ def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> 
     columns = len(next(iter(tables.values())).seeds) + 1
     figure = style.new_figure(min(style.WIDTH, 2.4 + 2.3 * columns), 1.1 + len(tables) * 2.2)
     axes = figure.subplots(len(tables), columns, squeeze=False)
-    for place, (row, (value, table)) in enumerate(zip(axes, tables.items(), strict=True)):
+    for index, (row, (value, table)) in enumerate(zip(axes, tables.items(), strict=True)):
         choice = best_seeds(metric, table.values)
         for ax, panel in zip(row, [*np.moveaxis(table.values, 1, 0), _best(table.values, choice)], strict=True):
             picture = draw_cells(ax, panel, table.axis_values, table.steps, limits)
-            ax.set_xlabel(style.axis_label("step") if place == len(axes) - 1 else "")
+            ax.set_xlabel(style.axis_label("step") if index == len(axes) - 1 else "")
             ax.tick_params(labelleft=ax is row[0])
         row[0].set_ylabel(style.axis_label(axis))
         for ax, seed in zip(row, table.seeds, strict=False):
@@ -108,7 +115,11 @@ def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> 
 
 
 def draw_cells(
-    ax: Axes, values: Float[np.ndarray, "A T"], axis_values: list, steps: Int[np.ndarray, " T"], limits: tuple
+    ax: Axes,
+    values: Float[np.ndarray, "A T"],
+    axis_values: Sequence[Any],
+    steps: Int[np.ndarray, " T"],
+    limits: tuple[float, float],
 ) -> AxesImage:
     """Draw a heat map of cells: rows are axis values from the bottom up, columns are steps; NaN is hatched."""
     ax.patch.set(**EMPTY, linewidth=0.0)
@@ -123,22 +134,22 @@ def draw_cells(
         interpolation="nearest",
     )
     ax.set_yticks(range(len(axis_values)), [style.value_text(value) for value in axis_values])
-    # Whole multiples of one stride, so that equal steps between labels are seen as such.
+    # Whole multiples of a stride, so that equal distances between labels are equal numbers of steps.
     stride = max(1, -(-(len(steps) - 1) // (STEP_LABELS - 1)))
     shown = range(0, len(steps), stride)
-    ax.set_xticks(shown, [style.thousands(steps[place]) for place in shown])
+    ax.set_xticks(shown, [style.thousands(steps[index]) for index in shown])
     style.set_ticks(ax)
     ax.spines[:].set_visible(False)
     return picture
 
 
-def _best(values: Float[np.ndarray, "A S T"], choice: list) -> Float[np.ndarray, "A T"]:
+def _best(values: Float[np.ndarray, "A S T"], choice: Sequence[int | None]) -> Float[np.ndarray, "A T"]:
     """Return the chosen seed's values per axis value; NaN where there is none."""
     empty = np.full(values.shape[-1], np.nan)
     return np.stack([empty if c is None else v[c] for v, c in zip(values, choice, strict=True)])
 
 
-def _mark_best(ax: Axes, seeds: list, choice: list) -> None:
+def _mark_best(ax: Axes, seeds: Sequence[Any], choice: Sequence[int | None]) -> None:
     """Set title, frame and, right of each row, the chosen seed."""
     ax.set_title("best seed at the last step\n(the papers' selection)", fontweight="bold")
     ax.spines[:].set(visible=True, color=style.TEXT_COLOR, linewidth=1.6)

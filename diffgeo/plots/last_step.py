@@ -1,6 +1,7 @@
 """Metrics at the last step: over an axis of the grid, in parts of the labels, and the data needed for an accuracy."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -12,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator
 from diffgeo.claims import scaling
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.tables import read_table, refuse_dims, select, settings_text
+from diffgeo.plots.tables import Table, read_table, refuse_dims, select, settings_text
 
 REGION_COLORS = {
     "all": style.OKABE_ITO["black"],
@@ -22,8 +23,11 @@ REGION_COLORS = {
     "horizontal": style.OKABE_ITO["green"],
     "intersection": style.OKABE_ITO["purple"],
 }
-COORDINATES = {"x": (style.OKABE_ITO["blue"], "o"), "y": (style.OKABE_ITO["orange"], "s")}
+FACTOR_LOOKS = {"x": (style.OKABE_ITO["blue"], "o"), "y": (style.OKABE_ITO["orange"], "s")}
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
+
+Lines = Mapping[Any, tuple[Sequence[Any], np.ndarray]]
+"""Value that a color stands for -> (axis values, float[S, A] at the last step)."""
 
 
 @style.styled
@@ -32,9 +36,9 @@ def final_values(
     axis: str,
     by: str | None = None,
     metrics: Sequence[str] = ("accuracy",),
-    values: Sequence | None = None,
+    values: Sequence[Any] | None = None,
     panels: str | None = None,
-    **selection,
+    **selection: Any,
 ) -> Figure:
     """Draw metrics at the last evaluated step over an axis: a dot per seed, a line through the means.
 
@@ -43,10 +47,10 @@ def final_values(
     Args:
       results: a results Dataset.
       axis: a numeric axis of the grid, drawn across.
-      by: told by color and marker: another axis, or "region"; None for one line.
+      by: shown by color and marker: another axis, or "region"; None for a single line.
       metrics: a row of panels each.
-      values: those of `by` to draw; None for all.
-      panels: an axis with a panel for each value; None for one.
+      values: of `by`, to draw; None for all.
+      panels: an axis with a panel for each value; None for a single panel.
       **selection: a value of each other axis, or of "region" (by default "all").
 
     Raises:
@@ -66,10 +70,9 @@ def final_values(
     kinds = list(next(iter(tables.values())))
     colors = _colors(by, kinds)
     for ax, ((metric, panel), lines) in zip(axes.ravel(), tables.items(), strict=True):
-        for (kind, (across, members)), color, marker in zip(lines.items(), colors, MARKERS * 3, strict=False):
-            del kind
-            for one in members:
-                ax.plot(across, one, linestyle="", marker=marker, markersize=4, color=color, alpha=0.55)
+        for (across, members), color, marker in zip(lines.values(), colors, MARKERS * 3, strict=False):
+            for seed in members:
+                ax.plot(across, seed, linestyle="", marker=marker, markersize=4, color=color, alpha=0.55)
             ax.plot(across, members.mean(axis=0), color=color, linewidth=2.0)
         ax.set_xlabel(style.axis_label(axis))
         ax.set_ylabel(style.axis_label(metric) if panel is None or ax in axes[:, 0] else "")
@@ -105,13 +108,13 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
     axes = figure.subplots(1, len(regions), squeeze=False, sharey=True)[0]
     for ax, region in zip(axes, regions, strict=True):
         shown = at_region(results, region)
-        for shift, (coordinate, (color, marker)) in zip((-0.17, 0.17), COORDINATES.items(), strict=True):
-            table = read_table(shown, f"accuracy_{coordinate}", axis)
+        for shift, (factor, (color, marker)) in zip((-0.17, 0.17), FACTOR_LOOKS.items(), strict=True):
+            table = read_table(shown, f"accuracy_{factor}", axis)
             last = _last(table)
-            places = np.arange(len(last)) + shift
-            ax.bar(places, last.mean(axis=1), 0.3, color=color, alpha=0.4)
+            position = np.arange(len(last)) + shift
+            ax.bar(position, last.mean(axis=1), 0.3, color=color, alpha=0.4)
             for members in last.T:
-                ax.plot(places, members, linestyle="", marker=marker, markersize=5, color=color)
+                ax.plot(position, members, linestyle="", marker=marker, markersize=5, color=color)
         names = [value_words(axis, value) for value in table.axis_values]
         ax.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
         ax.set_title(value_words("region", region))
@@ -119,8 +122,8 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
         ax.set_ylim(-0.02, 1.05)
     axes[0].set_ylabel("accuracy at the last step")
     handles = [
-        Line2D([], [], color=color, linestyle="", marker=marker, label=f"{coordinate}, each seed (bar: mean)")
-        for coordinate, (color, marker) in COORDINATES.items()
+        Line2D([], [], color=color, linestyle="", marker=marker, label=f"{factor}, each seed (bar: mean)")
+        for factor, (color, marker) in FACTOR_LOOKS.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
@@ -131,7 +134,7 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     """Draw the labels needed for a threshold accuracy against the image's side, on log axes [2408.13256, Fig. 5c].
 
     A dot per seed, lines fitted to all of them with their exponents and intervals, guides linear and quadratic in N.
-    Sizes at which the threshold is not crossed within the run's fractions have no dot; a hollow one is the smallest
+    Sizes at which the threshold is not crossed within the run's fractions have no dot; a hollow dot is the smallest
     data set, already over it (`scaling.labels_needed`).
 
     Args:
@@ -139,7 +142,7 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
       threshold: of the last accuracy, in (0, 1).
 
     Raises:
-      UserError: if an axis lacks, the run is not finished, or the threshold is crossed nowhere.
+      UserError: if an axis is missing, the run is not finished, or the threshold is crossed nowhere.
     """
     from diffgeo.claims import RESAMPLE, compare, numbers
 
@@ -152,7 +155,7 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     sizes = results["size"].values.astype(float)
     handles, first, hollow = [], [], False
     smallest = scaling.labels_of(results).min("kept_fraction")
-    for name, color, marker in zip(results["dataset"].values, ("#0072B2", "#E69F00"), MARKERS, strict=False):
+    for name, color, marker in zip(results["dataset"].values, style.CATEGORICAL, MARKERS, strict=False):
         needed = scaling.labels_needed(results, str(name), threshold).isel({RESAMPLE: 0})
         points = needed.transpose("size", "seed").values
         at_most = np.isclose(points, smallest.sel(dataset=name).transpose("size").values[:, None])
@@ -172,14 +175,14 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
         handles.append(Line2D([], [], color=color, marker=marker, linewidth=2.0, label=label))
         first.append(np.nanmin(points) if np.isfinite(points).any() else np.nan)
     if hollow:
-        gray = {"linestyle": "", "color": "#777777", "markerfacecolor": "none"}
+        gray = {"linestyle": "", "color": style.GUIDE_COLOR, "markerfacecolor": "none"}
         handles.append(Line2D([], [], marker="o", **gray, label="hollow: the smallest data set, already over it"))
     if not np.isfinite(first).any():
         raise UserError(f"accuracy {threshold:g} is crossed at no size within the fractions of this run")
     base = 0.7 * np.nanmin(first)
     for power, line, words in ((1, ":", "linear in N"), (2, "--", "quadratic in N")):
-        ax.plot(sizes, base * (sizes / sizes[0]) ** power, color="#777777", linestyle=line, linewidth=1.2)
-        handles.append(Line2D([], [], color="#777777", linestyle=line, linewidth=1.2, label=words))
+        ax.plot(sizes, base * (sizes / sizes[0]) ** power, color=style.GUIDE_COLOR, linestyle=line, linewidth=1.2)
+        handles.append(Line2D([], [], color=style.GUIDE_COLOR, linestyle=line, linewidth=1.2, label=words))
     ax.set(xscale="log", yscale="log")
     ax.set_xticks(sizes, [f"{size:g}" for size in sizes], minor=False)
     ax.minorticks_off()
@@ -187,22 +190,21 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     ax.yaxis.set_major_formatter(FuncFormatter(style.thousands))
     ax.set_xlabel(style.axis_label("size"))
     ax.set_ylabel(f"labels needed for accuracy {threshold:g}")
-    style.set_ticks(ax)
-    ax.spines[["top", "right"]].set_visible(False)
+    style.open_frame(ax)
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure
 
 
 def at_region(results: xr.Dataset, region: str) -> xr.Dataset:
-    """Return the results with the scores of one region; raise `UserError` for an unknown one."""
+    """Return the results with the scores of a region; raise `UserError` for an unknown one."""
     known = list(results["region"].values) if "region" in results.dims else ["all"]
     if region not in known:
         raise UserError(f"there is no region {region!r} in these results: choose one of {', '.join(map(str, known))}")
     return results.sel(region=region) if "region" in results.dims else results
 
 
-def _lines(results: xr.Dataset, metric: str, axis: str, by: str | None, values) -> dict:
-    """Return value of `by` -> (axis values, float[S, A] of the last step)."""
+def _lines(results: xr.Dataset, metric: str, axis: str, by: str | None, values: Sequence[Any] | None) -> Lines:
+    """Return the lines of a panel, one for each value of `by`."""
     if by is None:
         table = read_table(results, metric, axis)
         return {None: (table.axis_values, _last(table).T)}
@@ -212,14 +214,14 @@ def _lines(results: xr.Dataset, metric: str, axis: str, by: str | None, values) 
     else:
         known = list(results[_axis(results, by)].values)
         shown = {kind: results.sel({by: kind}) for kind in (values or known)}
-    found = {}
-    for kind, one in shown.items():
-        table = read_table(one, metric, axis)
-        found[kind] = (table.axis_values, _last(table).T)
-    return found
+    lines = {}
+    for kind, part in shown.items():
+        table = read_table(part, metric, axis)
+        lines[kind] = (table.axis_values, _last(table).T)
+    return lines
 
 
-def _last(table) -> np.ndarray:
+def _last(table: Table) -> np.ndarray:
     """Return float[A, S] of the last step that any member has; NaN for those that lack it."""
     evaluated = np.flatnonzero(np.isfinite(table.values).any(axis=(0, 1)))
     return table.values[:, :, evaluated[-1]]
@@ -237,20 +239,20 @@ def _axis(results: xr.Dataset, name: str) -> str:
     return name
 
 
-def _colors(by: str | None, kinds: list) -> list:
+def _colors(by: str | None, kinds: Sequence[Any]) -> list[Any]:
     if by == "region":
         return [REGION_COLORS.get(kind, style.NEUTRAL) for kind in kinds]
     return style.value_colors(kinds)
 
 
-def value_words(name: str | None, value) -> str:
+def value_words(name: str | None, value: Any) -> str:
     """Return the text of a value in a legend or title; the bare number where the legend's title names the axis."""
     if value is None:
         return ""
     return style.value_text(value) if name in ("sigma", "kept_fraction") else style.setting_text(str(name), value)
 
 
-def _limit_values(ax: Axes, metric: str, lines: dict) -> None:
+def _limit_values(ax: Axes, metric: str, lines: Lines) -> None:
     style.light_grid(ax)
     if metric.startswith("accuracy"):
         ax.set_ylim(-0.02, 1.03)

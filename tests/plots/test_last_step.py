@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
-from tests.madeup import made_up
 
 from diffgeo import plots
 from diffgeo.claims import scaling
 from diffgeo.errors import UserError
 from diffgeo.plots import percolation
+from tests.support.results import made_up
 
 # Also while drawing: layout that collapses, empty legends and means of nothing are warnings.
 pytestmark = pytest.mark.filterwarnings("error")
@@ -84,7 +84,7 @@ def test_parts_have_a_bar_for_each_mean_and_a_dot_for_each_seed():
 
 
 def test_data_needed_has_guides_and_exponents():
-    from tests.test_claims import flat, scaled
+    from tests.support.claims import flat, scaled
 
     found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (16, 1)}), seeds=(0, 1))
     figure = draw(plots.data_needed(found, 0.6))
@@ -140,7 +140,7 @@ def test_samples_of_a_region_are_of_its_labels():
     for ax, count in zip(figure.axes, (9, 25), strict=True):
         assert len(ax.images) == count
     none = found.isel(kept=slice(0, 25))  # the first labels of the grid, at its edge
-    with pytest.raises(UserError, match=r"no stored sample lies in the region 'ood'.*evaluation\.keep"):
+    with pytest.raises(UserError, match=r"no stored sample lies in the region 'ood'.*evaluation\.stored_images"):
         plots.region_samples(none, "hole_area_fraction", "ood")
 
 

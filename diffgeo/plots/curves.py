@@ -1,5 +1,8 @@
 """Curves over training steps: metrics by axis value, and failure modes of samples."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import xarray as xr
 from jaxtyping import Float, Int
@@ -10,29 +13,35 @@ from matplotlib.lines import Line2D
 from diffgeo.plots import style
 from diffgeo.plots.panels import panels, seed_legend
 from diffgeo.plots.tables import Table, read_table, seed_mean, settings_text
+from diffgeo.settings.allowed import OUTCOMES
 
 MAX_COLUMNS = 4  # panels side by side
 
-# Name of the variable -> (words, color, line style); told apart by either alone.
 MODES = {
-    "correct": ("correct", style.OKABE_ITO["green"], "-"),
-    "no_bump": ("no bump", style.OKABE_ITO["blue"], (0, (5, 1.6))),
-    "wrong_place": ("wrong place", style.OKABE_ITO["orange"], (0, (5, 1.4, 1, 1.4))),
-    "several_bumps": ("several bumps", style.OKABE_ITO["purple"], (0, (1.2, 1.2))),
+    name: (name.replace("_", " "), style.OKABE_ITO[color], line)
+    for name, color, line in zip(
+        OUTCOMES,
+        ("green", "blue", "orange", "purple"),
+        ("-", (0, (5, 1.6)), (0, (5, 1.4, 1, 1.4)), (0, (1.2, 1.2))),
+        strict=True,
+    )
 }
+"""Name of an outcome -> (words, color, line style); distinguishable by color or line alone."""
 
 
 @style.styled
-def learning_curves(results: xr.Dataset, metrics=("accuracy",), axis: str | None = "increment") -> Figure:
+def learning_curves(
+    results: xr.Dataset, metrics: str | Sequence[str] = ("accuracy",), axis: str | None = "increment"
+) -> Figure:
     """Draw metrics over training steps: a panel per metric, a thin line per member, a thick line per mean.
 
-    [2402.03305, Fig. 5]. Color tells the axis value: dark to light for numbers, distinct hues for names.
+    [2402.03305, Fig. 5]. Colors are axis values: dark to light for numbers, distinct hues for names.
     The mean is over all seeds that have begun and ends where one of them has no value yet.
 
     Args:
       results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
-      metrics: one name or several, of variables with one number per member and step.
-      axis: the axis told by color; None for a single setting.
+      metrics: name or names of variables with a number per member and step.
+      axis: the axis shown by color; None for a single setting.
 
     Raises:
       UserError: for an unknown metric or axis, for dims left over, and if nothing is evaluated yet.
@@ -104,12 +113,12 @@ def draw_curves(ax: Axes, table: Table, metric: str, ticks: int = 4) -> None:
         ax.set_ylim(-0.02, 1.03)
 
 
-def draw_failure_modes(ax: Axes, tables: dict[str, Table], place: int = 0, ticks: int = 4) -> None:
-    """Draw the four fractions at one axis value (by its index), each seed thin and the mean thick."""
+def draw_failure_modes(ax: Axes, tables: Mapping[str, Table], index: int = 0, ticks: int = 4) -> None:
+    """Draw the four fractions at an axis value (by its index), each seed thin and the mean thick."""
     for name, (_, color, line) in MODES.items():
-        _draw_seeds(ax, tables[name].steps, tables[name].values[place], color, line)
+        _draw_seeds(ax, tables[name].steps, tables[name].values[index], color, line)
     for name, (_, color, line) in MODES.items():
-        _draw_mean(ax, tables[name].steps, tables[name].values[place], color, line)
+        _draw_mean(ax, tables[name].steps, tables[name].values[index], color, line)
     style.set_step_axis(ax, ticks)
     ax.set_ylabel("fraction of samples")
     ax.set_ylim(-0.02, 1.03)
@@ -131,21 +140,25 @@ def mode_legend(table: Table) -> list[Line2D]:
     return handles + seed_legend(len(table.seeds))
 
 
-def _draw_seeds(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], color, line) -> None:
-    for one in members:
+def _draw_seeds(
+    ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], color: Any, line: Any
+) -> None:
+    for seed in members:
         ax.plot(
             steps,
-            one,
+            seed,
             color=color,
             linestyle=line,
             linewidth=0.8,
             alpha=0.55,
-            marker=_marker(one),
+            marker=_marker(seed),
             markersize=3,
         )
 
 
-def _draw_mean(ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], color, line) -> None:
+def _draw_mean(
+    ax: Axes, steps: Int[np.ndarray, " T"], members: Float[np.ndarray, "S T"], color: Any, line: Any
+) -> None:
     mean = seed_mean(members)
     ax.plot(steps, mean, color=color, linestyle=line, linewidth=2.2, marker=_marker(mean), markersize=5)
 

@@ -1,6 +1,6 @@
 """Scores over training in parts of the labels, and joint accuracy against that of independent coordinates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import xarray as xr
@@ -9,9 +9,9 @@ from matplotlib.lines import Line2D
 
 from diffgeo.claims import bootstrap
 from diffgeo.plots import style
-from diffgeo.plots.final_values import REGION_COLORS, at_region, value_words
+from diffgeo.plots.last_step import REGION_COLORS, at_region, value_words
 from diffgeo.plots.panels import panels
-from diffgeo.plots.tables import read_table, seed_mean
+from diffgeo.plots.tables import Table, read_table, seed_mean
 
 MAX_COLUMNS = 4  # panels side by side
 
@@ -41,7 +41,7 @@ def region_curves(
 def region_r2(results: xr.Dataset, axis: str, regions: Sequence[str] = ("id", "ood")) -> Figure:
     """Draw R^2 on the 3-D UMAP over training of samples in and out of a hole, as `region_curves` [2402.03305, Fig. 9].
 
-    See `scores.region_r2`.
+    See `claims.bootstrap.region_r2`.
     """
     tables = {}
     for region in regions:
@@ -54,13 +54,14 @@ def region_r2(results: xr.Dataset, axis: str, regions: Sequence[str] = ("id", "o
 def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str] = ("all",)) -> Figure:
     """Draw the accuracy of x and y together against the product of both, a dot per member and evaluation.
 
-    On the diagonal x is right as often as not where y is: the coordinates are made independently. Above it samples are
-    right or wrong as a whole. Beyond the papers. Small to large dots: early to late steps.
+    On the diagonal x is right as often where y is right as where it is not: the coordinates are generated
+    independently. Above it samples are right or wrong as a whole. Beyond the papers. Small to large dots: early to
+    late steps.
 
     Args:
       results: a results Dataset.
       axis: a panel per value.
-      regions: told by color.
+      regions: shown by color.
 
     Raises:
       UserError: as `region_curves`.
@@ -108,7 +109,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
     return figure
 
 
-def _curves(tables: dict, axis: str, metric: str) -> Figure:
+def _curves(tables: Mapping[str, Table], axis: str, metric: str) -> Figure:
     """Draw a panel per axis value, with a line per seed and their mean for every table."""
     first = next(iter(tables.values()))
     shown = panels(len(first.axis_values), MAX_COLUMNS, (1.4, 3.2), (0.9, 2.7), share=True)
