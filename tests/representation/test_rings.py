@@ -5,7 +5,6 @@ import time
 import numpy as np
 import pytest
 from scipy.linalg import orth, subspace_angles
-from tests.test_representation_spectrum import periodic_bumps
 
 from diffgeo.errors import UserError
 from diffgeo.representation import (
@@ -18,6 +17,7 @@ from diffgeo.representation import (
     ring_statistics,
     torus_3d,
 )
+from tests.representation.test_spectrum import periodic_bumps
 
 RNG = np.random.default_rng(11)
 

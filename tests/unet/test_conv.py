@@ -1,15 +1,12 @@
-"""Kernels against brute force in float64, and their own gradients against those that JAX derives from the formula."""
-
-import math
+"""The 3 x 3 convolution in all its forms against brute force in float64."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-import scipy.special
-from tests.support.settings import correlate, draw, taps
 
-from diffgeo.unet import attention, conv, norm
+from diffgeo.unet import conv
+from tests.support.settings import correlate, draw, taps
 
 FORMS = dict(conv._IMPLS)
 
@@ -97,79 +94,3 @@ def test_winograd_is_as_exact_as_the_plain_sum():
 def test_conv3x3_refuses_unknown_forms():
     with pytest.raises(KeyError, match="fft"):
         conv.conv3x3(jnp.zeros((1, 4, 4, 2)), jnp.zeros((3, 3, 2, 2)), "fft")
-
-
-@pytest.mark.parametrize("tokens", [1, 2, 7])
-@pytest.mark.parametrize("heads", [1, 4])
-def test_attention(tokens, heads):
-    query, key, value = (draw(seed, 2, tokens, 8) for seed in (5, 6, 7))
-    width = 8 // heads
-    expected = np.zeros(query.shape)
-    for n in range(2):
-        for h in range(heads):
-            channels = slice(h * width, (h + 1) * width)
-            for i in range(tokens):
-                scores = [query[n, i, channels].astype(float) @ key[n, j, channels] for j in range(tokens)]
-                weights = np.exp(np.array(scores) / math.sqrt(width))
-                expected[n, i, channels] = weights @ value[n, :, channels] / weights.sum()
-    np.testing.assert_allclose(attention.attention(*map(jnp.asarray, (query, key, value)), heads), expected, atol=1e-5)
-
-
-def test_attention_survives_large_scores():
-    """The softmax must not overflow: the largest score takes all."""
-    query = key = jnp.asarray(np.eye(4, dtype=np.float32)[None] * 1e4)
-    value = jnp.asarray(draw(8, 1, 4, 4))
-    np.testing.assert_allclose(attention.attention(query, key, value, 1), value, atol=1e-5)
-
-
-@pytest.mark.parametrize("at_once", [None, 49, 98])  # scores: all rows, one row, two rows of 7 tokens at a time
-@pytest.mark.parametrize("heads", [1, 4])
-def test_attention_gradient(monkeypatch, heads, at_once):
-    if at_once:
-        monkeypatch.setattr(attention, "SCORES_AT_ONCE", at_once)
-    arrays = [jnp.asarray(draw(seed, 3, 7, 8)) for seed in (20, 21, 22)]
-    cotangent = jnp.asarray(draw(23, 3, 7, 8))
-
-    def plain(query, key, value):
-        query, key, value = (x.reshape(3, 7, heads, 8 // heads) for x in (query, key, value))
-        scores = jnp.einsum("nqhc,nkhc->nhqk", query, key) / math.sqrt(8 // heads)
-        return jnp.einsum("nhqk,nkhc->nqhc", jax.nn.softmax(scores, axis=-1), value).reshape(3, 7, 8)
-
-    out, pullback = jax.vjp(lambda *x: attention.attention(*x, heads), *arrays)
-    expected, expected_pullback = jax.vjp(plain, *arrays)
-    np.testing.assert_allclose(out, expected, atol=1e-5)
-    for ours, derived in zip(pullback(cotangent), expected_pullback(cotangent), strict=True):
-        np.testing.assert_allclose(ours, derived, atol=1e-5)
-
-
-@pytest.mark.parametrize("shape", [(3, 8, 6), (5, 1, 4)])  # of images and of pixels
-@pytest.mark.parametrize("offset", [0.0, 300.0])  # at 300 E[x^2] - E[x]^2 fails
-def test_normalize(shape, offset):
-    x, scale, bias = draw(9, *shape) + np.float32(offset), draw(10, shape[2]), draw(11, shape[2])
-    cotangent = jnp.asarray(draw(12, *shape))
-
-    def plain(x, scale, bias):
-        mean, variance = x.mean((1, 2), keepdims=True), x.var((1, 2), keepdims=True)
-        return (x - mean) / jnp.sqrt(variance + 1e-5) * scale[None, None] + bias[None, None]
-
-    out, pullback = jax.vjp(norm.layer_norm, *map(jnp.asarray, (x, scale, bias)))
-    exact = x.astype(float)
-    exact = (exact - exact.mean((1, 2), keepdims=True)) / np.sqrt(exact.var((1, 2), keepdims=True) + 1e-5)
-    np.testing.assert_allclose(out, exact * scale + bias, atol=3e-4 if offset else 1e-5)
-    derived = jax.vjp(plain, *map(jnp.asarray, (x, scale, bias)))[1](cotangent)
-    for ours, expected in zip(pullback(cotangent), derived, strict=True):
-        np.testing.assert_allclose(ours, expected, atol=3e-4 if offset else 1e-5)
-
-
-def test_normalise_nearly_constant_rows():
-    """There eps decides: variance 1e-6 beside 1e-5."""
-    x = draw(12, 2, 16, 3) * np.float32(1e-3)
-    exact = x.astype(float)
-    exact = (exact - exact.mean((1, 2), keepdims=True)) / np.sqrt(exact.var((1, 2), keepdims=True) + 1e-5)
-    np.testing.assert_allclose(norm.layer_norm(jnp.asarray(x), jnp.ones(3), jnp.zeros(3)), exact, atol=1e-5)
-
-
-def test_gelu_is_the_exact_one():
-    x = np.linspace(-4, 4, 81)
-    expected = x * (1 + scipy.special.erf(x / math.sqrt(2))) / 2
-    np.testing.assert_allclose(norm.gelu(jnp.asarray(x, jnp.float32)), expected, atol=1e-6)

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import scipy.special
-from tests.support.settings import correlate, draw
 
 from diffgeo.unet import layers
+from tests.support.settings import correlate, draw
 
 
 @pytest.mark.parametrize(("over", "axes"), [("image", (1, 2, 3)), ("pixel", (3,))])

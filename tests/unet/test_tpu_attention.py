@@ -32,7 +32,7 @@ def test_attention_of_a_tpu(monkeypatch, tokens, heads, dtype, error):
     monkeypatch.setattr(tpu_attention, "attend", INTERPRETED)
     arrays = [draw(seed, 2, tokens, 8) for seed in (1, 2, 3)]
     cotangent = draw(4, 2, tokens, 8)
-    with platform.compiling_for("tpu"):
+    with compiling_for("tpu"):
         out, pullback = jax.vjp(lambda *x: attention.attention(*x, heads), *(x.astype(dtype) for x in arrays))
         found = [out, *pullback(cotangent.astype(dtype))]
     assert {x.dtype for x in found} == {jnp.dtype(dtype)}

@@ -264,9 +264,9 @@ def test_initial_weights(params):
         ({"base_channels": 0}, "base_channels=0"),
         ({"heads": 0}, "heads=0"),
         ({"embedding": 5}, "embedding=5 must be at least 6"),
-        ({"conv_impl": "fft"}, "unknown convolution form 'fft': choose one of auto, lax, matrix"),
+        ({"conv_impl": "fft"}, "unknown conv_impl 'fft': choose one of auto, lax, matrix"),
         ({"remat": "all"}, "unknown remat 'all': choose one of none, blocks"),
-        ({"dtype": "float16"}, "unknown type of computation 'float16': choose one of float32, bfloat16"),
+        ({"dtype": "float16"}, r"unknown dtype 'float16': did you mean 'bfloat16'\?"),
     ],
 )
 def test_refused_settings(settings, message):
