@@ -38,7 +38,8 @@ def main() -> int:
     for entry in errors:
         path = Path(entry["file"]).relative_to(REPOSITORY)
         counts["/".join(path.parts[:2])] += 1
-        print(f"{path}:{entry['range']['start']['line'] + 1}: {entry['message']} ({entry.get('rule', 'syntax')})")
+        line, message = entry["range"]["start"]["line"] + 1, entry["message"].partition("\n")[0]
+        print(f"{path}:{line}: {message} ({entry.get('rule', 'syntax')})")
 
     strict = [f"diffgeo/{package}" for package in STRICT]
     wrong = [f"{name}: {counts[name]} errors, at most 0" for name in strict if counts[name]]
