@@ -1,4 +1,4 @@
-"""Claims of the papers as tests on results, and the statistics that their verdicts are made of."""
+"""Claims of the papers as tests on results, and the statistics behind their verdicts."""
 
 from diffgeo.claims.claim import (
     CONTROL,

@@ -1,4 +1,4 @@
-"""Accuracies of a run with resamplings of their samples, the input of intervals."""
+"""Accuracies of a run with bootstrap resamplings of their samples, from which intervals are computed."""
 
 import numpy as np
 import xarray as xr
@@ -8,16 +8,17 @@ from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.results import SCORES, data_at
 
-DRAWS = 500  # resamplings of the samples
+NUM_RESAMPLINGS = 500
+"""Bootstrap resamplings of the samples."""
 
 
 def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
-    """Return accuracies (of both, x, y) with dims `RESAMPLE` (measured first), the grid's axes and step.
+    """Return accuracies (of both, x, y) with dims `RESAMPLE` (measured values first), the grid's axes and step.
 
     Samples are resampled by their four outcomes (both right, x only, y only, neither) at every evaluation.
 
     Raises:
-      UserError: for a region that is not scored, or a run that is not finished.
+      UserError: if the region is not scored, or the run is not finished.
     """
     measured = {name: results[name] for name in SCORES}
     if "region" in measured["accuracy"].dims:
@@ -31,9 +32,10 @@ def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
     if missing:
         raise UserError(f"{missing} of {both.size} evaluations are missing: finish the run first")
     count = sample_counts(results, region).broadcast_like(both).transpose(*both.dims).values
-    shares = np.stack([both, x - both, y - both, 1 - x - y + both], axis=-1).clip(0, 1)
-    shares /= shares.sum(axis=-1, keepdims=True)
-    drawn = np.random.default_rng(0).multinomial(count, shares, size=(DRAWS, *count.shape)) / count[..., None]
+    probabilities = np.stack([both, x - both, y - both, 1 - x - y + both], axis=-1).clip(0, 1)
+    probabilities /= probabilities.sum(axis=-1, keepdims=True)
+    outcomes = np.random.default_rng(0).multinomial(count, probabilities, size=(NUM_RESAMPLINGS, *count.shape))
+    drawn = outcomes / count[..., None]
     columns = (drawn[..., 0], drawn[..., 0] + drawn[..., 1], drawn[..., 0] + drawn[..., 2])
     resampled: dict[str, np.ndarray] = dict(zip(SCORES, columns, strict=True))
     return xr.Dataset(
@@ -55,7 +57,11 @@ def mean_over_training(values: xr.DataArray) -> xr.DataArray:
 
 
 def sample_counts(results: xr.Dataset, region: str) -> xr.DataArray:
-    """Return int: samples of each member in a region, over the grid's axes; raise `UserError` where there is none."""
+    """Return int, the number of samples of each member in a region; dims are the grid's axes.
+
+    Raises:
+      UserError: if a member has no sample in the region.
+    """
     label = results["label"].transpose(..., "sample", "factor")
     axes = label.dims[:-2]
     counts = np.empty([results.sizes[dim] for dim in axes], int)
@@ -72,13 +78,13 @@ def sample_counts(results: xr.Dataset, region: str) -> xr.DataArray:
 def region_r2(results: xr.Dataset, region: str, tensor: str = "layer4") -> xr.DataArray:
     r"""Return the averaged R^2 on the 3-D UMAP of one region's samples, over axes and steps [2402.03305, Fig. 9].
 
-    One regression on all samples, as the papers' R^2 (B.3); of its residuals those in the region are taken, over the
+    The regression is on all samples, as for the papers' R^2 (B.3). Its residuals in the region are divided by the
     variance of all labels, since labels vary little within a small region:
 
     .. math:: 1 - \langle (\mu - \hat\mu)^2 \rangle_{region} / \operatorname{Var}(\mu)
 
-    averaged over x and y. NaN where the representation has not been analyzed. How the papers score the hole is not
-    stated.
+    averaged over x and y. NaN where the representation has not been analyzed. The papers do not state how they score
+    the hole.
 
     Raises:
       UserError: if the results have no UMAP, or no sample in the region.
@@ -87,18 +93,18 @@ def region_r2(results: xr.Dataset, region: str, tensor: str = "layer4") -> xr.Da
         raise UserError("there is no 'umap' in these results: the experiment asks for no such analysis")
     label = results["label"].transpose(..., "sample", "factor")
     cloud = results["umap"].sel(tensor=tensor).transpose(*label.dims[:-2], "step", "sample", "umap_axis")
-    sample_counts(results, region)  # refuses a region without samples
+    sample_counts(results, region)  # raises for a region without samples
     scores_r2 = np.full(cloud.shape[:-2], np.nan)
     for index in np.ndindex(*label.shape[:-2]):
         chosen = {str(d): results[d].values[i] for d, i in zip(label.dims[:-2], index, strict=True) if d != "seed"}
         labels = label.values[index]
-        real = np.isfinite(labels).all(axis=1)
-        mask = regions.masks(data_at(results, **chosen), labels[real], [region])[region]
-        for step, points in enumerate(cloud.values[index][:, real]):
+        valid = np.isfinite(labels).all(axis=1)
+        mask = regions.masks(data_at(results, **chosen), labels[valid], [region])[region]
+        for step, points in enumerate(cloud.values[index][:, valid]):
             if np.isfinite(points).all():
                 inputs = np.column_stack([points, np.ones(len(points))]).astype(float)
-                weights = np.linalg.lstsq(inputs, labels[real], rcond=None)[0]
-                squared = (labels[real] - inputs @ weights)[mask] ** 2
-                scores_r2[(*index, step)] = (1 - squared.mean(axis=0) / labels[real].var(axis=0)).mean()
+                weights = np.linalg.lstsq(inputs, labels[valid], rcond=None)[0]
+                squared = (labels[valid] - inputs @ weights)[mask] ** 2
+                scores_r2[(*index, step)] = (1 - squared.mean(axis=0) / labels[valid].var(axis=0)).mean()
     dims = (*label.dims[:-2], "step")
     return xr.DataArray(scores_r2, {dim: results[dim].values for dim in dims}, dims)

@@ -1,18 +1,18 @@
 """Claims of the papers as tests on results, and their verdicts. Host code: needs no JAX and no checkpoint.
 
-A claim's test makes comparisons: numbers with an interval, each to lie in a range that the claim names. The interval
-is a percentile bootstrap of 95 % over seeds and samples together: seeds are drawn with replacement, and the outcomes
-of each seed's samples at each evaluation anew. A bootstrap over S seeds is too narrow by sqrt((S - 1) / S), so
-deviations from the measured value are widened by the inverse. With 2 or 3 seeds it is still narrower than Student's
-interval, which at 2 seeds would be 13 standard errors; a single seed decides nothing. Verdicts use all seeds, never
-the best.
+A claim's test returns comparisons: numbers with intervals, each of which must lie in a range stated by the claim. The
+interval is a 95 % percentile bootstrap over seeds and samples jointly: seeds are drawn with replacement, and for each
+of them the outcomes of its samples are redrawn at every evaluation. A bootstrap over S seeds is too narrow by
+sqrt((S - 1) / S), so deviations from the measured value are widened by the inverse. With 2 or 3 seeds it is still
+narrower than Student's interval, which at 2 seeds would be 13 standard errors; a single seed decides nothing. Verdicts
+use all seeds, never the best.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -23,12 +23,12 @@ from diffgeo.host.files import write_json
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "not decided at this scale"
 PRIMARY, PRECONDITION, CONTROL = "primary", "precondition", "control"
-"""Roles of a comparison: the claim depends on it; without it the claim is empty (nothing has been learned, say); it is
-printed beside the others, for the reader."""
+"""Roles of a comparison: the claim depends on it; it must hold before the claim can be tested (the model has learned,
+say); it is only reported."""
 
 
 class Comparison(NamedTuple):
-    """A number, its interval, and the open range (lower, upper) that it should lie in."""
+    """Value, its interval (low, high), and the open range (lower, upper) in which the claim wants it."""
 
     description: str
     value: float
@@ -48,7 +48,7 @@ class Comparison(NamedTuple):
 
     @property
     def wanted(self) -> str:
-        """The range as text."""
+        """Range of a comparison as text, such as "> 0.5"."""
         limits = [(">", self.lower), ("<", self.upper)]
         return " and ".join(f"{sign} {limit:g}" for sign, limit in limits if math.isfinite(limit)) or "any"
 
@@ -58,10 +58,10 @@ class Claim:
     """A statement of a paper that results can confirm or refute.
 
     Attributes:
-      name: its letter in the list of claims (experiments/CHOICES.md), with words behind it for a variant.
+      name: letter in the list of claims (experiments/CHOICES.md); a variant has words after the letter.
       statement: the paper's statement, in our words.
       source: paper, section, figure.
-      test: from the results to comparisons; raises `UserError` if the results lack what it needs.
+      test: function from results to comparisons; raises `UserError` if the results lack the data it reads.
       would_decide: what it would take to decide an undecided claim.
     """
 
@@ -73,15 +73,15 @@ class Claim:
 
 
 class Verdict(NamedTuple):
-    """A claim's outcome: one of `HOLDS`, `FAILS`, `UNDECIDED`, on what, and why if it is not decided."""
+    """Outcome of a claim (`HOLDS`, `FAILS` or `UNDECIDED`), its comparisons, and the reason if it is undecided."""
 
     claim: Claim
     verdict: str
     comparisons: tuple[Comparison, ...]
     reason: str
 
-    def to_json(self) -> dict:
-        """Return plain dicts, lists, numbers and strings; None for what is not finite."""
+    def to_json(self) -> dict[str, Any]:
+        """Return plain dicts, lists, numbers and strings; None for non-finite numbers."""
         return {
             "name": self.claim.name,
             "statement": self.claim.statement,
@@ -92,9 +92,9 @@ class Verdict(NamedTuple):
             "comparisons": [
                 {
                     name: None if isinstance(value, float) and not math.isfinite(value) else value
-                    for name, value in (one._asdict() | {"verdict": one.verdict}).items()
+                    for name, value in (comparison._asdict() | {"verdict": comparison.verdict}).items()
                 }
-                for one in self.comparisons
+                for comparison in self.comparisons
             ],
         }
 
@@ -102,23 +102,23 @@ class Verdict(NamedTuple):
 def judge(claim: Claim, results: xr.Dataset) -> Verdict:
     """Test a claim on results.
 
-    It fails if any deciding comparison does, and holds if all do. It is undecided between the two, without what it
-    needs, or if the results do not hold what the test reads: the reason says which.
+    It fails if any primary comparison fails and holds if all of them hold. Otherwise, and if a precondition does not
+    hold or the results lack the data that the test reads, it is undecided; the reason says why.
     """
     try:
         comparisons = tuple(claim.test(results))
     except UserError as error:
         return Verdict(claim, UNDECIDED, (), str(error))
-    missing = [one for one in comparisons if one.role == PRECONDITION and one.verdict != HOLDS]
-    if missing:
-        return Verdict(claim, UNDECIDED, comparisons, f"needed first: {missing[0].description} {missing[0].wanted}")
-    deciding = [one for one in comparisons if one.role == PRIMARY]
-    verdicts = [one.verdict for one in deciding]
+    unmet = [each for each in comparisons if each.role == PRECONDITION and each.verdict != HOLDS]
+    if unmet:
+        return Verdict(claim, UNDECIDED, comparisons, f"needed first: {unmet[0].description} {unmet[0].wanted}")
+    primary = [each for each in comparisons if each.role == PRIMARY]
+    verdicts = [each.verdict for each in primary]
     if FAILS in verdicts:
         return Verdict(claim, FAILS, comparisons, "")
     if set(verdicts) == {HOLDS}:
         return Verdict(claim, HOLDS, comparisons, "")
-    if all(one.seeds < 2 for one in deciding):
+    if all(each.seeds < 2 for each in primary):
         return Verdict(claim, UNDECIDED, comparisons, "one seed has no interval")
     return Verdict(claim, UNDECIDED, comparisons, "an interval reaches over its limit")
 
@@ -131,17 +131,17 @@ def compare(
     role: str = PRIMARY,
     within: tuple[float, float] = (-math.inf, math.inf),
 ) -> Comparison:
-    """Compare the mean over seeds of a statistic with a range, with its bootstrap interval.
+    """Compare the mean over seeds of a statistic, with its bootstrap interval, to a range.
 
     Args:
-      description: of the number.
-      statistic: one value per seed; dims "seed", `RESAMPLE` or both. Without `RESAMPLE`, samples are not resampled.
-      lower, upper: the range wanted, exclusive.
+      description: of the statistic.
+      statistic: a value per seed; dims "seed", `RESAMPLE` or both. Without `RESAMPLE`, samples are not resampled.
+      lower, upper: ends of the range, exclusive.
       role: `PRIMARY`, `PRECONDITION` or `CONTROL`.
-      within: what the statistic can be, as 0 to 1 for a share; the widened interval ends there.
+      within: range of possible values, such as 0 to 1 for a fraction; the widened interval is clipped to it.
 
     Raises:
-      UserError: if a measured value is missing, or other dims are left.
+      UserError: if a measured value is missing, or the statistic has other dims.
     """
     if "seed" not in statistic.dims:
         statistic = statistic.expand_dims("seed")
@@ -161,25 +161,27 @@ def compare(
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
-    """Return the verdicts as lines of text: a claim, its verdict, and its comparisons below."""
+    """Return the verdicts as text: a line for each claim, followed by a line for each of its comparisons."""
     lines = []
-    for one in verdicts:
-        lines.append(f"({one.claim.name}) {one.verdict.upper()}: {one.claim.statement} [{one.claim.source}]")
-        for part in one.comparisons:
-            role = "" if part.role == PRIMARY else f" ({part.role})"
-            lines.append(f"    {numbers(part):<34} wanted {part.wanted:<18} {part.description}{role}")
-        if one.verdict != HOLDS:
-            reason = f"{one.reason}; " if one.reason else ""
-            lines.append(f"    {reason}would decide it: {one.claim.would_decide}")
+    for verdict in verdicts:
+        claim = verdict.claim
+        lines.append(f"({claim.name}) {verdict.verdict.upper()}: {claim.statement} [{claim.source}]")
+        for each in verdict.comparisons:
+            role = "" if each.role == PRIMARY else f" ({each.role})"
+            lines.append(f"    {numbers(each):<34} wanted {each.wanted:<18} {each.description}{role}")
+        if verdict.verdict != HOLDS:
+            reason = f"{verdict.reason}; " if verdict.reason else ""
+            lines.append(f"    {reason}would decide it: {claim.would_decide}")
     return "\n".join(lines)
 
 
-def numbers(part: Comparison) -> str:
-    """Return a comparison's value, interval and seeds, as "0.31 [0.12, 0.40], 3 seeds"."""
-    ends = f"[{part.low:.3g}, {part.high:.3g}]" if math.isfinite(part.low) else "[no interval]"
-    return f"{part.value:.3g} {ends}, {part.seeds} seed{'s' if part.seeds > 1 else ''}"
+def numbers(comparison: Comparison) -> str:
+    """Return value, interval and number of seeds as text, such as "0.31 [0.12, 0.40], 3 seeds"."""
+    value, low, high, seeds = comparison.value, comparison.low, comparison.high, comparison.seeds
+    ends = f"[{low:.3g}, {high:.3g}]" if math.isfinite(low) else "[no interval]"
+    return f"{value:.3g} {ends}, {seeds} seed{'s' if seeds > 1 else ''}"
 
 
 def write(verdicts: Sequence[Verdict], path: str | Path) -> None:
-    """Store verdicts as JSON, by one rename."""
-    write_json(path, [one.to_json() for one in verdicts])
+    """Write verdicts as JSON, atomically."""
+    write_json(path, [verdict.to_json() for verdict in verdicts])

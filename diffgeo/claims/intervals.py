@@ -4,20 +4,20 @@ import math
 
 import numpy as np
 
-LEVEL = 0.95  # of the intervals
-
+LEVEL = 0.95
+"""Confidence level of the intervals."""
 
 RESAMPLE = "resample"
-"""Dim of bootstrap resamplings of the samples; the first entry is what was measured."""
+"""Dim of bootstrap resamplings of the samples; its first entry is the measured value."""
 
 
 def interval(values: np.ndarray, draws: int = 4_000) -> tuple[float, float]:
     """Return the ends of the bootstrap interval of the mean over seeds.
 
     Args:
-      values: float[R + 1, S], the statistic of each of S >= 2 seeds: as measured, then on R resamplings of the
-        samples (R may be 0); NaN where a resampling has none.
-      draws: resamplings of the seeds.
+      values: float[R + 1, S], the statistic of each of S >= 2 seeds: as measured, then on R >= 0 resamplings of the
+        samples; NaN where it is undefined on a resampling.
+      draws: number of resamplings of the seeds.
     """
     generator = np.random.default_rng(0)
     seeds = values.shape[1]

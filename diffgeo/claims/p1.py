@@ -1,9 +1,10 @@
-"""Tests of the papers' claims: functions from a results Dataset to comparisons, for `diffgeo.claims`.
+"""Tests of the claims of 2402.03305, (a) to (f): functions from a results Dataset to comparisons.
 
-Letters are those of the project's list of claims, (a) to (f) of 2402.03305 and (g) to (p) of 2408.13256. Where a paper
-says "slightly", "high" or "no strong effect" the limit is an argument with a default chosen here, before any run was
-judged.
+experiments/CHOICES.md lists the claims by letter. Where a paper says "slightly", "high" or "no strong effect", the
+limit is an argument with a default chosen here, before any run was judged.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import xarray as xr
@@ -20,19 +21,19 @@ def claim_a_phases_in_order(results: xr.Dataset) -> list[Comparison]:
     phase = analyzed(results, "phase")
     axes = [dim for dim in phase.dims if dim != "step"]
 
-    def in_order(values):
-        """Return 1 if A, B and C are first seen in that order, else 0."""
-        firsts = [np.flatnonzero(values == one) for one in range(len(PHASES))]
+    def in_order(values: np.ndarray) -> float:
+        """Return 1 if A, B and C first occur in that order, else 0."""
+        firsts = [np.flatnonzero(values == phase) for phase in range(len(PHASES))]
         return float(all(f.size for f in firsts) and firsts[0][0] < firsts[1][0] < firsts[2][0])
 
-    def concordance(values):
-        """Return the fraction of pairs of evaluations in different phases whose later one is in the later phase."""
+    def concordance(values: np.ndarray) -> float:
+        """Return the fraction of pairs of evaluations in different phases that are in the order of their phases."""
         known = values[values >= 0]
         earlier, later = np.triu_indices(len(known), 1)
         step = known[later].astype(int) - known[earlier]
         return float((step > 0).sum() / max(1, (step != 0).sum()))
 
-    def per_seed(function):
+    def per_seed(function: Callable[[np.ndarray], float]) -> xr.DataArray:
         return xr.apply_ufunc(function, phase, input_core_dims=[["step"]], vectorize=True).mean(
             [dim for dim in axes if dim != "seed"]
         )
@@ -50,20 +51,20 @@ def claim_a_phases_in_order(results: xr.Dataset) -> list[Comparison]:
 
 def claim_b_accuracy_and_r2_rise_together(results: xr.Dataset, tensor: str = LAYER) -> list[Comparison]:
     """(b) Accuracy and averaged R^2 rise together [2402.03305, section 3, Fig. 4]."""
-    accuracy, order = scores(results)["accuracy"], analyzed(results, "r2").sel(tensor=tensor, drop=True)
-    ranked = [ranks(accuracy.isel({RESAMPLE: 0})), ranks(order)]
+    accuracy, r2 = scores(results)["accuracy"], analyzed(results, "r2").sel(tensor=tensor, drop=True)
+    ranked = [ranks(accuracy.isel({RESAMPLE: 0})), ranks(r2)]
     together = mean_over_axes(xr.corr(*ranked, dim="step"))
     return [
         compare("rise of accuracy", mean_over_axes(gain(accuracy)), lower=0.2, role=PRECONDITION),
-        compare(f"rise of R^2 ({tensor})", mean_over_axes(gain(order)), lower=0.0),
+        compare(f"rise of R^2 ({tensor})", mean_over_axes(gain(r2)), lower=0.0),
         compare(f"rank correlation of accuracy and R^2 ({tensor}) over steps", together, lower=0.5),
     ]
 
 
 def claim_c_smaller_increment_is_faster(results: xr.Dataset, axis: str = "increment") -> list[Comparison]:
-    """(c) A smaller value is learned faster at equal batches [2402.03305, section 3, Fig. 4].
+    """(c) A smaller increment is learned faster at equal batches [2402.03305, section 3, Fig. 4].
 
-    Speed is the mean accuracy over training: it needs no threshold that some member may never reach.
+    Speed is measured by the mean accuracy over training, which needs no threshold that a member may never reach.
     """
     accuracy = scores(results)["accuracy"]
     speed, values = mean_over_axes(mean_over_training(accuracy), axis), np.sort(results[axis].values)
@@ -104,21 +105,24 @@ def claim_e_sigma_has_little_effect(
     accuracy = scores(results)["accuracy"]
     speed = mean_over_axes(mean_over_training(accuracy), axis)
     last = mean_over_axes(accuracy.isel(step=-1))
-    found = [compare("mean last accuracy", last, lower=0.3, role=PRECONDITION)]
+    comparisons = [compare("mean last accuracy", last, lower=0.3, role=PRECONDITION)]
     for value in speed[axis].values:
-        words = f"mean accuracy over training, {axis} = {value:g} less the mean over {axis}"
-        found.append(compare(words, speed.sel({axis: value}) - speed.mean(axis), lower=-tolerance, upper=tolerance))
-    return found
+        description = f"mean accuracy over training, {axis} = {value:g} less the mean over {axis}"
+        difference = speed.sel({axis: value}) - speed.mean(axis)
+        comparisons.append(compare(description, difference, lower=-tolerance, upper=tolerance))
+    return comparisons
 
 
 def claim_f_hole_is_slightly_worse(
     results: xr.Dataset, axis: str = "hole_area_fraction", tolerance: float = 0.15
 ) -> list[Comparison]:
-    """(f) Accuracy in a hole is only slightly under that outside [2402.03305, C.2, Fig. 9]."""
+    """(f) Accuracy in a hole is only slightly lower than outside [2402.03305, C.2, Fig. 9]."""
     inside, outside = (scores(results, name)["accuracy"].isel(step=-1) for name in ("ood", "id"))
-    found = [compare("last accuracy outside the hole", mean_over_axes(outside), lower=LEARNED, role=PRECONDITION)]
-    found.append(compare("outside less inside, mean over holes", mean_over_axes(outside - inside), upper=tolerance))
-    for value in results[axis].values:  # a small hole holds few labels of the unit grid
+    comparisons = [
+        compare("last accuracy outside the hole", mean_over_axes(outside), lower=LEARNED, role=PRECONDITION),
+        compare("outside less inside, mean over holes", mean_over_axes(outside - inside), upper=tolerance),
+    ]
+    for value in results[axis].values:  # controls only, since a small hole holds few labels of the unit grid
         gap = (outside - inside).sel({axis: value})
-        found.append(compare(f"outside less inside the hole, {axis} = {value:g}", gap, role=CONTROL))
-    return found
+        comparisons.append(compare(f"outside less inside the hole, {axis} = {value:g}", gap, role=CONTROL))
+    return comparisons

@@ -1,4 +1,7 @@
-"""Tests of the claims of 2408.13256, (g) to (p): functions from a results Dataset to comparisons."""
+"""Tests of the claims of 2408.13256, (g) to (p): functions from a results Dataset to comparisons.
+
+experiments/CHOICES.md lists the claims by letter.
+"""
 
 import numpy as np
 import xarray as xr
@@ -10,58 +13,63 @@ from diffgeo.claims.scaling import scaling_exponent
 from diffgeo.claims.select import LAYER, LEARNED, analyzed, at_last_step, mean_over_axes
 from diffgeo.data import regions
 
-TORUS = (1, 2, 1)  # Betti numbers
+TORUS = (1, 2, 1)
+"""Betti numbers of a torus."""
 
+RIGHT_ANGLE = 75.0
+"""Degrees; mean principal angle over which rings count as orthogonal."""
 
-RIGHT_ANGLE = 75.0  # degrees; mean principal angle of rings over which they count as orthogonal
-
-
-# The papers' own data sets, as values of the axis "dataset" of p2_fig4
 TWO_D, ONE_D, BOTH, RIM = "2d", "1d", "2d+1d", "1d+rim"
+"""Data sets of the paper, values of the axis "dataset" of the experiment p2_fig4."""
 
 
 def claim_g_torus(results: xr.Dataset) -> list[Comparison]:
-    """(g) The last representation has a torus's Betti numbers, 1, 2, 1 [2408.13256, section 3.1, Fig. 2]."""
+    """(g) The last representation has the Betti numbers of a torus, 1, 2, 1 [2408.13256, section 3.1, Fig. 2]."""
     betti = analyzed(results, "betti")
-    found = (betti == xr.DataArray(list(TORUS), dims="homology")).all("homology").astype(float)
-    found = found.where(betti.notnull().all("homology"))
-    last = found.isel(step=-1)
+    is_torus = (betti == xr.DataArray(list(TORUS), dims="homology")).all("homology").astype(float)
+    is_torus = is_torus.where(betti.notnull().all("homology"))
+    last = is_torus.isel(step=-1)
     share = "share of seeds with Betti numbers 1, 2, 1"
     return [
         _learned(results),
         compare(share, last.sel(tensor=LAYER), lower=0.5, within=(0, 1)),
-        compare(f"{share}, untrained network", found.isel(step=0).sel(tensor=LAYER), role=CONTROL, within=(0, 1)),
+        compare(f"{share}, untrained network", is_torus.isel(step=0).sel(tensor=LAYER), role=CONTROL, within=(0, 1)),
         compare(f"{share}, true images", last.sel(tensor="pixels"), role=CONTROL, within=(0, 1)),
     ]
 
 
 def claim_h_dimension_rises_then_falls(results: xr.Dataset, change: float = 0.1) -> list[Comparison]:
-    """(h) Effective dimension rises, then falls, to more than 4 [2408.13256, section 3.1, Fig. 2]."""
-    every = analyzed(results, "participation_ratio")
-    dimension = every.sel(tensor=LAYER)
+    """(h) Effective dimension rises, then falls, to a value over 4 [2408.13256, section 3.1, Fig. 2]."""
+    ratio = analyzed(results, "participation_ratio")
+    dimension = ratio.sel(tensor=LAYER)
     peak, first, last = dimension.max("step"), dimension.isel(step=0), dimension.isel(step=-1)
     return [
         _learned(results),
         compare("log of highest over first effective dimension", xr.apply_ufunc(np.log, peak / first), lower=change),
         compare("log of highest over last effective dimension", xr.apply_ufunc(np.log, peak / last), lower=change),
         compare("last effective dimension", last, lower=4.0),
-        compare("effective dimension of the true images", every.sel(tensor="pixels").isel(step=-1), role=CONTROL),
+        compare("effective dimension of the true images", ratio.sel(tensor="pixels").isel(step=-1), role=CONTROL),
     ]
 
 
 def claim_i_orthogonal_not_parallel(results: xr.Dataset) -> list[Comparison]:
-    """(i) Rings of x are orthogonal to rings of y, as on a Clifford torus; to each other they are not parallel.
+    """(i) Rings of x are orthogonal to rings of y, as on a Clifford torus, but not parallel to each other.
 
-    [2408.13256, section 3.1, B.2, Fig. 3, 8]. On a Clifford torus x-on-y planes have 90 degrees, x-on-x ones 0.
+    [2408.13256, section 3.1, B.2, Fig. 3, 8]. On a Clifford torus, the planes of x-on-y pairs are at 90 degrees and
+    those of x-on-x pairs at 0.
     """
     angles = analyzed(results, "ring_mean").sel(ring_statistic="angles")
-    far = analyzed(results, "wasserstein_clifford").sel(ring_statistic="angles", tensor=LAYER).isel(step=-1)
+    distance = analyzed(results, "wasserstein_clifford").sel(ring_statistic="angles", tensor=LAYER).isel(step=-1)
     last = angles.isel(step=-1)
     xy, xx = ({"ring_pair": pair} for pair in ("x_on_y", "x_on_x"))
     return [
         _learned(results),
         compare("mean angle of x-on-y rings (degrees)", last.sel({"tensor": LAYER} | xy), lower=RIGHT_ANGLE),
-        compare("distance to a Clifford torus (degrees), x-on-x less x-on-y", far.sel(xx) - far.sel(xy), lower=0.0),
+        compare(
+            "distance to a Clifford torus (degrees), x-on-x less x-on-y",
+            distance.sel(xx) - distance.sel(xy),
+            lower=0.0,
+        ),
         compare("x-on-y angle, untrained network", angles.isel(step=0).sel({"tensor": LAYER} | xy), role=CONTROL),
         compare("x-on-x angle, untrained network", angles.isel(step=0).sel({"tensor": LAYER} | xx), role=CONTROL),
         compare("x-on-y angle, true images", last.sel({"tensor": "pixels"} | xy), role=CONTROL),
@@ -70,15 +78,14 @@ def claim_i_orthogonal_not_parallel(results: xr.Dataset) -> list[Comparison]:
 
 
 def claim_j_right_in_the_seen_coordinate(results: xr.Dataset, gap: float = 0.3) -> list[Comparison]:
-    """(j) The 2D model is right in the coordinate that was seen and wrong in the other one.
+    """(j) The 2D model is right in the coordinate that it has seen and wrong in the other.
 
-    [2408.13256, section 3.2, Fig. 4c-e]. In the horizontal part y is held out, in the vertical part x, in the
-    intersection both.
+    [2408.13256, section 3.2, Fig. 4c-e]. The horizontal part holds out y, the vertical part x, the intersection both.
     """
     last = {part: at_last_step(results, part, TWO_D) for part in ("id", "vertical", "horizontal", "intersection")}
 
-    def less(part, one, other):
-        return last[part][f"accuracy_{one}"] - last[part][f"accuracy_{other}"]
+    def less(part: str, seen: str, unseen: str) -> xr.DataArray:
+        return last[part][f"accuracy_{seen}"] - last[part][f"accuracy_{unseen}"]
 
     middle = last["intersection"]
     return [
@@ -92,7 +99,7 @@ def claim_j_right_in_the_seen_coordinate(results: xr.Dataset, gap: float = 0.3) 
 
 def claim_k_stripes_compose(results: xr.Dataset) -> list[Comparison]:
     """(k) The 2D + 1D model is right in every part [2408.13256, section 3.2, Fig. 4c-e]."""
-    found = [
+    comparisons = [
         compare(
             "2D + 1D model: accuracy outside",
             at_last_step(results, "id", BOTH)["accuracy"],
@@ -103,13 +110,13 @@ def claim_k_stripes_compose(results: xr.Dataset) -> list[Comparison]:
     for part in ("vertical", "horizontal", "intersection"):
         for name in ("x", "y"):
             values = at_last_step(results, part, BOTH)[f"accuracy_{name}"]
-            found.append(compare(f"2D + 1D model, {part}: accuracy of {name}", values, lower=LEARNED))
-    return found
+            comparisons.append(compare(f"2D + 1D model, {part}: accuracy of {name}", values, lower=LEARNED))
+    return comparisons
 
 
 def claim_k_stripes_help(results: xr.Dataset) -> list[Comparison]:
     """(k) The 2D + 1D model is better than the 2D model in every part [2408.13256, section 3.2, Fig. 4c-e]."""
-    needed = compare(
+    learned = compare(
         "2D model: accuracy outside the cross",
         at_last_step(results, "id", TWO_D)["accuracy"],
         lower=LEARNED,
@@ -119,23 +126,26 @@ def claim_k_stripes_help(results: xr.Dataset) -> list[Comparison]:
     for part in ("vertical", "horizontal", "intersection"):
         both, alone = (at_last_step(results, part, data)["accuracy"] for data in (BOTH, TWO_D))
         gains.append(compare(f"{part}: accuracy of 2D + 1D less 2D", both - alone, lower=0.0))
-    return [needed, *gains]
+    return [learned, *gains]
 
 
 def claim_k_few_bumps_suffice(results: xr.Dataset, enough: float = 0.2, tolerance: float = 0.15) -> list[Comparison]:
-    """(k) With stripes, a fifth of the bumps is as good as all in the held-out cross [2408.13256, 3.2, Fig. 4g]."""
+    """(k) With stripes, a fifth of the bumps does as well as all in the held-out cross [2408.13256, 3.2, Fig. 4g]."""
     inside = scores(results, "ood")["accuracy"].isel(step=-1).sortby("kept_fraction")
     most = inside.isel(kept_fraction=-1, drop=True)
-    found = [compare("accuracy in the cross with most bumps", most, lower=0.3, role=PRECONDITION)]
+    comparisons = [compare("accuracy in the cross with most bumps", most, lower=0.3, role=PRECONDITION)]
     for value in inside["kept_fraction"].values[:-1]:
-        words = f"accuracy in the cross, most bumps less fraction {value:g}"
+        description = f"accuracy in the cross, most bumps less fraction {value:g}"
         less = most - inside.sel(kept_fraction=value, drop=True)
-        found.append(compare(words, less, upper=tolerance) if value >= enough else compare(words, less, role=CONTROL))
-    return found
+        suffices = value >= enough
+        comparisons.append(
+            compare(description, less, upper=tolerance) if suffices else compare(description, less, role=CONTROL)
+        )
+    return comparisons
 
 
 def claim_l_rim_composes(results: xr.Dataset, low: float = 0.3, gain: float = 0.2) -> list[Comparison]:
-    """(l) Stripes alone do not compose; with a rim of partial crossings they do [2408.13256, 3.2, C.2, Fig. 10]."""
+    """(l) Stripes alone do not compose; with a rim of partial crossings, they do [2408.13256, 3.2, C.2, Fig. 10]."""
     alone, rim = (at_last_step(results, regions.ALL, data) for data in (ONE_D, RIM))
     return [
         compare(
@@ -155,25 +165,25 @@ def claim_m_falls_gradually(results: xr.Dataset, axis: str = "hole_width", large
     drop = inside.isel({axis: 0}, drop=True) - inside.isel({axis: -1}, drop=True)
     steepest = (-inside.diff(axis)).max(axis) / drop.where(drop > 0)
     falls = compare("accuracy in the narrowest lesion less in the widest", drop, lower=0.0)
-    needed = compare("accuracy outside the lesion", outside.mean(axis), lower=LEARNED, role=PRECONDITION)
-    if not (drop.isel({RESAMPLE: 0}) > 0).all():  # no fall to take a share of
-        return [needed, falls]
-    return [needed, falls, compare("largest fall between neighboring widths over the whole", steepest, upper=largest)]
+    learned = compare("accuracy outside the lesion", outside.mean(axis), lower=LEARNED, role=PRECONDITION)
+    if not (drop.isel({RESAMPLE: 0}) > 0).all():  # without a fall there is nothing to divide the steepest step by
+        return [learned, falls]
+    return [learned, falls, compare("largest fall between neighboring widths over the whole", steepest, upper=largest)]
 
 
 def claim_n_data_scaling(results: xr.Dataset, threshold: float = 0.6, margin: float = 0.5) -> list[Comparison]:
-    """(n) Bumps need data quadratic in N for an accuracy, bumps and stripes linear [2408.13256, 3.2, Fig. 5]."""
+    """(n) The labels needed for an accuracy grow as N^2 for bumps, as N with stripes [2408.13256, 3.2, Fig. 5]."""
     exponents = {name: scaling_exponent(results, name, threshold) for name in (TWO_D, BOTH)}
-    words = f"exponent of the labels needed for accuracy {threshold:g}"
+    description = f"exponent of the labels needed for accuracy {threshold:g}"
     return [
-        compare(f"{words}, bumps", exponents[TWO_D], lower=2 - margin, upper=2 + margin),
-        compare(f"{words}, bumps and stripes", exponents[BOTH], lower=1 - margin, upper=1 + margin),
-        compare(f"{words}, bumps less both", exponents[TWO_D] - exponents[BOTH], lower=0.0),
+        compare(f"{description}, bumps", exponents[TWO_D], lower=2 - margin, upper=2 + margin),
+        compare(f"{description}, bumps and stripes", exponents[BOTH], lower=1 - margin, upper=1 + margin),
+        compare(f"{description}, bumps less both", exponents[TWO_D] - exponents[BOTH], lower=0.0),
     ]
 
 
 def claim_o_squares(results: xr.Dataset) -> list[Comparison]:
-    """(o) SOS composes over larger holes than bumps, interior better than exterior [2408.13256, C.4, Fig. 12]."""
+    """(o) SOS compose over larger holes than bumps do, interior better than exterior [2408.13256, C.4, Fig. 12]."""
     inside, outside = (scores(results, name)["accuracy"].isel(step=-1) for name in ("ood", "id"))
     inside = inside.mean("hole_width")
     bump, sos = (inside.sel(kind=kind) for kind in ("bump", "sos"))
@@ -195,9 +205,9 @@ def claim_p_more_data_helps(results: xr.Dataset) -> list[Comparison]:
         ["sigma", "kept_fraction"]
     )
     most, least = last.isel(kept_fraction=-1), last.isel(kept_fraction=0)
-    over = last.mean("kept_fraction")
+    mean = last.mean("kept_fraction")
     sigmas = last["sigma"].values
-    rises = [  # where narrow bumps are not learned with all data either, they are late for another reason
+    rises = [  # controls: narrow bumps that are not learned even with all data are late for another reason
         compare(
             f"last accuracy, most data less least, sigma = {sigma:g}", (most - least).sel(sigma=sigma), role=CONTROL
         )
@@ -216,7 +226,7 @@ def claim_p_more_data_helps(results: xr.Dataset) -> list[Comparison]:
         compare("last accuracy, most data less least, mean over sigma", (most - least).mean("sigma"), lower=0.0),
         compare(
             f"mean accuracy over fractions, sigma = {sigmas[-1]:g} less {sigmas[0]:g}",
-            over.isel(sigma=-1) - over.isel(sigma=0),
+            mean.isel(sigma=-1) - mean.isel(sigma=0),
             lower=0.0,
         ),
         learned,
