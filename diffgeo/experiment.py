@@ -27,16 +27,16 @@ class Experiment:
 
     Attributes:
       name: p1_fig4 and the like.
-      figure: where it stands, in words.
-      claim: what the papers say it shows, in our words.
+      figure: paper and figure, in words.
+      claim: the papers' claim about it, in our words.
       presets: preset name -> settings.
       plots: pictures to draw from the results.
-      claims: what the papers say of it, each tested on the results.
+      claims: statements of the papers about it, each tested on the results.
       time: how long it took on two CPU cores, at preset `laptop` (`paper` if nothing is trained).
       expect: outcome of that run.
       analyses: groups of `diffgeo.representation.GROUPS` that every checkpoint's representation is measured by.
       compute: for an experiment that trains nothing, the function from its settings to its results (see
-        `diffgeo.computed`); None trains the grid.
+        `diffgeo.data.computed`); None trains the grid.
     """
 
     name: str

@@ -141,11 +141,12 @@ def _extend_groups(path: Path, groups: Sequence[str]) -> None:
 
     Readers go by the consolidated metadata, replaced last; after a kill before that the same is done again.
     """
-    known = [str(name) for name in zarr.open_group(str(path), mode="r")["group"][:]]
+    stored: Any = zarr.open_group(str(path), mode="r")  # zarr types an item as an array or a group
+    known = [str(name) for name in stored["group"][:]]
     lacking = [name for name in groups if name not in known]
     if not lacking:
         return
-    store = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+    store: Any = zarr.open_group(str(path), mode="r+", use_consolidated=False)
     complete, names = store["group_complete"], store["group"]
     complete.resize((*complete.shape[:-1], len(known) + len(lacking)))
     names.resize((len(known) + len(lacking),))
