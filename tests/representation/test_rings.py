@@ -17,7 +17,7 @@ from diffgeo.representation import (
     ring_statistics,
     torus_3d,
 )
-from tests.representation.test_spectrum import periodic_bumps
+from tests.support.clouds import periodic_bumps
 
 RNG = np.random.default_rng(11)
 

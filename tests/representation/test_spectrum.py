@@ -9,15 +9,9 @@ from scipy.spatial.distance import pdist
 
 from diffgeo import representation
 from diffgeo.errors import UserError
-from diffgeo.images import render
+from tests.support.clouds import periodic_bumps
 
 RNG = np.random.default_rng(0)
-
-
-def periodic_bumps(size: int = 32, sigma: float = 1.0) -> np.ndarray:
-    x, y = np.meshgrid(np.arange(size), np.arange(size), indexing="ij")
-    centers = np.stack([x.ravel(), y.ravel()], axis=-1).astype(np.float32)
-    return np.asarray(render(centers, sigma, "bump", size, periodic=True)).reshape(size * size, -1)
 
 
 def test_importing_loads_no_jax_and_no_heavy_package():
