@@ -4,7 +4,7 @@ Shape legend of the whole program: M members, B batch, n images, N image side, C
 S samples, L rows of a label table.
 
 Coordinates: x = column, y = row; pixel (row r, column c) is at (x, y) = (c, r), 0-based pixel centers.
-All centers and sigmas are in pixels. The papers' top-left pixel is (1, 1): a shift by one, nothing else.
+All centers and sigmas are in pixels. The papers' top-left pixel is (1, 1): a shift by one, no other difference.
 """
 
 import functools
@@ -12,15 +12,19 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float
+import numpy.typing as npt
+from jaxtyping import Array, ArrayLike, Float, Int
 
 from diffgeo.settings.allowed import MIN_SIGMA, kind_index
 
+Pair = tuple[float, float]
+"""Numbers along x and along y; a tuple is no `ArrayLike` to checkers at run time."""
+
 
 def render(
-    centers, sigma, kind: str | ArrayLike = "bump", size: int = 32, periodic: bool = False
+    centers: ArrayLike, sigma: ArrayLike | Pair, kind: str | ArrayLike = "bump", size: int = 32, periodic: bool = False
 ) -> Float[Array, "n N N 1"]:
-    r"""Images in [-1, 1], dark on white, of the given centers.
+    r"""Return images in [-1, 1], dark on white, of the given centers.
 
     With the stripe profile :math:`g(u; \mu, s) = \exp(-(u - \mu)^2 / 4 s^2)` (note 4 s^2: the bump's
     standard deviation is :math:`\sqrt 2 s` pixels), the gray value v in [0, 255] is
@@ -33,8 +37,8 @@ def render(
 
     Args:
       centers: float[n, 2], (x, y) in pixels.
-      sigma: spread s > 0 in pixels: a scalar, or (s_x, s_y) of shape [2], or one pair per image, [n, 2].
-      kind: "bump", "sos", or int[n] of indices into `limits.KINDS`, one per image.
+      sigma: spread s > 0 in pixels: a scalar, or (s_x, s_y) of shape [2], or a pair per image, [n, 2].
+      kind: "bump", "sos", or int[n] of indices into `settings.allowed.KINDS`, one per image.
       size: N, the side in pixels.
       periodic: wrap both axes.
 
@@ -55,7 +59,9 @@ def render(
 
 
 @functools.partial(jax.jit, static_argnums=(3, 4))
-def _render(centers, sigma, kinds, size, periodic):
+def _render(
+    centers: Float[Array, "n 2"], sigma: Float[Array, "n 2"], kinds: Int[Array, " n"], size: int, periodic: bool
+) -> Float[Array, "n N N 1"]:
     pixels = jnp.arange(size, dtype=jnp.float32)
     offset = pixels[None, :, None] - centers[:, None, :]  # [n, N, (x, y)]
     if periodic:
@@ -70,9 +76,9 @@ def _render(centers, sigma, kinds, size, periodic):
 
 
 def to_uint8(images: Float[ArrayLike, "*batch N N 1"]) -> np.ndarray:
-    """Gray values 0 (dark) to 255 (white) of images in [-1, 1]; values outside are clipped.
+    """Return gray values 0 (dark) to 255 (white) of images in [-1, 1]; values outside are clipped.
 
-    NaN, which a network that has diverged may draw, becomes white: such an image shows no bump.
+    NaN, which a network that has diverged may generate, becomes white: such an image shows no bump.
 
     Returns uint8[*batch, N, N], on host.
     """
@@ -80,12 +86,14 @@ def to_uint8(images: Float[ArrayLike, "*batch N N 1"]) -> np.ndarray:
     return np.rint(np.clip(np.nan_to_num(gray, nan=255.0), 0.0, 255.0)).astype(np.uint8)
 
 
-def overlap(center_a, center_b, sigma, size: int = 32) -> float:
-    r"""Normalized overlap of two bumps, ||sqrt(a b)||_2 / ||a||_2 of the inverted images a, b.
+def overlap(
+    center_a: npt.ArrayLike | Pair, center_b: npt.ArrayLike | Pair, sigma: npt.ArrayLike | Pair, size: int = 32
+) -> float:
+    r"""Return the normalized overlap of two bumps, ||sqrt(a b)||_2 / ||a||_2 of the inverted images a, b.
 
     [2402.03305, B.5; 2408.13256, A.5]. Equal to :math:`(\sum_p a_p b_p / \sum_p a_p^2)^{1/2}`, which away from
     borders and for sigma >= 1 tends to exp(-d^2 / 16 s^2) at distance d. It is not symmetric and may exceed
-    1 for small sigma, since a's own norm depends on where its center lies between the pixels.
+    1 for small sigma, since the norm of a depends on where its center lies between the pixels.
 
     Args:
       center_a, center_b: (x, y) in pixels.
@@ -99,14 +107,14 @@ def overlap(center_a, center_b, sigma, size: int = 32) -> float:
     profile_a = stripe_profiles(np.asarray(center_a, np.float64)[None], spread, size)[0]
     profile_b = stripe_profiles(np.asarray(center_b, np.float64)[None], spread, size)[0]
     shared = np.sum(profile_a * profile_b, axis=-1)
-    own = np.sum(profile_a * profile_a, axis=-1)
-    if np.prod(own) < np.finfo(np.float64).tiny:  # subnormal: no digits left to divide by
+    squared = np.sum(profile_a * profile_a, axis=-1)
+    if np.prod(squared) < np.finfo(np.float64).tiny:  # subnormal: no digits left to divide by
         return float("nan")
-    return float(np.sqrt(np.prod(shared / own)))
+    return float(np.sqrt(np.prod(shared / squared)))
 
 
-def stripe_profiles(centers: np.ndarray, sigma: np.ndarray, size: int) -> np.ndarray:
-    """Profiles g of `render` in float64 on host: float[n, 2, N], axis 1 is (x, y).
+def stripe_profiles(centers: np.ndarray, sigma: np.ndarray | Pair, size: int) -> np.ndarray:
+    """Return profiles g of `render` in float64 on host: float[n, 2, N], axis 1 is (x, y).
 
     A bump is the outer product of its two profiles, so sums over pixels of products of bumps are products
     of sums over these profiles.

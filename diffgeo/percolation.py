@@ -1,4 +1,4 @@
-r"""Percolation of a set of bumps: which overlap, and how large the largest connected cluster is.
+r"""Percolation of a set of bumps: their overlaps, and the size of the largest connected cluster.
 
 [2408.13256 (P2), sections 3.3 and A.5, D.1]. Two bumps are connected where their overlap is above a
 threshold. Host code: numpy and scipy only.
@@ -11,12 +11,13 @@ images a, b with midpoint m,
           \|a\|^2 = T(\mu_{a,x})\, T(\mu_{a,y}),
 
 exactly, for pixelated and cropped bumps alike. The papers' overlap
-:math:`\|\sqrt{a b}\|_2 / \|a\|_2 = (\sum a b / \|a\|^2)^{1/2}` is divided by the norm of one of the two. Rule
+:math:`\|\sqrt{a b}\|_2 / \|a\|_2 = (\sum a b / \|a\|^2)^{1/2}` is divided by the norm of either. The rule
 of this module: **connected if either direction is above the threshold**, that is, divide by the smaller
-norm: what the papers' neighbor search finds when it may start at any bump.
+norm. The papers' neighbor search does the same when it may start at any bump.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -29,14 +30,26 @@ from scipy.special import stdtrit
 from diffgeo.errors import UserError
 from diffgeo.settings.allowed import MIN_SIGMA
 
+if TYPE_CHECKING:
+    import xarray as xr
+
+Rows = Sequence[Any] | np.ndarray
+"""[n, 2], a row per bump."""
+PerAxis = float | int | np.number | Sequence[Any] | np.ndarray
+"""A scalar, or (x, y)."""
+Values = float | int | np.number | Sequence[Any] | np.ndarray
+"""A number or a list of them."""
+Connected = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""(indices, indices) of pairs of points -> bool[pairs], which of them are connected."""
+
 BLANK = float(np.log(np.finfo(np.float64).tiny))  # log of the squared norm under which a bump counts as blank
 NEIGHBORS = 8  # nearest neighbors tried first; enough to join nearly all of a dense set
 GROWTH = 1.5  # ratio of successive search radii
 CHUNK = 1 << 20  # pairs held at a time: bounds the memory at about 0.2 GB
 
 
-def largest_cluster(centers, sigma, size: int, threshold: float) -> float:
-    """Mass of the largest connected cluster over the number of bumps [P2, section 3.3, Fig. 6c].
+def largest_cluster(centers: Rows, sigma: PerAxis, size: int, threshold: float) -> float:
+    """Return the mass of the largest connected cluster over the number of bumps [P2, section 3.3, Fig. 6c].
 
     Args:
       centers: float[n, 2], (x, y) in pixels; anywhere, on a lattice or not, inside the image or not.
@@ -54,8 +67,8 @@ def largest_cluster(centers, sigma, size: int, threshold: float) -> float:
     return float(np.bincount(labels).max() / len(labels))
 
 
-def clusters(centers, sigma, size: int, threshold: float) -> Int[np.ndarray, " n"]:
-    """Cluster number of every bump, 0 to clusters - 1; arguments and errors as of `largest_cluster`.
+def clusters(centers: Rows, sigma: PerAxis, size: int, threshold: float) -> Int[np.ndarray, " n"]:
+    """Return the cluster number of every bump, 0 to clusters - 1; arguments and errors as of `largest_cluster`.
 
     Exact, without a list of all pairs. A bump that is blank in float64 (squared norm of its inverted image
     under 2.2e-308: tiny and far from every pixel; `images.overlap` is NaN there) is connected to nothing.
@@ -76,23 +89,23 @@ def clusters(centers, sigma, size: int, threshold: float) -> Int[np.ndarray, " n
     return np.unique(named, return_inverse=True)[1].reshape(-1)
 
 
-def connection_radius(sigma, threshold: float, log_norm: float | None = None) -> float:
-    r"""Upper bound, in pixels, of the distance at which two bumps can be connected.
+def connection_radius(sigma: PerAxis, threshold: float, log_norm: float | None = None) -> float:
+    r"""Return an upper bound, in pixels, of the distance at which two bumps can be connected.
 
     By the formulas above a connected pair has
     :math:`d^2 / 8 s^2 < -2 \ln t + \ln T(m_x) T(m_y) - \ln \|a\|^2`. Over all m, and with no border, T is
     largest at a pixel (by Poisson summation), where it is at most :math:`1 + 2 p / (1 - p)`,
     :math:`p = e^{-1 / 2 s^2}` (sum over pixels), and at most :math:`s \sqrt{2 \pi} (1 + 2 q / (1 - q))`,
-    :math:`q = e^{-2 \pi^2 s^2}` (sum over frequencies); borders only lessen it. A center is at most 1/2 pixel
+    :math:`q = e^{-2 \pi^2 s^2}` (sum over frequencies); borders only decrease it. A center is at most 1/2 pixel
     from a pixel in each axis, so :math:`\ln \|a\|^2 \ge -1/8 s_x^2 - 1/8 s_y^2`.
-    In the continuum the reach is :math:`4 s \sqrt{-\ln t}`.
+    In the continuum the radius is :math:`4 s \sqrt{-\ln t}`.
 
     Args:
       sigma: spread in pixels, a scalar or (s_x, s_y).
       threshold: overlap > 0.
       log_norm: log of the least squared norm among the bumps; None stands for the bound of any center
         inside the image's outline, [-1/2, N - 1/2] in both axes. Centers outside it can be dimmer, and as the
-        overlap is relative to the dimmer bump, they reach farther.
+        overlap is relative to the dimmer bump, their radius is larger.
 
     Returns:
       Pixels, >= 0 (0: nothing is connected).
@@ -103,19 +116,23 @@ def connection_radius(sigma, threshold: float, log_norm: float | None = None) ->
     return float(_scaled_radius(spread, threshold, log_norm) * spread.max())
 
 
-def lattice(size: int, increment) -> Float[np.ndarray, "n 2"]:
-    """Centers arange(0, N, d_x) x arange(0, N, d_y), end point excluded, x slowest.
+def lattice(size: int, increment: PerAxis) -> Float[np.ndarray, "n 2"]:
+    """Return centers arange(0, N, d_x) x arange(0, N, d_y), end point excluded, x slowest.
 
-    `datasets.lattice` in float64 and without JAX: equal coordinates stay equal bit by bit.
+    In float64, the precision of the overlaps. `diffgeo.data.label_tables.lattice`, which is above this module in the
+    order of imports, gives the same centers in float32, the precision of the network's conditioning.
 
     Args:
       size: N in pixels.
       increment: spacing in pixels, d or (d_x, d_y).
+
+    Raises:
+      UserError: for a spacing that is not positive.
     """
     step = np.broadcast_to(np.asarray(increment, np.float64), (2,))
     if not (np.all(np.isfinite(step)) and np.all(step > 0)):
         raise UserError(f"increment {increment} must be positive: give the lattice spacing in pixels")
-    # The slack keeps 32 / 0.1 at 320 where the division errs upward.
+    # The slack keeps 32 / 0.1 at 320 where the division rounds upward.
     along = [d * np.arange(np.ceil(size / d - 1e-6)) for d in step]
     return np.stack(np.meshgrid(*along, indexing="ij"), axis=-1).reshape(-1, 2)
 
@@ -135,7 +152,14 @@ class Draws(NamedTuple):
     nested: bool = False
 
 
-def simulate(size: int, increment, sigmas, thresholds, fractions, draws: Draws = Draws()):
+def simulate(
+    size: int,
+    increment: PerAxis,
+    sigmas: Values,
+    thresholds: Values,
+    fractions: Values,
+    draws: Draws = Draws(),
+) -> "xr.Dataset":
     """Simulate the largest cluster of random subsets of the lattice [P2, Fig. 6c, 13; section D.2].
 
     Within a repeat all sigmas and thresholds see the same points. A subset depends only on (seed, repeat)
@@ -150,8 +174,8 @@ def simulate(size: int, increment, sigmas, thresholds, fractions, draws: Draws =
       draws: number, seed and kind of the random subsets.
 
     Returns:
-      xr.Dataset: `largest_fraction`[threshold, sigma, fraction, repeat], cluster mass over the points kept, in
-      (0, 1], and `kept`[fraction], the number of points.
+      xr.Dataset: `largest_fraction`[threshold, sigma, kept_fraction, repeat], cluster mass over the points kept,
+      in (0, 1], and `kept`[kept_fraction], the number of points.
 
     Raises:
       UserError: for an argument out of its range.
@@ -198,18 +222,18 @@ def simulate(size: int, increment, sigmas, thresholds, fractions, draws: Draws =
     )
 
 
-def mean_interval(dataset, level: float = 0.95):
-    """Mean over the repeats of `simulate` and its Student-t interval, cut to [0, 1] where masses lie.
+def mean_interval(dataset: "xr.Dataset", level: float = 0.95) -> "xr.Dataset":
+    """Return the mean over the repeats of `simulate` and its Student-t interval, cut to [0, 1] where masses lie.
 
     Student's t, not a bootstrap, whose interval is too narrow for as few draws as five.
 
     Args:
-      dataset: what `simulate` returned.
+      dataset: from `simulate`.
       level: coverage in (0, 1).
 
     Returns:
-      xr.Dataset with `mean`, `low`, `high`[threshold, sigma, fraction]; low and high are NaN
-      for one repeat.
+      xr.Dataset with `mean`, `low`, `high`[threshold, sigma, kept_fraction]; low and high are
+      NaN for a single repeat.
     """
     import xarray as xr
 
@@ -225,8 +249,10 @@ def mean_interval(dataset, level: float = 0.95):
     )
 
 
-def _check(centers, sigma, size, threshold) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " 2"]]:
-    """Centers and (s_x, s_y) in float64; `UserError` for anything out of range."""
+def _check(
+    centers: Rows, sigma: PerAxis, size: int, threshold: float
+) -> tuple[Float[np.ndarray, "n 2"], Float[np.ndarray, " 2"]]:
+    """Return centers and (s_x, s_y) in float64; raise `UserError` for anything out of range."""
     centers = np.asarray(centers, np.float64)
     if centers.ndim != 2 or centers.shape[1] != 2 or len(centers) == 0:
         raise UserError(f"centers of shape {centers.shape} must be [n, 2] as (x, y), with n >= 1")
@@ -242,8 +268,8 @@ def _check(centers, sigma, size, threshold) -> tuple[Float[np.ndarray, "n 2"], F
     return centers, np.broadcast_to(spread, (2,))
 
 
-def _log_mass(middles: Float[np.ndarray, " n"], spread, size: int) -> Float[np.ndarray, " n"]:
-    """ln T(m) of the module's head, finite however far m is from the pixels."""
+def _log_mass(middles: Float[np.ndarray, " n"], spread: float, size: int) -> Float[np.ndarray, " n"]:
+    """Return ln T(m) of the module's head, finite however far m is from the pixels."""
     # On lattices the values repeat many times over.
     values, back = np.unique(middles, return_inverse=True)
     nearest = values - np.clip(np.rint(values), 0, size - 1)
@@ -253,8 +279,8 @@ def _log_mass(middles: Float[np.ndarray, " n"], spread, size: int) -> Float[np.n
     return (np.log(total) - np.square(nearest) / (2.0 * spread**2))[back.reshape(-1)]
 
 
-def _scaled_radius(spread, threshold: float, log_norm) -> Float[np.ndarray, " *n"]:
-    """`connection_radius` in units of sigma per axis, for given squared norms of the dimmer bump."""
+def _scaled_radius(spread: np.ndarray, threshold: float, log_norm: float | np.ndarray) -> Float[np.ndarray, " *n"]:
+    """Return `connection_radius` in units of sigma per axis, for given squared norms of the dimmer bump."""
     sharp, wide = 0.5 / spread**2, 2.0 * (np.pi * spread) ** 2
     most = np.minimum(
         1.0 + 2.0 * np.exp(-sharp) / -np.expm1(-sharp),
@@ -264,22 +290,24 @@ def _scaled_radius(spread, threshold: float, log_norm) -> Float[np.ndarray, " *n
     return np.asarray(np.sqrt(np.maximum(squared, 0.0)) * (1.0 + 1e-9))  # the last factor covers rounding
 
 
-def _components(points, norms, spread, size: int, threshold: float) -> Int[np.ndarray, " n"]:
-    """Component numbers, 0 to components - 1, of distinct, visible points.
+def _components(
+    points: np.ndarray, norms: np.ndarray, spread: np.ndarray, size: int, threshold: float
+) -> Int[np.ndarray, " n"]:
+    """Return component numbers, 0 to components - 1, of distinct, visible points.
 
-    Within reach of each other there can be thousands of times more pairs than points. Nearly all join what
+    Within their radii of each other there can be thousands of times more pairs than points. Nearly all join points that
     nearer pairs have joined already, so pairs are tried at growing distance, and only those between
     different components: after the nearest neighbors come all pairs within a radius, which grows up to the
-    reach. Each step is exact for the pairs within its radius; the last one makes the whole exact.
+    largest `connection_radius`. Each step is exact for the pairs within its radius; the last makes the whole exact.
     """
     scaled = points / spread
-    reaches = _scaled_radius(spread, threshold, norms)
-    limit = float(reaches.max())
+    radii = _scaled_radius(spread, threshold, norms)
+    limit = float(radii.max())
 
-    def connected(first, second) -> Bool[np.ndarray, " pairs"]:
+    def connected(first: np.ndarray, second: np.ndarray) -> Bool[np.ndarray, " pairs"]:
         squared = np.sum(np.square(scaled[first] - scaled[second]), axis=1)
-        # A few dim bumps may set the limit: most pairs are out of their own reach, which costs less to see.
-        result = squared <= np.square(np.maximum(reaches[first], reaches[second]))
+        # A few dim bumps may set the limit: most pairs are beyond their radii, which is cheaper to test.
+        result = squared <= np.square(np.maximum(radii[first], radii[second]))
         first, second = first[result], second[result]
         shared = -squared[result] / 8.0
         for axis in range(2):
@@ -291,7 +319,7 @@ def _components(points, norms, spread, size: int, threshold: float) -> Int[np.nd
     distance, neighbor = cKDTree(scaled).query(scaled, k=np.arange(1, count + 1), distance_upper_bound=limit)
     first, second = np.repeat(np.arange(len(points)), count), neighbor.reshape(-1)
     labels = _join(np.arange(len(points)), first[second < len(points)], second[second < len(points)], connected)
-    # Fewer neighbors than asked for: all within reach have been tried.
+    # A point with fewer neighbors than queried has been tried with all within the limit.
     unfinished = np.flatnonzero(np.isfinite(distance[:, -1])) if count < len(points) else np.arange(0)
     if len(unfinished) == 0:
         return labels
@@ -303,8 +331,8 @@ def _components(points, norms, spread, size: int, threshold: float) -> Int[np.nd
     return labels
 
 
-def _join(labels, first, second, connected) -> Int[np.ndarray, " n"]:
-    """Labels after the given pairs of points have been tried."""
+def _join(labels: np.ndarray, first: np.ndarray, second: np.ndarray, connected: Connected) -> Int[np.ndarray, " n"]:
+    """Return labels after the given pairs of points have been tried."""
     new = labels[first] != labels[second]
     first, second = first[new], second[new]
     if len(first) == 0:
@@ -316,29 +344,31 @@ def _join(labels, first, second, connected) -> Int[np.ndarray, " n"]:
     return connected_components(graph, directed=False)[1].astype(np.int64)[labels]
 
 
-def _join_within(radius: float, scaled, labels, unfinished, connected) -> Int[np.ndarray, " n"]:
-    """Labels after all pairs of unfinished points within a radius have been tried, or are joined already."""
+def _join_within(
+    radius: float, scaled: np.ndarray, labels: np.ndarray, unfinished: np.ndarray, connected: Connected
+) -> Int[np.ndarray, " n"]:
+    """Return labels after all pairs of unfinished points within a radius have been tried, or are joined already."""
     near = unfinished[_near_others(radius, scaled[unfinished], labels[unfinished])]
     if len(near) == 0:
         return labels
-    # Of two components one is not the root's: pairs are sought from the points outside it only. It must
-    # remain the same component while labels change, hence a point and not a label.
+    # Of two components at least one is not the root's, so pairs are searched from the points outside it only. The
+    # root must remain the same component while labels change, hence it is a point and not a label.
     root = near[np.argmax(np.bincount(labels[near])[labels[near]])]
     sources, tree = near[labels[near] != labels[root]], cKDTree(scaled[near])
     pairs = np.cumsum(tree.query_ball_point(scaled[sources], radius, return_length=True))
     for part in np.split(sources, np.searchsorted(pairs, np.arange(CHUNK, pairs[-1], CHUNK))):
         part = part[labels[part] != labels[root]]
         if len(part):
-            found = cKDTree(scaled[part]).sparse_distance_matrix(tree, radius, output_type="ndarray")
-            labels = _join(labels, part[found["i"]], near[found["j"]], connected)
+            close = cKDTree(scaled[part]).sparse_distance_matrix(tree, radius, output_type="ndarray")
+            labels = _join(labels, part[close["i"]], near[close["j"]], connected)
     return labels
 
 
-def _near_others(radius: float, scaled, labels) -> Bool[np.ndarray, " n"]:
-    """False only for points that certainly have no point of another component within a radius.
+def _near_others(radius: float, scaled: np.ndarray, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
+    """Return False only for points that certainly have no point of another component within a radius.
 
-    Coarse, by the least and the greatest label in the square of cells around each point: the inside of a
-    large component costs nothing then, however many pairs it holds.
+    A coarse test, by the least and the greatest label in the square of cells around each point, which excludes the
+    inside of a large component at no cost, however many pairs it holds.
     """
     origin, extent = scaled.min(axis=0), np.ptp(scaled, axis=0).max()
     side = max(0.5 * radius, extent / (4.0 * np.sqrt(len(scaled))))

@@ -4,9 +4,9 @@ Runs on host, on uint8[n, N, N] images as `diffgeo.images.to_uint8` makes them (
 (x, y) = (column, row) in 0-based pixel centers, the renderer's coordinates. "Darkness" is 255 - gray value.
 This module needs no JAX, so it can score stored samples anywhere.
 
-Two questions are kept apart. `accuracy` is the papers' own number: it takes the read-out as it is, with the
-centroid standing in when an image does not show one bump. `outcomes` also asks how many bumps there are.
-An image with two bumps whose centroid happens to be right is a hit of the first and a failure of the second,
+Two measures are kept apart. `accuracy` is the papers' number: it takes the read-out without a check, the
+centroid where an image does not show exactly one bump. `outcomes` also counts the bumps. An image with
+two bumps whose centroid happens to be right is a hit of the former and a failure of the latter,
 so the accuracy may exceed the fraction of `correct`.
 """
 
@@ -30,7 +30,7 @@ MIN_CONTRAST = {"bump": 51, "sos": 153}
 
 
 def load_packages() -> None:
-    """Imports what the read-outs need, so that a run finds out before it starts; raises `UserError` without it."""
+    """Import the packages of the read-outs, so that a run fails before it starts; raise `UserError` without them."""
     try:
         import cv2  # noqa: F401
     except ImportError as error:
@@ -40,7 +40,7 @@ def load_packages() -> None:
 
 
 class Readout(NamedTuple):
-    """What `score` reads from n images."""
+    """Read-outs of n images, from `score`."""
 
     predicted: Float32[np.ndarray, "n 2"]
     """Read-out centers (x, y), pixels."""
@@ -55,7 +55,7 @@ class Readout(NamedTuple):
 def predict_centers(
     images: np.ndarray, method: str = "contour", kind: str = "bump", periodic: bool = False
 ) -> Float32[np.ndarray, "n 2"]:
-    """Center of the bump, or of the crossing of stripes, in each image.
+    """Return the center of the bump, or of the crossing of stripes, in each image.
 
     * "contour" [2402.03305, Alg. 1]: threshold the inverted image by Otsu's method and find the external
       contours; if there is exactly one, the center of its bounding rectangle, else the image's centroid.
@@ -99,21 +99,21 @@ def predict_centers(
             if rectangle is not None:
                 centers[i] = rectangle
     else:
-        one = count_bumps(rolled, kind, periodic) == 1
-        centers[one] = _darkest(rolled[one])
+        single = count_bumps(rolled, kind, periodic) == 1
+        centers[single] = _darkest(rolled[single])
     if periodic:  # the second modulo: float32 may round a center just under N up to N
         centers = np.mod(np.mod(centers - shift, size).astype(np.float32), size)
     return centers.astype(np.float32)
 
 
 def count_bumps(images: np.ndarray, kind: str = "bump", periodic: bool = False) -> Int[np.ndarray, " n"]:
-    """Number of bumps, or of crossings of stripes, in each image.
+    """Return the number of bumps, or of crossings of stripes, in each image.
 
     An image's background is the `BACKGROUND` quantile of its darkness (near 0 in rendered images), its
     contrast the largest darkness less the background. Bumps are the 8-connected components of pixels darker
     than background + `BUMP_LEVEL` * contrast; there are none if the contrast is under `MIN_CONTRAST`. So
     bumps under about 3/4 of the darkest are not counted, and bumps nearer than about 4 sigma count once.
-    The papers do not say how they count; this rule is our own.
+    The papers do not say how they count; this rule is chosen here.
 
     Args:
       images: uint8[n, N, N], 0 dark to 255 white.
@@ -143,7 +143,7 @@ def count_bumps(images: np.ndarray, kind: str = "bump", periodic: bool = False) 
 def hits(
     predicted: np.ndarray, true: np.ndarray, tolerance: float | int = 1.0, period: float | int | None = None
 ) -> Bool[np.ndarray, "n 2"]:
-    """Whether each coordinate is read within tolerance: the indicators of eq. (1) of both papers.
+    """Return which coordinates are read within tolerance: the indicators of eq. (1) of both papers.
 
     Args:
       predicted, true: float[n, 2], (x, y) in pixels.
@@ -173,7 +173,7 @@ def outcomes(
     tolerance: float | int = 1.0,
     period: float | int | None = None,
 ) -> Int8[np.ndarray, " n"]:
-    """Outcome of each generated image, as an index into `OUTCOMES` [2402.03305, section 3].
+    """Return the outcome of each generated image, as an index into `OUTCOMES` [2402.03305, section 3].
 
     "no_bump" and "several_bumps" by the count alone, wherever the read-out lies; with exactly one bump,
     "correct" if both coordinates are `hits`, else "wrong_place".
@@ -204,7 +204,7 @@ def accuracy(
     period: float | int | None = None,
     mask: np.ndarray | None = None,
 ) -> dict[str, float]:
-    """Fractions of images read within tolerance [2402.03305, eq. (1); 2408.13256, eq. (1)].
+    """Return fractions of images read within tolerance [2402.03305, eq. (1); 2408.13256, eq. (1)].
 
     Args:
       predicted, true, tolerance, period: as for `hits`. A read-out that fell back to the centroid counts like
@@ -228,7 +228,7 @@ def score(
     periodic: bool = False,
     tolerance: float | int = 1.0,
 ) -> Readout:
-    """Read n generated images and compare them with the centers they were asked for.
+    """Read n generated images and compare them with the centers that they are conditioned on.
 
     Args:
       images: uint8[n, N, N], 0 dark to 255 white.
@@ -251,7 +251,7 @@ def score(
 
 
 def summarize(readout: Readout, mask: np.ndarray | None = None) -> dict[str, float]:
-    """Means over images of a `Readout`: the three accuracies, and the fraction of each outcome.
+    """Return means over images of a `Readout`: the three accuracies, and the fraction of each outcome.
 
     Args:
       readout: from `score`.
@@ -264,7 +264,7 @@ def summarize(readout: Readout, mask: np.ndarray | None = None) -> dict[str, flo
       ValueError: for a mask that is not bool[n].
     """
     chosen = readout.outcomes[_mask(mask, len(readout.outcomes))]
-    fractions = {name: _mean(chosen == index) for index, name in enumerate(OUTCOMES)}
+    fractions = {name: _mean(np.equal(chosen, index)) for index, name in enumerate(OUTCOMES)}
     return _accuracy(readout.hits, mask) | fractions
 
 
@@ -278,7 +278,7 @@ def _accuracy(hit: Bool[np.ndarray, "n 2"], mask: np.ndarray | None) -> dict[str
 
 
 def _mean(values: np.ndarray) -> float:
-    return float(values.mean()) if len(values) else float("nan")
+    return float(np.mean(values)) if len(values) else float("nan")
 
 
 def _mask(mask: np.ndarray | None, count: int) -> Bool[np.ndarray, " n"]:
@@ -303,7 +303,7 @@ def _min_contrast(kind: str) -> int:
 
 
 def _centroids(images: UInt8[np.ndarray, "n N N"]) -> Float[np.ndarray, "n 2"]:
-    """Centroids (x, y) of darkness; the image's center where there is none."""
+    """Return centroids (x, y) of darkness; the image's center where there is none."""
     darkness = 255.0 - images
     blank = darkness.max(axis=(1, 2)) == 0
     darkness[blank] = 1.0
@@ -313,13 +313,13 @@ def _centroids(images: UInt8[np.ndarray, "n N N"]) -> Float[np.ndarray, "n 2"]:
 
 
 def _darkest(images: UInt8[np.ndarray, "n N N"]) -> Float[np.ndarray, "n 2"]:
-    """Mean (x, y) of the darkest pixels: the centroid of the image that shows nothing else."""
+    """Return the mean (x, y) of the darkest pixels: the centroid of the image that shows nothing else."""
     darkest = images == images.min(axis=(1, 2), keepdims=True)
     return _centroids(np.where(darkest, 0, 255).astype(np.uint8))
 
 
 def _only_rectangle(image: UInt8[np.ndarray, "N N"]) -> tuple[float, float] | None:
-    """Center of the only contour's bounding rectangle; None if there is not exactly one contour."""
+    """Return the center of the only contour's bounding rectangle; None if there is not exactly one contour."""
     import cv2
 
     _, dark = cv2.threshold(image, 0, 255, cv2.THRESH_BINARY_INV | cv2.THRESH_OTSU)
@@ -331,7 +331,7 @@ def _only_rectangle(image: UInt8[np.ndarray, "N N"]) -> tuple[float, float] | No
 
 
 def _count_components(mask: Bool[np.ndarray, "N N"], periodic: bool) -> int:
-    """Number of 8-connected components; of the torus if periodic."""
+    """Return the number of 8-connected components; on the torus if periodic."""
     import cv2
 
     count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
@@ -346,7 +346,7 @@ def _count_components(mask: Bool[np.ndarray, "N N"], periodic: bool) -> int:
 
 
 def _shift_darkest_to_middle(images: UInt8[np.ndarray, "n N N"]) -> Int[np.ndarray, "n 2"]:
-    """Pixels (x, y) to roll each image by; 0 for an image of one gray, which has no darkest pixel."""
+    """Return pixels (x, y) to roll each image by; 0 for an image of a single gray, which has no darkest pixel."""
     size = images.shape[1]
     flat = images.reshape(len(images), size * size)
     rows, columns = np.divmod(flat.argmin(axis=1), size)
@@ -355,7 +355,7 @@ def _shift_darkest_to_middle(images: UInt8[np.ndarray, "n N N"]) -> Int[np.ndarr
 
 
 def _roll(images: UInt8[np.ndarray, "n N N"], shift: Int[np.ndarray, "n 2"]) -> UInt8[np.ndarray, "n N N"]:
-    """Each image rolled by its shift (x, y): pixel (x, y) moves to (x, y) + shift, modulo N."""
+    """Roll each image by its shift (x, y): pixel (x, y) moves to (x, y) + shift, modulo N."""
     size = images.shape[1]
     source = np.mod(np.arange(size) - shift[:, :, None], size)  # [n, (x, y), N]
     return images[np.arange(len(images))[:, None, None], source[:, 1, :, None], source[:, 0, None, :]]
