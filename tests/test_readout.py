@@ -11,7 +11,7 @@ from diffgeo import readout
 from diffgeo.errors import UserError
 from diffgeo.images import render, to_uint8
 from diffgeo.readout import OUTCOMES, accuracy, count_bumps, hits, outcomes, predict_centers, score
-from diffgeo.settings.allowed import KINDS, METHODS
+from diffgeo.settings.allowed import KINDS, READOUTS
 
 BATCH = 128  # every rendering has this many images, so that each size is compiled once
 
@@ -56,7 +56,7 @@ def torus_components(mask):
 # Centers of rendered images
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", READOUTS)
 @pytest.mark.parametrize(("size", "sigma"), BORDERS)
 def test_reads_the_center_of_a_bump(method, size, sigma):
     centers = random_centers(2 * sigma, size - 1 - 2 * sigma)
@@ -64,13 +64,13 @@ def test_reads_the_center_of_a_bump(method, size, sigma):
     assert np.abs(predicted - centers).max() < 0.55
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", READOUTS)
 def test_reads_a_pixel_and_a_half_pixel_exactly(method):
     centers = np.array([[5.0, 9.0], [5.5, 9.0], [5.0, 9.5], [20.5, 3.5]])
     np.testing.assert_array_equal(predict_centers(images_of(centers, 0.7), method), centers)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", READOUTS)
 def test_x_is_the_column(method):
     image = np.full((1, 8, 8), 255, np.uint8)
     image[0, 2, 6] = 0
@@ -111,7 +111,7 @@ def test_darkest_of_a_clipped_bump_is_the_middle_of_its_plateau():
 # Fall-back
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", READOUTS)
 @pytest.mark.parametrize("periodic", [False, True])
 def test_an_image_without_darkness_reads_as_its_middle(method, periodic):
     white = np.full((1, 8, 8), 255, np.uint8)
@@ -119,7 +119,7 @@ def test_an_image_without_darkness_reads_as_its_middle(method, periodic):
     np.testing.assert_array_equal(count_bumps(white, periodic=periodic), [0])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", READOUTS)
 def test_two_bumps_read_as_the_centroid_of_darkness(method):
     images = together(images_of([[6, 10]]), images_of([[24.4, 20]]))  # the second has no pixel as dark
     expected = scipy.ndimage.center_of_mass(255.0 - images[0])[::-1]
@@ -258,7 +258,7 @@ def test_outcomes_by_count_then_by_place():
     assert found == ["correct", "no_bump", "several_bumps", "wrong_place", "no_bump"]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", READOUTS)
 def test_score_and_summary_of_each_outcome(method):
     one = images_of([[10, 20], [10, 20], [10, 20]])
     images = np.concatenate([one, together(one[:1], images_of([[25, 5]])), np.full((1, 32, 32), 255, np.uint8)])
@@ -329,7 +329,7 @@ def test_bad_centers_and_counts_are_refused():
         outcomes(np.zeros((3, 2)), np.zeros((3, 2)), np.ones(1, int))
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", READOUTS)
 @pytest.mark.parametrize("periodic", [False, True])
 def test_no_images_and_views_that_cannot_be_written(method, periodic):
     empty = score(np.zeros((0, 8, 8), np.uint8), np.zeros((0, 2)), method, periodic=periodic)
