@@ -1,0 +1,64 @@
+"""A session holds its folder, its signals and its writer while it is entered, and lets go of all of them."""
+
+import dataclasses
+import signal
+
+import pytest
+
+from diffgeo.errors import UserError
+from diffgeo.results import open_workdir
+from diffgeo.run import Run, folder
+from diffgeo.run.waves import build_tables, plan_waves
+from tests.support.settings import tiny
+
+
+@pytest.fixture
+def opened(tmp_path):
+    """Return a function that opens a session of a run of two members in one folder."""
+    run = Run("made-up", "none", tiny(seed=(0, 1)))
+    waves = plan_waves(run.grid, build_tables(run.grid), 1)
+
+    def open_session():
+        config = run.identity | {"members_at_once": 1}
+        return folder.open_session(run, open_workdir(tmp_path / "run"), waves, config)
+
+    return open_session
+
+
+def test_its_parts_cannot_be_replaced(opened):
+    with opened() as session, pytest.raises(dataclasses.FrozenInstanceError):
+        session.store = None
+
+
+def test_it_holds_the_folder_until_it_is_left(opened):
+    with opened() as session:
+        assert [wave.index for wave in session.waves] == [0, 1]
+        assert session.workdir.results.exists()
+        with pytest.raises(UserError, match="is in use by another process"):
+            opened()
+    with opened():
+        pass
+
+
+def test_after_an_error_within_the_folder_is_free(opened):
+    with pytest.raises(ZeroDivisionError), opened():
+        _ = 1 / 0
+    with opened():
+        pass
+
+
+def test_signals_are_noted_within_and_handled_as_before_after_it(opened):
+    before = signal.getsignal(signal.SIGTERM)
+    with opened() as session:
+        assert session.stopper.signum is None
+        signal.raise_signal(signal.SIGTERM)
+        assert session.stopper.signum == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_what_was_given_to_its_writer_is_done_when_it_is_left(opened):
+    done = []
+    with opened() as session:
+        for i in range(10):
+            session.writer.submit(lambda i=i: done.append(i))
+    assert done == list(range(10))
