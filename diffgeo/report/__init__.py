@@ -1,4 +1,4 @@
-"""What a run found, from its results alone: verdicts, figures, and both on one page."""
+"""Report of a run from its results alone: verdicts, figures, and a page with both."""
 
 from diffgeo.report.page import CLAIMS, FIGURES, PAGE, PROVENANCE, STYLE, Report, load, report, write_page
 

@@ -1,6 +1,6 @@
-"""Pictures of a run as files: every plot of an experiment drawn from the results alone."""
+"""Figures of a run as files: every plot of an experiment, drawn from the results alone."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import xarray as xr
@@ -10,28 +10,33 @@ from diffgeo.experiment import Plot
 
 
 def draw(
-    found: xr.Dataset, plots: Sequence[Plot], folder: str | Path, say=print, endings: Sequence[str] = ("png",)
+    results: xr.Dataset,
+    plots: Sequence[Plot],
+    folder: str | Path,
+    say: Callable[[str], None] = print,
+    endings: Sequence[str] = ("png",),
 ) -> dict[str, Path]:
     """Draw plots into a folder, a file for every plot and ending.
 
+    A plot whose data are missing is skipped with a message; the others are still drawn.
+
     Args:
-      found: the results.
+      results: of a run.
       plots: of the experiment.
       folder: DIR/figures of a work folder.
-      say: where one line a picture goes.
-      endings: "png", "pdf".
+      say: called with a line for every file written and every plot skipped.
+      endings: any of "png", "pdf".
 
     Returns:
-      Plot name -> the file of the first ending, of those that could be drawn; what is lacking for one picture is said,
-      and the others are still drawn.
+      Plot name -> file of the first ending, for the plots drawn.
     """
     from diffgeo.plots import style  # matplotlib takes a second to import
 
-    drawn = {}
+    drawn: dict[str, Path] = {}
     for plot in plots:
         try:
             with style.context():
-                figure = plot.draw(found)
+                figure = plot.draw(results)
         except UserError as error:
             say(f"{plot.name} is not drawn: {error}")
             continue

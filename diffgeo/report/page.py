@@ -1,4 +1,4 @@
-"""Report of a run from its results alone: verdicts, figures, and both on one page. Needs no JAX and no checkpoint."""
+"""Report of a run from its results alone: verdicts, figures, and a page with both. Needs no JAX and no checkpoint."""
 
 import base64
 import html
@@ -30,7 +30,7 @@ pre { background: #f6f6f6; padding: 0.7rem; overflow-x: auto; font-size: 13px; }
 
 
 class Report(NamedTuple):
-    """A written report: its folder, the verdicts, and the pictures by name."""
+    """A written report: its folder, the verdicts, and the figure files by plot name."""
 
     folder: Path
     verdicts: tuple[claims.Verdict, ...]
@@ -38,9 +38,10 @@ class Report(NamedTuple):
 
 
 def load(source: str | Path) -> tuple[xr.Dataset, Path]:
-    """Return the results of a work folder or of a summary file, and the folder that their report is written to.
+    """Load the results of a work folder or of a summary file.
 
-    That of a summary FILE.zip is FILE beside it.
+    Returns:
+      The results, and the folder for their report: the work folder, or FILE beside a summary FILE.zip.
 
     Raises:
       UserError: if there are no results.
@@ -63,11 +64,11 @@ def report(
     """Judge the claims, draw the figures, and write DIR/claims.json, DIR/figures and DIR/report.html.
 
     Args:
-      experiment: that the results are of.
+      experiment: the experiment that was run.
       dataset: its results, loaded.
-      folder: DIR, made if need be.
-      pdf: whether figures are also written as PDF.
-      say: where lines go.
+      folder: DIR, created if it does not exist.
+      pdf: also write figures as PDF.
+      say: called with each line of the verdicts and with each file written.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -96,7 +97,7 @@ def write_page(
     pictures: Mapping[str, Path],
     missing: Sequence[str] = (),
 ) -> None:
-    """Write one HTML file with verdicts, pictures and configuration, which refers to no other file, by one rename."""
+    """Write a self-contained HTML file with verdicts, figures and configuration, atomically."""
     title = f"{experiment.name}: {experiment.figure}"
     parts = [
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>',
@@ -118,9 +119,9 @@ def write_page(
 def _claim(verdict: claims.Verdict) -> str:
     kind = {claims.HOLDS: "holds", claims.FAILS: "fails"}.get(verdict.verdict, "undecided")
     rows = [
-        f"<tr><td>{_text(part.description)}</td><td>{_text(claims.numbers(part))}</td><td>{_text(part.wanted)}</td>"
-        f"<td>{_text(part.role)}</td><td>{_text(part.verdict)}</td></tr>"
-        for part in verdict.comparisons
+        f"<tr><td>{_text(each.description)}</td><td>{_text(claims.numbers(each))}</td><td>{_text(each.wanted)}</td>"
+        f"<td>{_text(each.role)}</td><td>{_text(each.verdict)}</td></tr>"
+        for each in verdict.comparisons
     ]
     more = ""
     if verdict.verdict != claims.HOLDS:

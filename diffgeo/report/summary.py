@@ -1,8 +1,9 @@
-"""Summary of a run in one small file: the data of its pictures and verdicts, without activations and most samples.
+"""Summary of a run in a single small file: the data of its figures and verdicts, without activations and most samples.
 
-Kept: every score of every member and evaluation, labels, the last predictions and samples; of the other steps that
-pictures show, as many samples as they show, and the clouds of the papers' tensor; its UMAP at every evaluation. Clouds
-are stored in half precision (3 digits: pictures do not show more). What else the same variables held is missing there.
+A summary keeps every score of every member and evaluation, the labels, the last predictions and samples, and the UMAP
+of the papers' tensor at every evaluation. Of the other steps that figures show, it keeps as many samples as they show
+and the clouds of the papers' tensor. All else is set to missing. Clouds are stored in half precision (3 digits, more
+than a figure shows).
 """
 
 import tempfile
@@ -20,17 +21,24 @@ from diffgeo.plots.members import shown_steps
 from diffgeo.plots.samples import SIDE
 from diffgeo.results.read import upgrade
 from diffgeo.settings.allowed import LAYER
+from diffgeo.settings.migration import STORE_FORMAT
 
 ENDING = ".zip"
-LIMIT = 1_000_000  # bytes
-DROPPED = ("pca_scores",)  # the activations themselves, in the basis of their principal components
-EVERY_STEP = ("umap",)  # of which the papers' tensor is kept at every step: R^2 by region is made of it
+LIMIT = 1_000_000
+"""Bytes; every summary in experiments/gallery is smaller."""
+
+DROPPED = ("pca_scores",)
+"""Variables that are left out: the activations themselves, in the basis of their principal components."""
+
+EVERY_STEP = ("umap",)
+"""Variables of which the papers' tensor is kept at every step: R^2 by region is computed from it."""
+
 STEP_DIMS = ("sample", "kept", "mode", "view", "bar", "angle_bin", "residual_bin")
-"""Variables with one of these dims are large: they are kept at the steps that pictures show."""
+"""Dims of large variables, which are kept only at the steps that figures show."""
 
 
 def write(results: xr.Dataset, path: str | Path) -> Path:
-    """Write a summary, a zip file of a zarr store, by one rename.
+    """Write a summary, a zip file of a zarr store, atomically.
 
     Args:
       results: of a run, loaded.
@@ -40,13 +48,14 @@ def write(results: xr.Dataset, path: str | Path) -> Path:
       The path.
 
     Raises:
-      UserError: for another ending.
+      UserError: if the path has another ending.
     """
     path = Path(path)
     if path.suffix != ENDING:
         raise UserError(f"a summary is a zip file, so {str(path)!r} must end in {ENDING}")
-    small = reduced(results)
-    packed = numcodecs.Blosc("zstd", clevel=9, shuffle=numcodecs.Blosc.SHUFFLE)  # two thirds of zarr's default
+    # results of an older store have this version's names once they are opened, so the format is this version's, too
+    small = reduced(results).assign_attrs(store_format=STORE_FORMAT)
+    packed = numcodecs.Blosc("zstd", clevel=9, shuffle=numcodecs.Blosc.SHUFFLE)  # 2/3 of the default codec's size
     encoding = {
         name: {"chunks": variable.shape, "compressors": packed}
         for name, variable in small.data_vars.items()
@@ -62,7 +71,7 @@ def write(results: xr.Dataset, path: str | Path) -> Path:
 
 
 def read(path: str | Path) -> xr.Dataset:
-    """Read the results in a summary, loaded, clouds in single precision.
+    """Read the results in a summary into memory, clouds in single precision.
 
     Raises:
       UserError: if the file is not a summary.
@@ -79,7 +88,7 @@ def read(path: str | Path) -> xr.Dataset:
 
 
 def reduced(results: xr.Dataset) -> xr.Dataset:
-    """Return the results with only the data of pictures and verdicts; see the module."""
+    """Return the results with only the data of figures and verdicts, as the module describes."""
     small = results.drop_vars([name for name in DROPPED if name in results])
     if "step" not in small.dims or "label" not in small:
         return small
@@ -110,20 +119,20 @@ def reduced(results: xr.Dataset) -> xr.Dataset:
 
 
 def _shown(results: xr.Dataset) -> xr.DataArray:
-    """Return bool over the grid's axes and step: the first evaluation, and those that pictures of one member take."""
+    """Return bool over the grid's axes and step: the first evaluation, and those that figures of a member show."""
     axes = [dim for dim in results["label"].dims if dim not in ("sample", "factor")]
     shape = [results.sizes[dim] for dim in (*axes, "step")]
     coords = {dim: results[dim] for dim in (*axes, "step")}
     shown = xr.DataArray(np.zeros(shape, bool), coords, (*axes, "step"))
-    for place in np.ndindex(*shape[:-1]):
-        own = results.isel(dict(zip(axes, place, strict=True)))
-        if np.isfinite(own["accuracy"]).any():
-            shown.values[place] = np.isin(results["step"].values, [0, *shown_steps(own)])
+    for index in np.ndindex(*shape[:-1]):
+        member = results.isel(dict(zip(axes, index, strict=True)))
+        if np.isfinite(member["accuracy"]).any():
+            shown.values[index] = np.isin(results["step"].values, [0, *shown_steps(member)])
     return shown
 
 
 def _half(values: xr.DataArray) -> xr.DataArray:
-    """Return half precision; infinities stay, and what would overflow is kept in single precision."""
+    """Return values in half precision, or unchanged if a finite value would overflow."""
     finite = values.values[np.isfinite(values.values)]
     fits = not finite.size or np.abs(finite).max() < np.finfo(np.float16).max
     return values.astype(np.float16) if fits else values
