@@ -45,7 +45,7 @@ def test_verdict_of_a_claim():
     def verdict(*comparisons):
         return judge(Claim("z", "s", "p", lambda results: comparisons, "d"), xr.Dataset()).verdict
 
-    holds, fails, open_ = (compare("w", values, above=0.0) for values in (good, bad, split))
+    holds, fails, open_ = (compare("w", values, lower=0.0) for values in (good, bad, split))
     assert verdict(holds, holds) == HOLDS
     assert verdict(holds, fails) == FAILS
     assert verdict(open_, fails) == FAILS
