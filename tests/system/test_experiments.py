@@ -12,34 +12,30 @@ import pytest
 import experiments
 from diffgeo import report, run
 from diffgeo.claims import HOLDS, PRECONDITION, UNDECIDED
-from diffgeo.representation import fields as representation
-from diffgeo.run import untrained
+from diffgeo.representation import fields
 from diffgeo.settings import Settings
 from diffgeo.training import Placement
 
-TRAINED = [name for name in experiments.names() if experiments.find(name).compute is None]
-OTHER_PROGRAMS = {"p2_fig2": "periodic", "p2_fig5": "a second size"}
-LONG = ("p2_fig6", "p1_fig9", "p2_fig11")  # many clouds of 64 points: 20 CPU-seconds each
+TRAINED = [name for name in experiments.names() if experiments.find(name).trained]
 
 
 @pytest.fixture(autouse=True)
 def one_device(monkeypatch):
-    """Members of all runs on one device: each of a test's eight would compile the same step anew."""
-    over = Placement.over
-    monkeypatch.setattr(Placement, "over", lambda own, members, rows: over(own, members, rows, jax.devices()[:1]))
+    """Put the members of all runs on one device: each of a test's eight would compile the same step anew."""
+    place = Placement.place
+    first = jax.devices()[:1]
+    monkeypatch.setattr(Placement, "place", lambda own, members, tables: place(own, members, tables, first))
 
 
-def step_program(settings: Settings) -> str:
-    """What the compiled train step of a preset is made of; `ceil_mode` changes nothing at the tiny size."""
-    tree = settings.to_json()
-    del tree["model"]["ceil_mode"]
-    static = {name: tree[name] for name in ("model", "diffusion", "train")}
-    return json.dumps(static | {"every": settings.evaluation.every_steps, "size": settings.data.size})
+def step_program(settings: Settings) -> tuple:
+    """Return what a preset's train step is compiled from; `ceil_mode` changes nothing at the tiny size."""
+    program = settings.program
+    return dataclasses.replace(program.model, ceil_mode=False), program.diffusion, program.train, program.size
 
 
 def test_tiny_presets_share_one_train_step():
-    found = {name: step_program(experiments.find(name).settings("tiny")) for name in TRAINED}
-    assert len(set(found.values())) == 1, found
+    programs = {name: step_program(experiments.find(name).settings("tiny")) for name in TRAINED}
+    assert len(set(programs.values())) == 1, programs
 
 
 @pytest.mark.parametrize("name", experiments.names())
@@ -54,9 +50,9 @@ def test_declarations_are_complete(name):
     assert len({claim.name for claim in declared.claims}) == len(declared.claims)
     for claim in declared.claims:
         assert claim.statement
-        assert claim.decides
+        assert claim.would_decide
         assert re.match(r"(2402\.03305|2408\.13256|a control of this project)", claim.source), claim.source
-    if declared.compute is None and name != "quickstart":
+    if declared.trained and name != "quickstart":
         assert "predicted" in module.__doc__ or "minutes" in module.__doc__
         assert declared.claims
         assert len(declared.settings("laptop").axes["seed"]) >= 2
@@ -73,26 +69,23 @@ def test_every_figure_of_the_papers_is_owed_by_some_experiment():
 
 
 def run_tiny(name: str, folder: Path) -> None:
-    """Trains, judges and reports one experiment's tiny preset in this process."""
+    """Train, judge and report one experiment's tiny preset in this process."""
     declared = experiments.find(name)
-    planned = run.Run(name, "tiny", declared.settings("tiny"), analyses=declared.analyses)
     said: list[str] = []
-    if declared.compute is not None:
-        untrained.compute(planned, folder, declared.compute, say=said.append)
-    else:
-        run.train(planned, folder, say=said.append)  # the report draws
-    found, place = report.load(folder)
-    made = report.report(declared, found, place, say=said.append)
-    assert place == folder
+    run.execute(run.Run.of(declared, "tiny").without_plots(), folder, say=said.append)  # the report draws
+    assert not (folder / "figures").exists()
+    results, beside = report.load(folder)
+    made = report.report(declared, results, beside, say=said.append)
+    assert beside == folder
     stored = json.loads((folder / "claims.json").read_text())
-    assert [one["name"] for one in stored] == [claim.name for claim in declared.claims]
-    for one in made.verdicts:
-        assert one.comparisons or one.reason
-        lacking = [part for part in one.comparisons if part.role == PRECONDITION and part.verdict != HOLDS]
-        assert not lacking or one.verdict == UNDECIDED  # a few steps of training decide nothing
+    assert [entry["name"] for entry in stored] == [claim.name for claim in declared.claims]
+    for verdict in made.verdicts:
+        assert verdict.comparisons or verdict.reason
+        lacking = [part for part in verdict.comparisons if part.role == PRECONDITION and part.verdict != HOLDS]
+        assert not lacking or verdict.verdict == UNDECIDED  # a few steps of training decide nothing
     undrawn = [line for line in said if "is not drawn" in line]
     assert set(made.pictures) | {line.split(" is not drawn")[0] for line in undrawn} == {p.name for p in declared.plots}
-    # only what a model that has learned nothing cannot show may lack
+    # nothing may lack but what a model that has learned nothing cannot show
     assert all("crossed at no size" in line for line in undrawn), undrawn
     page = (folder / "report.html").read_text()
     assert page.count("data:image/png;base64,") == len(made.pictures)
@@ -103,8 +96,8 @@ def run_tiny(name: str, folder: Path) -> None:
 
 @pytest.fixture
 def quick_embedding(monkeypatch):
-    """Principal components in place of UMAP, which has its own tests: over a thousand fits would take minutes."""
-    monkeypatch.setattr(representation, "umap_embedding", lambda cloud, seed: cloud[:, :3].astype(np.float32))
+    """Put principal components in place of UMAP, which has its own tests: a thousand fits would take minutes."""
+    monkeypatch.setattr(fields, "umap_embedding", lambda cloud, seed: cloud[:, :3].astype(np.float32))
 
 
 @pytest.mark.parametrize("name", experiments.names())

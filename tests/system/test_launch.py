@@ -12,25 +12,16 @@ import numpy as np
 import pytest
 
 from diffgeo import results
-from tests.conftest import REPOSITORY, environment
+from tests.support.programs import REPOSITORY, assert_refused, command, environment
 
 
 def snapshot(folder: Path) -> dict[str, str]:
-    """Every file and folder below a folder, with its content's digest."""
-    found = {}
+    """Return every file and folder below a folder, with its content's digest."""
+    digests = {}
     for path in sorted(folder.rglob("*")):
         content = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "folder"
-        found[str(path.relative_to(folder))] = content
-    return found
-
-
-def assert_refused(done, *parts: str) -> None:
-    assert done.returncode == 2, (done.returncode, done.stdout, done.stderr)
-    assert "Traceback" not in done.stderr
-    lines = [line for line in done.stderr.splitlines() if line.strip()]
-    assert len(lines) == 1, done.stderr
-    for part in parts:
-        assert part in lines[0], lines[0]
+        digests[str(path.relative_to(folder))] = content
+    return digests
 
 
 def train(launch, workdir, *flags, experiment="quickstart", preset="tiny", **variables):
@@ -41,8 +32,6 @@ def train(launch, workdir, *flags, experiment="quickstart", preset="tiny", **var
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A finished run of the tiny preset."""
-    from tests.conftest import command
-
     folder = tmp_path_factory.mktemp("finished") / "run"
     flags = ["--experiment=quickstart", "--preset=tiny", f"--workdir={folder}"]
     done = subprocess.run(command("train", *flags), env=environment(), capture_output=True, text=True)
@@ -136,7 +125,7 @@ def test_analysis_of_nothing(launch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_list_tells_sizes_and_cost_of_the_paper_preset_without_running_it(launch):
+def test_list_shows_sizes_and_cost_of_the_paper_preset_without_running_it(launch):
     done = launch("list", "--json")
     assert done.returncode == 0, done.stderr
     paper = json.loads(done.stdout)["p1_fig4"]["presets"]["paper"]
@@ -155,7 +144,7 @@ def test_list_tells_sizes_and_cost_of_the_paper_preset_without_running_it(launch
 
 
 def test_samplers_of_a_trained_run(launch, finished):
-    """The run's own sampler draws what the run drew; the others are told beside it."""
+    """The run's own sampler draws what the run drew; the others stand beside it."""
     stored = results.open_results(finished)
     steps = json.loads((finished / "config.json").read_text())["settings"]["evaluation"]["sampler_steps"]
     flags = ["--suite=samplers", f"--workdir={finished}", f"--ddim={steps}", "--ddim=2", "--members=3", "--json"]

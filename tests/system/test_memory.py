@@ -6,17 +6,19 @@ import sys
 
 import pytest
 
-from tests.conftest import CACHE, REPOSITORY, environment
+from tests.support.programs import CACHE, REPOSITORY, environment
 
 MIB = 2**20
 FEW, MANY = 4, 10
 
-# a run of so many members in a process of its own: its peak above what it held before, and what a member should take
+# a run of so many members in its own process: its peak above what was held before, and the sizes of one member
 CODE = """
 import ctypes, gc, json, sys, jax
 from pathlib import Path
-from diffgeo import bench, mapping, run, train
-from diffgeo.mapping import Placement
+from diffgeo import run
+from diffgeo.bench import cases
+from diffgeo.run.waves import build_tables, plan_waves
+from diffgeo.training import Placement
 from diffgeo.settings import Data, Diffusion, Evaluation, Model, Settings, Train
 
 members, folder, cache = int(sys.argv[1]), sys.argv[2], sys.argv[3]
@@ -27,26 +29,28 @@ def run_of(members, steps):
         model=Model(base_channels=32, embedding=24),
         data=Data(size=8),
         diffusion=Diffusion(timesteps=10),
-        train=Train(steps=steps, batch_size=2),
-        evaluation=Evaluation(every_steps=2, label_source="train", num_samples=64, sampler_steps=2, stored_images=2, readout="darkest"),
+        train=Train(steps=steps, batch_size=2, log_every=2),
+        evaluation=Evaluation(every_steps=2, num_samples=64, sampler_steps=2, stored_images=2, readout="darkest"),
         axes={"seed": tuple(range(members))},
     )
-    return run.Run("made-up", "none", settings, Placement(mapping="loop"), ("spectrum",))
+    return run.Run("made-up", "none", settings, Placement(mapping="loop"), analyses=("spectrum",))
 
 own = run_of(members, 4)
 # compiled, and every library loaded, before it is measured
-run.train(run_of(1, 4), Path(folder) / "first", say=lambda _: None)
-loop = Placement(mapping="loop").over(own.grid.members[:1], 1024)
-one = loop.abstract_state
-told = {name: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree)) for name, tree in one._asdict().items()}
-told["activations"] = loop.lower().compile().memory_analysis().temp_size_in_bytes
+run.execute(run_of(1, 4), Path(folder) / "first", say=lambda _: None)
+grid = run_of(1, 4).grid
+(wave,) = plan_waves(grid, build_tables(grid), None)
+loop = Placement(mapping="loop").place(wave.members, wave.tables)
+state = loop.abstract_state._asdict()
+sizes = {name: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree)) for name, tree in state.items()}
+sizes["activations"] = loop.lower().compile().memory_analysis().temp_size_in_bytes
 del loop
 gc.collect()
 ctypes.CDLL(None).malloc_trim(0)  # or what compiling freed would be taken up again unseen
-bench.reset_peak()
-before = bench.peak_bytes()
-run.train(own, Path(folder) / "run", say=lambda _: None)
-print(json.dumps(told | {"peak": bench.peak_bytes() - before}))
+cases.reset_peak()
+before = cases.peak_bytes()
+run.execute(own, Path(folder) / "run", say=lambda _: None)
+print(json.dumps(sizes | {"peak": cases.peak_bytes() - before}))
 """
 
 
@@ -67,7 +71,7 @@ def test_one_more_member_costs_its_state_and_at_most_one_members_activations(tmp
     few, many = measured(FEW, tmp_path), measured(MANY, tmp_path)
     growth = (many["peak"] - few["peak"]) / (MANY - FEW)
     state = few["params"] + few["optimizer"]
-    told = f"{growth / MIB:.1f} MiB a member; {few}; {many}"
+    report = f"{growth / MIB:.1f} MiB a member; {few}; {many}"
     assert few["activations"] < 1.2 * state, "a second copy of the state, or all members' tensors, must be seen"
     # within the last term: parts of a checkpoint that wait for their file, and what allocators hold back
-    assert 0.9 * state < growth < state + few["activations"], told
+    assert 0.9 * state < growth < state + few["activations"], report

@@ -8,19 +8,14 @@ import sys
 import time
 from pathlib import Path
 
-import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pytest
-from tests.test_launch import assert_refused
-from tests.test_run import newest_state
 
 from diffgeo import results
-from diffgeo.errors import UserError
 from diffgeo.host import distributed
 from diffgeo.run.checkpoints import Checkpoints
-from launch.program import several
-from tests.conftest import REPOSITORY, command, environment
+from tests.support.programs import REPOSITORY, assert_refused, command, environment
+from tests.support.runs import newest_arrays, newest_state
 
 slow = pytest.mark.slow
 ALONE = environment()
@@ -30,6 +25,7 @@ FLAGS = [
     "--preset=tiny",
     "--seeds=0,1,2,3",
     "--set=train.steps=60",
+    "--set=train.log_every=20",
     "--set=evaluation.every_steps=20",
 ]
 
@@ -53,7 +49,7 @@ class Together:
                 self.processes.append(subprocess.Popen(given, stdout=out, stderr=out, env=own, cwd=REPOSITORY))
 
     def wait(self, seconds: float) -> list[int]:
-        """Exit statuses; kills what is left when the time is over."""
+        """Return exit statuses; kill what is left when the time is over."""
         end = time.monotonic() + seconds
         try:
             return [process.wait(max(0.1, end - time.monotonic())) for process in self.processes]
@@ -64,19 +60,19 @@ class Together:
                     process.wait()
 
     def said(self, i: int) -> str:
-        """All that process i has said, but for lines of its transport's, which may be broken into each other."""
+        """Return all that process i has said, but for lines of its transport's, which may be broken into each other."""
         lines = self.logs[i].read_text().split("\n")
         return "\n".join(line for line in lines if line and "[Gloo]" not in line and "peer ranks" not in line)
 
     def wait_for_state(self, folder: Path, step: int) -> None:
-        """Waits until the run has saved its state at a step or later."""
+        """Wait until the run has saved its state at a step or later."""
         end = time.monotonic() + 900
         while newest_state(folder) < step and self.processes[0].poll() is None and time.monotonic() < end:
             time.sleep(0.05)
         assert newest_state(folder) >= step, [self.said(i) for i in range(len(self.logs))]
 
     def kill(self, victim: int) -> None:
-        """Kills one process; the others end within a minute, each with one sentence and a status of failure."""
+        """Kill one process; the others end within a minute, each with one sentence and a status of failure."""
         os.kill(self.processes[victim].pid, signal.SIGKILL)
         self.assert_others_end(victim)
 
@@ -84,65 +80,33 @@ class Together:
         statuses = self.wait(60)
         assert statuses[victim] == -signal.SIGKILL
         for i in set(range(len(statuses))) - {victim}:
-            told = self.said(i)
-            assert statuses[i] == distributed.FAILED, told
-            assert told.count("error") == 1, told
-            assert LOST in told
-            if i > 0:  # process 0 tells its progress, too
-                assert told.startswith(LOST)
-                assert "\n" not in told, told
+            said = self.said(i)
+            assert statuses[i] == distributed.FAILED, said
+            assert said.count("error") == 1, said
+            assert LOST in said
+            if i > 0:  # process 0 shows its progress, too
+                assert said.startswith(LOST)
+                assert "\n" not in said, said
 
 
 def scripts(count: int, folder: Path, code: str) -> Together:
-    """`code` in so many processes that have found each other, with `me` the process's number."""
+    """Run `code` in so many processes that have joined each other, with `me` the process's number."""
     port = free_port()
     start = (
         "import sys, os, time; os.environ['TF_CPP_MIN_LOG_LEVEL'] = '4'\n"
-        "from pathlib import Path; import numpy as np; from diffgeo import processes; "
+        "from pathlib import Path; import numpy as np; from diffgeo.host import distributed; "
         f"me = int(sys.argv[1]); folder = Path({str(folder)!r}); "
-        f"processes.start('127.0.0.1:{port}', {count}, me, lost_after=10, start_within=60)\n"
+        f"distributed.start('127.0.0.1:{port}', {count}, me, lost_after=10, start_within=60)\n"
     )
     return Together(count, folder / "logs", [[sys.executable, "-c", start + code, str(i)] for i in range(count)])
 
 
 def training(count: int, folder: Path, lost_after: int = 300) -> Together:
-    """launch.train in so many processes, patient ones unless one is to be killed: machines that run tests may pause."""
+    """Run launch.train in so many processes, patient unless one is to be killed: machines that run tests may pause."""
     shared = [*FLAGS, f"--workdir={folder}", f"--coordinator=127.0.0.1:{free_port()}", f"--processes={count}"]
     shared += [f"--lost_after={lost_after}", "--start_within=300"]
     commands = [command("train", *shared, f"--process={i}") for i in range(count)]
     return Together(count, folder.with_suffix(".logs"), commands)
-
-
-@pytest.mark.parametrize(
-    ("told", "expected"),
-    [
-        ({}, False),
-        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0"}, False),  # within an allocation, not started by srun
-        ({"SLURM_NTASKS": "4", "SLURM_PROCID": "0", "SLURM_STEP_NODELIST": "n[1-4]"}, True),
-        ({"SLURM_NTASKS": "1", "SLURM_PROCID": "0", "SLURM_STEP_NODELIST": "n1"}, False),
-        ({"TPU_WORKER_HOSTNAMES": "a,b", "TPU_WORKER_ID": "1"}, True),
-        ({"TPU_WORKER_HOSTNAMES": "localhost"}, False),
-        ({"MEGASCALE_NUM_SLICES": "2"}, True),
-    ],
-)
-def test_clusters_are_known_by_their_variables(told, expected):
-    assert several("auto", None, told) is expected
-    assert several("off", "host:1", told) is False
-    assert several("on", None, told) is True
-    assert several("auto", "host:1", {}) is True
-
-
-@pytest.mark.parametrize(
-    ("told", "message"),
-    [
-        (("127.0.0.1:9", 2, None), "--coordinator=127.0.0.1:9, --processes=2 needs --process too"),
-        (("here", 2, 0), "--coordinator=here must be the HOST:PORT"),
-        (("127.0.0.1:9", 2, 2), "--process=2 must be from 0 to --processes=2 less one"),
-    ],
-)
-def test_bad_descriptions_of_the_processes(told, message):
-    with pytest.raises(UserError, match=message):
-        distributed.start(*told)
 
 
 def test_no_cluster_to_ask(launch, tmp_path):
@@ -154,8 +118,8 @@ def test_no_cluster_to_ask(launch, tmp_path):
 ROWS = """
 import jax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from diffgeo import mapping
-from diffgeo.checkpoints import Checkpoints
+from diffgeo.run.checkpoints import Checkpoints
+from diffgeo.training import fetch
 
 sharding = NamedSharding(Mesh(np.array(jax.devices()), ("member",)), PartitionSpec("member"))
 rows = np.arange(24.0, dtype=np.float32).reshape(8, 3)
@@ -178,36 +142,35 @@ def test_processes_agree_and_save_and_others_restore(tmp_path, count, then):
         tmp_path,
         ROWS
         + """
-from diffgeo.errors import UserError
-from diffgeo.workdir import Workdir
+from diffgeo.results import open_workdir
 
 count = jax.process_count()
-assert processes.is_multiprocess() and processes.is_coordinator() == (me == 0) and jax.device_count() == 2 * count
-assert processes.broadcast(lambda: {"by": me, "text": "\\u00fc"}) == {"by": 0, "text": "\\u00fc"}
+assert distributed.is_multiprocess() and distributed.is_coordinator() == (me == 0) and jax.device_count() == 2 * count
+assert distributed.broadcast(lambda: {"by": me, "text": "\\u00fc"}) == {"by": 0, "text": "\\u00fc"}
 
 def refuse():
     raise UserError(f"refused by {me}")
 
 try:
-    processes.broadcast(refuse)
+    distributed.broadcast(refuse)
 except UserError as error:
     assert str(error) == "refused by 0"
 else:
     raise AssertionError
-asked = processes.all_max(15 * me)
-assert asked() == 15 * (count - 1)
-with Workdir(folder / "run"):
+largest = distributed.all_max(15 * me)
+assert largest() == 15 * (count - 1)
+with open_workdir(folder / "run"):
     array = jax.make_array_from_callback((8, 3), sharding, lambda index: rows[index])
-    np.testing.assert_array_equal(mapping.fetch(array), rows)
+    np.testing.assert_array_equal(fetch(array), rows)
     for step in (1, 2):
         with Checkpoints(folder / "run/wave") as store:
             store.save_params(step, {"a": step * array})
             store.save_state(step, {"a": array, "b": 2 * array})
     assert_restored(2)
-processes.say(f"said by {me}")
-if processes.shutdown():
+distributed.say(f"said by {me}")
+if distributed.shutdown():
     time.sleep(1)
-    assert processes.broadcast(lambda: 5) == 5
+    assert distributed.broadcast(lambda: 5) == 5
     print("went on")
 """,
     )
@@ -225,7 +188,7 @@ if processes.shutdown():
 @pytest.mark.parametrize(("count", "victim"), [(2, 0), (2, 1), (4, 2)])
 def test_when_one_is_killed_the_others_say_so_and_end(tmp_path, count, victim):
     waits = "time.sleep(90)" if victim == 1 else "[time.sleep(0.1) for _ in range(900)]"
-    code = f"processes.broadcast(lambda: 0)\nif me == {victim}: os.kill(os.getpid(), 9)\n{waits}"
+    code = f"distributed.broadcast(lambda: 0)\nif me == {victim}: os.kill(os.getpid(), 9)\n{waits}"
     scripts(count, tmp_path, code).assert_others_end(victim)
 
 
@@ -259,21 +222,9 @@ def whole(tmp_path_factory):
     return folder
 
 
-def parameters(folder: Path) -> dict[str, np.ndarray]:
-    """The newest parameters as plain numpy, on whatever devices they were saved; read without this project's code."""
-    place = folder / "checkpoints/wave_000/params"
-    newest = (place / str(max(int(p.name) for p in place.iterdir() if p.name.isdigit())) / "default").absolute()
-    with ocp.PyTreeCheckpointer() as reader:
-        plain = jax.tree.map(
-            lambda _: ocp.RestoreArgs(restore_type=np.ndarray), reader.metadata(newest).item_metadata.tree
-        )
-        tree = reader.restore(newest, restore_args=plain)
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
-
-
 def assert_same_to_rounding(one: Path, other: Path) -> None:
-    """Parameters and losses to rounding; of the samples, whose pixels are compared with a threshold, all but a few."""
-    ours, theirs = parameters(one), parameters(other)
+    """Assert equal parameters and losses to rounding, and all but a few samples, whose read-out has thresholds."""
+    ours, theirs = newest_arrays(one, "params"), newest_arrays(other, "params")
     assert ours.keys() == theirs.keys()
     for name in ours:
         if "in_proj" in name and "bias" in name:

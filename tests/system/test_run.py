@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,27 +15,28 @@ import pytest
 
 from diffgeo import results
 from diffgeo.run import checkpoints
-from tests.conftest import CACHE, command, environment
+from tests.support.programs import CACHE, command, environment
+from tests.support.runs import WAVE, newest_arrays, newest_state
 
-SLOW_ENOUGH = ["--set=train.steps=160", "--set=evaluation.every_steps=10", "--set=evaluation.num_samples=4"]
+SLOW_ENOUGH = [
+    "--set=train.steps=160",
+    "--set=train.log_every=10",
+    "--set=evaluation.every_steps=10",
+    "--set=evaluation.num_samples=4",
+]
 
 
 def train_flags(folder: Path, *more: str) -> list[str]:
     return ["--experiment=quickstart", "--preset=tiny", f"--workdir={folder}", *more]
 
 
-def newest_state(folder: Path) -> int:
-    steps = [int(p.name) for p in (folder / "checkpoints/wave_000/state").glob("*") if p.name.isdigit()]
-    return max(steps, default=-1)
-
-
 def saving(folder: Path) -> bool:
-    """Whether a checkpoint is being written at this moment."""
+    """Return whether a checkpoint is being written at this moment."""
     return any(folder.glob("checkpoints/*/*/*tmp*"))
 
 
 def stop_when(folder: Path, condition, signum) -> tuple[int, str]:
-    """Starts the program, sends a signal once the condition holds; exit status and stderr."""
+    """Start the program, send a signal once the condition holds; return exit status and output."""
     log = folder.with_suffix(".log")
     with open(log, "w") as out:
         process = subprocess.Popen(
@@ -48,19 +50,8 @@ def stop_when(folder: Path, condition, signum) -> tuple[int, str]:
         return process.wait(60), log.read_text()
 
 
-def stored(folder: Path, kind: str) -> dict[str, np.ndarray]:
-    """Every array of the newest checkpoint, read by orbax as plain numpy without this project's code."""
-    import jax
-    import orbax.checkpoint as ocp
-
-    place = folder / "checkpoints/wave_000" / kind
-    newest = max(int(p.name) for p in place.iterdir() if p.name.isdigit())
-    with ocp.PyTreeCheckpointer() as reader:
-        tree = reader.restore((place / str(newest) / "default").absolute())
-    return {jax.tree_util.keystr(path): np.asarray(leaf) for path, leaf in jax.tree.leaves_with_path(tree)}
-
-
 def same_results(one: Path, other: Path, skip=()) -> None:
+    """Assert that two runs have bit-equal results."""
     a, b = results.open_results(one).load(), results.open_results(other).load()
     assert set(a.variables) == set(b.variables)
     for name in set(a.variables) - set(skip):
@@ -105,7 +96,7 @@ def test_killed_five_times_it_ends_bit_equal(whole, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     for kind in ("state", "params"):
-        one, other = stored(whole, kind), stored(folder, kind)
+        one, other = newest_arrays(whole, kind), newest_arrays(folder, kind)
         assert one.keys() == other.keys()
         assert any(leaf.size > 100 for leaf in one.values())
         for name, leaf in one.items():
@@ -114,35 +105,49 @@ def test_killed_five_times_it_ends_bit_equal(whole, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "variable", [*(pytest.param(v, marks=pytest.mark.slow) for v in ("loss", "samples")), "accuracy"]
+    "killed",
+    [
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("loss", "loss complete", "samples")),
+        "accuracy",
+        "evaluation complete",
+    ],
 )
-def test_killed_between_a_checkpoint_and_its_results_it_ends_bit_equal(whole, tmp_path, launch, variable):
-    """At step 50's results, when that step's checkpoint is complete and a part of the results is written."""
+def test_killed_between_a_checkpoint_and_its_results_it_ends_bit_equal(whole, tmp_path, launch, killed):
+    """Just before a write of step 50's results, when that step's checkpoint is complete."""
     folder = tmp_path / "run"
     code = f"""
 import os, runpy, sys, time
 from pathlib import Path
-from diffgeo import results
-write = results.Results.write
+from diffgeo.results import Results
+write, record = Results.write, Results.record
 
-def killed(self, members, values, step=None):
+def kill_at(name, step):
+    if step == 50 and name == {killed!r}:
+        while not Path({str(folder / WAVE / "state/50")!r}).exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), 9)
+
+def write_singly(self, members, values, step=None, group=None):
     for name in values:
-        if step == 50 and name == {variable!r}:
-            while not Path({str(folder / "checkpoints/wave_000/state/50")!r}).exists():
-                time.sleep(0.01)
-            os.kill(os.getpid(), 9)
+        kill_at(name, step)
         write(self, members, {{name: values[name]}}, step)
+    if group is not None:
+        self.record(members, step, group)
 
-results.Results.write = killed
+def record_unless_killed(self, members, step, group, *value):
+    kill_at(group + " complete", step)
+    record(self, members, step, group, *value)
+
+Results.write, Results.record = write_singly, record_unless_killed
 sys.argv = ["train", *{["--compile_cache=" + CACHE, *train_flags(folder, *SLOW_ENOUGH)]!r}]
 runpy.run_module("launch.train", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert newest_state(folder) == 50, "no later state before these results"
-    if variable == "samples":
-        told = launch("analyze", f"--workdir={folder}")
-        assert told.returncode == 0, told.stderr
+    if killed == "samples":
+        analyzed = launch("analyze", f"--workdir={folder}")
+        assert analyzed.returncode == 0, analyzed.stderr
         known = results.open_results(folder).sel(step=slice(0, 50)).accuracy
         assert not np.isnan(known.values).any()
     done = launch("train", *train_flags(folder, *SLOW_ENOUGH))
@@ -154,7 +159,7 @@ def test_killed_far_from_an_evaluation_it_goes_on_from_a_state_saved_in_time(who
     folder = tmp_path / "run"
     code = f"""
 import os, runpy, sys
-from diffgeo import checkpoints, run
+from diffgeo.run import checkpoints, signals
 save = checkpoints.Checkpoints.save_state
 
 def killed(self, step, state):
@@ -162,7 +167,7 @@ def killed(self, step, state):
         os.kill(os.getpid(), 9)
     save(self, step, state)
 
-run.SAVE_SECONDS = 0
+signals.SAVE_SECONDS = 0
 checkpoints.Checkpoints.save_state = killed
 sys.argv = ["train", *{["--compile_cache=" + CACHE, "--steps_per_call=3", *train_flags(folder, *SLOW_ENOUGH)]!r}]
 runpy.run_module("launch.train", run_name="__main__")
@@ -174,7 +179,7 @@ runpy.run_module("launch.train", run_name="__main__")
         command("train", *train_flags(folder, *SLOW_ENOUGH)), env=environment(), capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    one, other = stored(whole, "state"), stored(folder, "state")
+    one, other = newest_arrays(whole, "state"), newest_arrays(folder, "state")
     for name, leaf in one.items():
         np.testing.assert_array_equal(other[name], leaf, err_msg=name)
     same_results(whole, folder)
@@ -194,9 +199,9 @@ def test_asked_to_stop_it_saves_where_it_stands(whole, tmp_path, signum):
 
 
 def test_only_the_newest_two_states_and_all_parameters_are_kept(whole):
-    place = whole / "checkpoints/wave_000"
-    assert sorted(int(p.name) for p in (place / "state").iterdir()) == [150, 160]
-    assert sorted(int(p.name) for p in (place / "params").iterdir()) == list(range(0, 161, 10))
+    wave = whole / WAVE
+    assert sorted(int(p.name) for p in (wave / "state").iterdir()) == [150, 160]
+    assert sorted(int(p.name) for p in (wave / "params").iterdir()) == list(range(0, 161, 10))
 
 
 def test_results_are_labeled_and_complete(whole):
@@ -241,15 +246,16 @@ def test_started_again_it_says_that_it_is_complete_and_redraws(whole, launch):
 
 
 def test_analysis_restores_on_other_devices_and_fills_what_is_missing(whole, tmp_path, launch):
-    import shutil
-
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
     shutil.rmtree(folder / "results.zarr")
     shutil.rmtree(folder / "checkpoints/wave_000/state")
     done = launch("analyze", f"--workdir={folder}", JAX_NUM_CPU_DEVICES="2")
     assert done.returncode == 0, done.stderr
-    same_results(whole, folder, skip=["loss"])
+    same_results(whole, folder, skip=["loss", "group_complete"])
+    complete = results.open_results(folder).group_complete
+    assert (complete.sel(group="evaluation") == 1).all()
+    assert (complete.sel(group="loss") == 0).all(), "training alone knows it"
     assert "learning_curves is not drawn: no value of 'loss'" in done.stdout
     again = launch("analyze", f"--workdir={folder}")
     assert "is analyzed already" in again.stdout

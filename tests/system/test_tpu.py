@@ -18,12 +18,12 @@ pytest.importorskip("libtpu")
 def test_a_training_step_on_every_chip(preset):
     members = Grid(experiments.find("p1_fig4").settings(preset)).members[:4]
     settings = members[0].settings
-    aim = chips.target("v5e:2x2", Placement())
-    step = plan.training_step(members, 1, plan.ROWS, aim)  # refuses what exceeds the memory
+    target = chips.target("v5e:2x2", Placement())
+    step = plan.training_step(members, 1, plan.ROWS, target)  # refuses what exceeds the memory
     assert step.collectives == {}
-    assert 0 < step.hbm < aim.chip.hbm / 4  # four members a chip at least
-    by_hand = by_hand.TRAIN_PASSES * 2 * by_hand.forward_macs(settings) * settings.train.batch_size
-    assert step.flops == pytest.approx(by_hand, rel=0.1)
+    assert 0 < step.hbm < target.chip.hbm / 4  # four members a chip at least
+    counted = by_hand.TRAIN_PASSES * 2 * by_hand.forward_macs(settings) * settings.train.batch_size
+    assert step.flops == pytest.approx(counted, rel=0.1)
 
 
 @pytest.mark.slow
