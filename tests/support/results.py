@@ -13,8 +13,6 @@ from diffgeo.results.schema import COMPLETE
 from diffgeo.run import measure
 from diffgeo.settings import Grid
 
-STATISTICS = ("angles", "residual")
-
 
 def made_up(name: str, score, measures=(), seeds=(0, 1, 2), preset: str = "laptop") -> xr.Dataset:
     """Return results of an experiment as if its models had learned so, every group complete.
