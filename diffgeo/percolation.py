@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
+from scipy.spatial import cKDTree  # pyright: ignore[reportAttributeAccessIssue] not in the stubs
 from scipy.special import stdtrit
 
 from diffgeo.errors import UserError

@@ -271,7 +271,7 @@ def summarize(readout: Readout, mask: np.ndarray | None = None) -> dict[str, flo
 def _accuracy(hit: Bool[np.ndarray, "n 2"], mask: np.ndarray | None) -> dict[str, float]:
     hit = hit[_mask(mask, len(hit))]
     return {
-        "accuracy": _mean(hit.all(axis=1)),
+        "accuracy": _mean(np.all(hit, axis=1)),
         "accuracy_x": _mean(hit[:, 0]),
         "accuracy_y": _mean(hit[:, 1]),
     }

@@ -14,7 +14,6 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure, FigureBase
-from mpl_toolkits.mplot3d import Axes3D
 
 from diffgeo.errors import UserError
 from diffgeo.plots import style
@@ -161,7 +160,7 @@ def manifold_phases(
             "together: give one of each per step"
         )
     figure = style.new_figure(min(style.WIDTH, 1.2 + 2.9 * len(titles)), 6.7)
-    top, bottom = figure.subfigures(2, 1, height_ratios=(1.0, 1.1))
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(1.0, 1.1)).ravel()
     for ax, picture, title in zip(top.subplots(1, len(titles), squeeze=False)[0], images, titles, strict=True):
         draw_samples(ax, picture, np.asarray(centers, np.float64))
         ax.set_title(title)
@@ -215,7 +214,8 @@ def _pca_figure(clouds: Mapping[str, Any], labels: np.ndarray, period: float | N
     return figure
 
 
-def _draw_3d(ax: Axes3D, points: np.ndarray, values: np.ndarray, period: float | None) -> None:
+def _draw_3d(ax: Any, points: np.ndarray, values: np.ndarray, period: float | None) -> None:
+    """Draw points in an `Axes3D`, whose type stubs lack panes and take sizes for integers."""
     ax.scatter(*np.asarray(points).T, c=values, s=_dot(points) + 2.0, depthshade=False, **_colors(values, period))
     ax.view_init(**VIEW)
     ax.set_box_aspect(None, zoom=1.1)

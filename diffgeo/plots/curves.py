@@ -17,7 +17,7 @@ from diffgeo.settings.allowed import OUTCOMES
 
 MAX_COLUMNS = 4  # panels side by side
 
-MODES = {
+MODES: dict[str, tuple[str, str, Any]] = {
     name: (name.replace("_", " "), style.OKABE_ITO[color], line)
     for name, color, line in zip(
         OUTCOMES,

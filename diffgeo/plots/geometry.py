@@ -163,7 +163,7 @@ def ring_histograms(clouds: Clouds) -> Figure:
     """
     _check(clouds, ("ring_angles", "ring_residual", "ring_mean"))
     figure = style.new_figure(min(style.WIDTH, 1.4 + 1.75 * len(clouds)), 8.4)
-    blocks = figure.subfigures(2, 1)
+    blocks = figure.subfigures(2, 1, squeeze=False).ravel()
     for block, field, edges, statistic in zip(
         blocks, ("ring_angles", "ring_residual"), (ANGLE_EDGES, RESIDUAL_EDGES), STATISTICS, strict=True
     ):
@@ -239,7 +239,7 @@ def wasserstein_curves(results: xr.Dataset, controls: Clouds | None = None) -> F
         Line2D([], [], color=COLORS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal], label=f"to {words}")
         for ideal, words in IDEAL_WORDS.items()
     ]
-    handles += seed_legend(len(table.seeds))
+    handles += seed_legend(results.sizes.get("seed", 1))
     handles += [_control_handle(index, name) for index, name in enumerate(controls)]
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
     settings = settings_text(results, without=("seed", "ring_pair", "ring_statistic"))

@@ -52,9 +52,9 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
     shown = panels(len(maps), MAX_COLUMNS, (2.4, 2.3), (1.5, row_height))
     figure, axes = shown.figure, shown.axes
 
-    limits = _limits(metric, table.values)
+    limits, pictures = _limits(metric, table.values), []
     for index, (ax, cells) in enumerate(zip(axes, maps, strict=True)):
-        picture = draw_cells(ax, cells, table.axis_values, table.steps, limits)
+        pictures.append(draw_cells(ax, cells, table.axis_values, table.steps, limits))
         ax.set_xlabel(style.axis_label("step"))
         if shown.is_left(index):
             ax.set_ylabel(style.axis_label(axis))
@@ -64,7 +64,7 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
         ax.set_title("one model" if seed is None else f"seed {style.value_text(seed)}")
     _mark_best(axes[-1], table.seeds, choice)
 
-    figure.colorbar(picture, ax=list(axes), label=style.axis_label(metric), fraction=0.05, pad=0.02, aspect=28)
+    figure.colorbar(pictures[-1], ax=list(axes), label=style.axis_label(metric), fraction=0.05, pad=0.02, aspect=28)
     style.set_ticks(figure.axes[-1])
     figure.axes[-1].spines["outline"].set_visible(False)
     if np.isnan(table.values).any():
@@ -96,11 +96,11 @@ def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> 
     limits = _limits(metric, np.stack([table.values for table in tables.values()]))
     columns = len(next(iter(tables.values())).seeds) + 1
     figure = style.new_figure(min(style.WIDTH, 2.4 + 2.3 * columns), 1.1 + len(tables) * 2.2)
-    axes = figure.subplots(len(tables), columns, squeeze=False)
+    axes, pictures = figure.subplots(len(tables), columns, squeeze=False), []
     for index, (row, (value, table)) in enumerate(zip(axes, tables.items(), strict=True)):
         choice = best_seeds(metric, table.values)
         for ax, panel in zip(row, [*np.moveaxis(table.values, 1, 0), _best(table.values, choice)], strict=True):
-            picture = draw_cells(ax, panel, table.axis_values, table.steps, limits)
+            pictures.append(draw_cells(ax, panel, table.axis_values, table.steps, limits))
             ax.set_xlabel(style.axis_label("step") if index == len(axes) - 1 else "")
             ax.tick_params(labelleft=ax is row[0])
         row[0].set_ylabel(style.axis_label(axis))
@@ -108,7 +108,7 @@ def phase_diagrams(results: xr.Dataset, metric: str, axis: str, panels: str) -> 
             name = "one model" if seed is None else f"seed {style.value_text(seed)}"
             ax.set_title(f"{style.setting_text(panels, value)}\n{name}" if ax is row[0] else name)
         _mark_best(row[-1], table.seeds, choice)
-    figure.colorbar(picture, ax=axes, label=style.axis_label(metric), fraction=0.05, pad=0.02, aspect=40)
+    figure.colorbar(pictures[-1], ax=axes, label=style.axis_label(metric), fraction=0.05, pad=0.02, aspect=40)
     style.set_ticks(figure.axes[-1])
     figure.axes[-1].spines["outline"].set_visible(False)
     return figure

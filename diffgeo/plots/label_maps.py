@@ -53,7 +53,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
     figure = style.new_figure(min(style.WIDTH, 2.0 + 3.0 * columns), 1.0 + rows * min(3.0, 8.0 / columns))
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     colors = mpl.colormaps[style.SEQUENTIAL].with_extremes(bad=(0, 0, 0, 0))
-    missing, held = False, False
+    missing, held, pictures = False, False, []
     for column, data in enumerate(members):
         maps = [cell_shares(*pair, data, low, high) for pair in zip(label[column], predicted[column], strict=True)]
         names = ["one model" if seed is None else f"seed {style.value_text(seed)}" for seed in table.seeds]
@@ -70,6 +70,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
                 interpolation="nearest",
                 extent=(low[0] - 0.5, high[0] + 0.5, high[1] + 0.5, low[1] - 0.5),
             )
+            pictures.append(picture)
             missing |= bool(np.isnan(shares).any())
             region = regions.held_out(data)
             if region is not None:
@@ -80,7 +81,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
             ax.set_xlabel("x of the label (pixels)" if row == rows - 1 else "")
             ax.set_ylabel("" if column else "y of the label (pixels)")
             style.set_ticks(ax)
-    figure.colorbar(picture, ax=axes, label="share of samples within 1 pixel", fraction=0.04, pad=0.02, aspect=28)
+    figure.colorbar(pictures[-1], ax=axes, label="share of samples within 1 pixel", fraction=0.04, pad=0.02, aspect=28)
     style.set_ticks(figure.axes[-1])
     figure.axes[-1].spines["outline"].set_visible(False)
     handles = [Patch(**OUTLINE, label="held out")] if held else []

@@ -24,6 +24,7 @@ REGION_COLORS = {
     "intersection": style.OKABE_ITO["purple"],
 }
 FACTOR_LOOKS = {"x": (style.OKABE_ITO["blue"], "o"), "y": (style.OKABE_ITO["orange"], "s")}
+GUIDES: tuple[tuple[int, Any, str], ...] = ((1, ":", "linear in N"), (2, "--", "quadratic in N"))
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
 Lines = Mapping[Any, tuple[Sequence[Any], np.ndarray]]
@@ -76,7 +77,7 @@ def final_values(
             ax.plot(across, members.mean(axis=0), color=color, linewidth=2.0)
         ax.set_xlabel(style.axis_label(axis))
         ax.set_ylabel(style.axis_label(metric) if panel is None or ax in axes[:, 0] else "")
-        if panel is not None:
+        if panels is not None:
             ax.set_title(style.setting_text(panels, panel))
         _limit_values(ax, metric, lines)
     handles = [
@@ -109,13 +110,12 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
     for ax, region in zip(axes, regions, strict=True):
         shown = at_region(results, region)
         for shift, (factor, (color, marker)) in zip((-0.17, 0.17), FACTOR_LOOKS.items(), strict=True):
-            table = read_table(shown, f"accuracy_{factor}", axis)
-            last = _last(table)
+            last = _last(read_table(shown, f"accuracy_{factor}", axis))
             position = np.arange(len(last)) + shift
             ax.bar(position, last.mean(axis=1), 0.3, color=color, alpha=0.4)
             for members in last.T:
                 ax.plot(position, members, linestyle="", marker=marker, markersize=5, color=color)
-        names = [value_words(axis, value) for value in table.axis_values]
+        names = [value_words(axis, value) for value in shown[axis].values]
         ax.set_xticks(range(len(names)), names, rotation=20 if len(names) > 3 else 0)
         ax.set_title(value_words("region", region))
         style.light_grid(ax, "y")
@@ -175,12 +175,12 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
         handles.append(Line2D([], [], color=color, marker=marker, linewidth=2.0, label=label))
         first.append(np.nanmin(points) if np.isfinite(points).any() else np.nan)
     if hollow:
-        gray = {"linestyle": "", "color": style.GUIDE_COLOR, "markerfacecolor": "none"}
+        gray: dict[str, Any] = {"linestyle": "", "color": style.GUIDE_COLOR, "markerfacecolor": "none"}
         handles.append(Line2D([], [], marker="o", **gray, label="hollow: the smallest data set, already over it"))
     if not np.isfinite(first).any():
         raise UserError(f"accuracy {threshold:g} is crossed at no size within the fractions of this run")
     base = 0.7 * np.nanmin(first)
-    for power, line, words in ((1, ":", "linear in N"), (2, "--", "quadratic in N")):
+    for power, line, words in GUIDES:
         ax.plot(sizes, base * (sizes / sizes[0]) ** power, color=style.GUIDE_COLOR, linestyle=line, linewidth=1.2)
         handles.append(Line2D([], [], color=style.GUIDE_COLOR, linestyle=line, linewidth=1.2, label=words))
     ax.set(xscale="log", yscale="log")

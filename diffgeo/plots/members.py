@@ -69,14 +69,15 @@ def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **sel
     Args:
       results: with the analysis "manifold"; all members sampled at the same labels.
       columns: the axis drawn across.
-      rows: the axis drawn downward; None for one row.
+      rows: the axis drawn downward; None for a single row.
       **selection: a value of each other axis.
 
     Raises:
       UserError: if results or members lack what is drawn.
     """
     _check(results, "umap")
-    views: dict[str, dict] = {}
+    views: dict[str, dict[str, np.ndarray]] = {}
+    labels = []
     for above in [None] if rows is None else results[rows].values:
         for value in results[columns].values:
             at = {columns: value} | ({} if rows is None else {rows: above})
@@ -84,7 +85,8 @@ def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **sel
             row = "" if rows is None else style.setting_text(rows, above)
             name = style.setting_text(columns, value)
             views.setdefault(row, {})[name] = _cloud(member, member["step"].values[-1])["umap"].values
-    return clouds.umap_table(views, member["label"].values, _period(results))
+            labels.append(member["label"].values)
+    return clouds.umap_table(views, labels[-1], _period(results))
 
 
 def components(results: xr.Dataset, **selection: Any) -> Figure:

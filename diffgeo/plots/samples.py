@@ -95,7 +95,7 @@ def overview(results: xr.Dataset, axis: str | None = "increment") -> Figure:
 
     steps = phase_steps(member)
     figure = style.new_figure(style.WIDTH, 7.4)
-    top, bottom = figure.subfigures(2, 1, height_ratios=(3.9, 3.5))
+    top, bottom = figure.subfigures(2, 1, squeeze=False, height_ratios=(3.9, 3.5)).ravel()
     for ax, step in zip(top.subplots(1, len(steps), squeeze=False)[0], steps, strict=True):
         _draw_step(ax, member, step)
     number = accuracy.values.shape[0] * accuracy.values.shape[1]
@@ -174,7 +174,7 @@ def draw_samples(ax: Axes, images: np.ndarray, centers: Float[np.ndarray, "n 2"]
         corner = pitch * (index % side, index // side)  # (x, y) of the image's pixel (0, 0)
         extent = (corner[0] - 0.5, corner[0] + columns - 0.5, corner[1] + rows - 0.5, corner[1] - 0.5)
         ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
-        frame = Rectangle(corner - 0.5, columns, rows, fill=False, edgecolor=FRAME_COLOR, linewidth=0.7)
+        frame = Rectangle((extent[0], extent[3]), columns, rows, fill=False, edgecolor=FRAME_COLOR, linewidth=0.7)
         ax.add_patch(frame)
         if np.all(center >= -0.5) and np.all(center < np.array([columns, rows]) - 0.5):
             dots.append(corner + center)

@@ -100,7 +100,7 @@ VALUE_WORDS = {
 }
 """Axes whose values are names -> the wording of each; any other value is shown unchanged."""
 
-RC = {
+RC: dict[Any, Any] = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
     "text.color": TEXT_COLOR,
