@@ -79,7 +79,7 @@ class Target:
 
     @property
     def loops(self) -> bool:
-        """Whether members run as a `SequentialEnsemble`, as on a CPU."""
+        """True if members run as a `SequentialEnsemble`, as on a CPU."""
         return self.placement.chosen == "loop"
 
     @property

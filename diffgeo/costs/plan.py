@@ -307,7 +307,7 @@ def _host_ram(settings: Settings, target: Target, per_device: int, members: int,
     local_devices = max(Counter(device.process_index for device in target.devices).values())
     local_members = local_devices * per_device / target.placement.data_parallel
     pixels = settings.data.size**2
-    recorded = 4 * math.prod(by_hand.layer4(settings))  # three tensors and the proxy, beside samples and true images
+    recorded = 4 * math.prod(by_hand.layer4(settings))  # three tensors and the proxy, added to samples and true images
     if target.loops:
         members = min(members, usable_cores() + 3)
     numbers = 2 * pixels + recorded if analyses else pixels

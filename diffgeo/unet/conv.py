@@ -1,6 +1,6 @@
 """3 x 3 convolution in several implementations, with hand-written gradients.
 
-XLA's own convolution is slow on CPU at the sizes of this network: see each docstring. All implementations give the same
+XLA's convolution is slow on CPU at the sizes of this network: see each docstring. All implementations give the same
 numbers and exact gradients; "auto" chooses by platform and shape. Arrays are float32 or bfloat16, and results have the
 dtype of the input.
 """
@@ -124,7 +124,7 @@ def conv3x3(x: Float[Array, "n H W C"], kernel: Float[Array, "3 3 C O"], impl: s
       x: float[n, H, W, C].
       kernel: float[3, 3, C, O].
       impl: one of `allowed.CONV_IMPLS`. "auto" is XLA's convolution except on CPU. There it is "dense" or "matrix" for
-        sides up to `SMALL_SIDE` pixels, where XLA's own is slowest, and for `WIDE` kernels "fold" or, for larger
+        sides up to `SMALL_SIDE` pixels, where XLA's is slowest, and for `WIDE` kernels "fold" or, for larger
         images, "winograd" in float32 and "split" in bfloat16.
 
     Returns:
