@@ -28,7 +28,7 @@ EXPLAINED = re.compile(r"# pyright: ignore\[\w+(?:, \w+)*\] +\S.*")
 
 def main() -> int:
     """Run basedpyright over the repository and compare; return the exit status."""
-    command = ["basedpyright", "--outputjson", "--pythonpath", sys.executable]
+    command = ["basedpyright", "--outputjson", "--project", "pyproject.toml", "--pythonpath", sys.executable]
     run = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     if run.returncode > 1:  # 1 is "there are errors"
         print(run.stdout + run.stderr, file=sys.stderr)

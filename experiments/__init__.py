@@ -1,4 +1,4 @@
-"""One file per figure: what it shows, what it costs, how to run it; then declarations. `find` looks one up by name."""
+"""Experiments of the papers' figures, a file each: figure, claim, scaling, cost and command, then the declaration."""
 
 import importlib
 import pkgutil
@@ -8,12 +8,16 @@ from diffgeo.experiment import Experiment
 
 
 def names() -> list[str]:
-    """Names of all experiments, sorted."""
+    """Return the names of all experiments, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
 def find(name: str) -> Experiment:
-    """The experiment of this name; raises `UserError` for an unknown one."""
+    """Return the experiment of a name.
+
+    Raises:
+      UserError: if there is no such experiment.
+    """
     if name not in names():
         raise UserError(f"unknown experiment {name!r}{suggestion(name, names())}")
     return importlib.import_module(f"experiments.{name}").EXPERIMENT

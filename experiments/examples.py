@@ -1,6 +1,6 @@
-"""2402.03305 Fig. 2, 2408.13256 Fig. 1 and 9a-d: example images, and how the frame makes 0D, 1D and 2D ones.
+"""2402.03305 Fig. 2, 2408.13256 Fig. 1 and 9a-d: example images, and how the frame yields 0D, 1D and 2D images.
 
-Claim: none; shows what the data look like.
+Claim: none; shows the data.
 
 Cost: nothing is trained; seconds on two CPU cores at every preset.
 
@@ -14,7 +14,6 @@ from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import data
 from diffgeo.settings import Data, Settings, Train
 
-# name -> kind, x, y: in units of the image's side, or of the margin where negative
 EXAMPLES = {
     "bump": ("bump", 0.3125, 0.5625),
     "SOS": ("sos", 0.3125, 0.5625),
@@ -23,6 +22,7 @@ EXAMPLES = {
     "2D SOS": ("sos", 0.35, 0.65),
     "2D bump": ("bump", 0.35, 0.65),
 }
+"""Name -> kind, x, y; positive coordinates in units of the image's side, negative ones in units of the margin."""
 
 EXPERIMENT = Experiment(
     name="examples",

@@ -1,6 +1,6 @@
-"""2408.13256 Fig. 4a-b, 9e-h, 10a, 10d, 11a, 12a-b, 14a: the labels of each data set, and what is held out.
+"""2408.13256 Fig. 4a-b, 9e-h, 10a, 10d, 11a, 12a-b, 14a: the labels of each data set, held-out ones marked.
 
-Claim: none; shows what the data are.
+Claim: none; shows the data.
 
 Cost: nothing is trained; seconds on two CPU cores at every preset.
 
@@ -17,7 +17,6 @@ from diffgeo.settings import TENTHS, Data, Settings, Train
 CROSS = {"hole": "cross", "kind": "sos"}
 GRID = {"dataset": "grid", "margin": 0.0}
 
-# name -> what differs from the preset's data
 TABLES = {
     "2D": CROSS | {"dataset": "2d"},
     "1D": CROSS | {"dataset": "1d+0d"},
@@ -28,6 +27,7 @@ TABLES = {
     "interior square": GRID | {"hole": "square"},
     "exterior square": GRID | {"hole": "corner"},
 } | {f"fraction {fraction}": GRID | {"kept_fraction": fraction} for fraction in TENTHS}
+"""Name -> fields of the preset's data that differ."""
 
 EXPERIMENT = Experiment(
     name="latents",

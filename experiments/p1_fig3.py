@@ -1,11 +1,11 @@
 """2402.03305 Fig. 3: the three phases of manifold formation, in samples and in the representation of one model.
 
-Claim: as training goes on, the representation passes from no structure (A) through a disordered, quasi-2D manifold (B)
-to an ordered 2D one (C), while samples pass from none or several bumps through single bumps at wrong places to right
-ones.
+Claim: during training, the representation passes from no structure (A) through a disordered, quasi-2D manifold (B) to
+an ordered 2D manifold (C), while samples pass from none or several bumps through single bumps at wrong positions to
+bumps at the right ones.
 
-Cost: `laptop` 16 minutes of training and 20 of analysis on two CPU cores that did other work beside it; `paper`
-57 PFLOP of training a model, 1.1 hours on one TPU v5e chip (`launch.plan`, 11 ms a step).
+Cost: `laptop` 16 minutes of training and 20 of analysis on two CPU cores shared with other work; `paper` 57 PFLOP of
+training per model, 1.1 hours on a TPU v5e chip (`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p1_fig3 --preset=laptop --workdir=runs/p1_fig3
 """

@@ -1,10 +1,10 @@
 """2402.03305 Fig. 4: accuracy and averaged R^2 over increment and training steps, sigma = 1.
 
-Claim: models pass through near-zero accuracy and bumps at wrong places to correct ones, and data sets with a smaller
-increment are learned faster at an equal number of batches.
+Claim: models pass from near-zero accuracy through bumps at wrong positions to correct bumps, and data sets with a
+smaller increment are learned faster at an equal number of batches.
 
-Cost: `laptop` 47 minutes on two CPU cores that did other work beside it; `paper` 1.7 EFLOP of training and 0.14 EFLOP
-of sampling.
+Cost: `laptop` 47 minutes on two CPU cores shared with other work; `paper` 1.7 EFLOP of training and 0.14 EFLOP of
+sampling.
 
     python -m launch.train --experiment=p1_fig4 --preset=laptop --workdir=runs/p1_fig4
 """

@@ -1,13 +1,13 @@
-"""2402.03305 Fig. 5: accuracy and R^2 of x and of y over training where x is sampled more densely than y.
+"""2402.03305 Fig. 5: accuracy and R^2 of x and of y over training, where x is sampled more densely than y.
 
-Claim: x, of which there are more values, is not learned faster than y, and the R^2 of both move together: the
-coordinates are not learned independently.
+Claim: x, which takes more values, is not learned faster than y, and the R^2 of both move together: the coordinates are
+not learned independently.
 
-Scaling: the papers have N = 32, dx = 0.1 and dy = 0.5, 1.0. `laptop` halves the image and has dx = 0.25, so that x has
-2 and 4 times the values of y in place of 5 and 10.
+Scaling: the papers have N = 32, dx = 0.1 and dy = 0.5, 1.0. `laptop` halves the image and has dx = 0.25, so that x
+takes 2 and 4 times as many values as y instead of 5 and 10.
 
 Cost: `laptop` 17 minutes on two CPU cores (6 models, a minute of it analysis); `paper` 6 models of about 1.1 hours each
-on one TPU v5e chip (`launch.plan`, 11 ms a step).
+on a TPU v5e chip (`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p1_fig5 --preset=laptop --workdir=runs/p1_fig5
 """
@@ -19,8 +19,6 @@ from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
-SEEDS = (0, 1, 2)
-
 EXPERIMENT = Experiment(
     name="p1_fig5",
     figure="2402.03305 Fig. 5: accuracy and R^2 of x and of y, increments dx < dy",
@@ -31,7 +29,7 @@ EXPERIMENT = Experiment(
         "tiny": adapt(TINY, {"increment_y": (1.0, 2.0)}),
         "laptop": adapt(
             LAPTOP,
-            {"increment_y": (0.5, 1.0), "seed": SEEDS},
+            {"increment_y": (0.5, 1.0), "seed": (0, 1, 2)},
             data={"increment": 0.25},
             train={"steps": 4_000, "log_every": 400},
             evaluation={"every_steps": 400},

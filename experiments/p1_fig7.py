@@ -1,7 +1,7 @@
 """2402.03305 Fig. 7b and 2408.13256 Fig. 6b: overlap of neighboring bumps against the increment, for several spreads.
 
-Claim: overlap falls with the increment and grows with the spread, smoothly for wide bumps; for small ones pixels show,
-with cusps at increments near 0.5, where the overlap may exceed 1.
+Claim: overlap falls with the increment and grows with the spread. For wide bumps it does so smoothly; for narrow bumps
+the pixel grid shows, with cusps at increments near 0.5, where the overlap may exceed 1.
 
 Cost: nothing is trained; seconds on two CPU cores at every preset.
 
@@ -15,7 +15,7 @@ from diffgeo.settings import TENTHS, Data, Settings, Train
 
 
 def preset(size: int, points: int, sigmas: tuple[float, ...]) -> Settings:
-    """Increments up to 1.5 pixels, so many of them per pixel."""
+    """Return settings with increments up to 1.5 pixels, `points` of them per pixel."""
     increments = tuple(i / points for i in range(1, round(1.5 * points) + 1))
     return Settings(data=Data(size=size), train=Train(steps=0), axes={"sigma": sigmas, "increment": increments})
 

@@ -1,12 +1,12 @@
 """2402.03305 Fig. 8: accuracy and R^2 over sigma and training steps, for three increments.
 
-Claim: the spread of the bumps has no strong effect on how fast they are learned; the increment has.
+Claim: the spread of the bumps has no strong effect on how fast they are learned, whereas the increment does.
 
-Scaling: the papers have N = 32, sigma = 0.1 ... 1.0 and d = 0.1, 0.5, 1.0. `laptop` halves the image and takes sigma =
-0.3, 0.6, 1.0 and d = 0.5, 1, 2, the increments of p1_fig4.
+Scaling: the papers have N = 32, sigma = 0.1 ... 1.0 and d = 0.1, 0.5, 1.0. `laptop` halves the image and has
+sigma = 0.3, 0.6, 1.0 and d = 0.5, 1, 2, the increments of p1_fig4.
 
-Cost: `laptop` 47 minutes on two CPU cores (18 models); `paper` 90 models of about 1.1 hours each on one TPU v5e chip
-(`launch.plan`, 11 ms a step).
+Cost: `laptop` 47 minutes on two CPU cores (18 models); `paper` 90 models of about 1.1 hours each on a TPU v5e chip
+(`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p1_fig8 --preset=laptop --workdir=runs/p1_fig8
 """

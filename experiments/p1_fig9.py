@@ -1,12 +1,12 @@
 """2402.03305 Fig. 9: accuracy and R^2 inside and outside a hole of 3.5 % and of 10 % of the data, and samples from it.
 
-Claim: accuracy in the hole is only slightly under that outside.
+Claim: accuracy in the hole is only slightly lower than outside.
 
-Scaling: the papers have N = 32 and d = 0.1. `laptop` halves the image and has d = 0.25; the holes cover equal shares.
-Samples are taken on the N x N unit grid, since training labels hold none of the hole: 9 and 25 of its 256 lie in it.
+Scaling: the papers have N = 32 and d = 0.1. `laptop` halves the image and has d = 0.25; its holes cover the same
+fractions. Labels are those of the N x N unit grid, since no training label lies in the hole: 9 and 25 of the 256 do.
 
-Cost: `laptop` 42 minutes on two CPU cores beside other work (6 models); `paper` 6 models of about 1.1 hours each on one
-TPU v5e chip (`launch.plan`, 11 ms a step).
+Cost: `laptop` 42 minutes on two CPU cores shared with other work (6 models); `paper` 6 models of about 1.1 hours each
+on a TPU v5e chip (`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p1_fig9 --preset=laptop --workdir=runs/p1_fig9
 """
@@ -18,7 +18,7 @@ from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
-SHARES = (0.035, 0.1)
+AREA_FRACTIONS = (0.035, 0.1)
 
 EXPERIMENT = Experiment(
     name="p1_fig9",
@@ -35,14 +35,14 @@ EXPERIMENT = Experiment(
         ),
         "laptop": adapt(
             LAPTOP,
-            {"hole_area_fraction": SHARES, "seed": (0, 1, 2)},
+            {"hole_area_fraction": AREA_FRACTIONS, "seed": (0, 1, 2)},
             data={"hole": "square", "increment": 0.25},
             train={"steps": 4_000, "log_every": 400},
             evaluation={"label_source": "grid", "every_steps": 400, "stored_images": 256},
         ),
         "paper": adapt(
             PAPER,
-            {"hole_area_fraction": SHARES},
+            {"hole_area_fraction": AREA_FRACTIONS},
             data={"hole": "square", "increment": 0.1},
             evaluation={"label_source": "grid", "stored_images": 1_024},
         ),

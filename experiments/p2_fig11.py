@@ -1,12 +1,12 @@
-"""2408.13256 Fig. 11: accuracy overall, in and out of distribution over the width of a vertical lesion; UMAPs.
+"""2408.13256 Fig. 11: accuracy overall, in and out of distribution against the width of a vertical lesion; UMAPs.
 
 Claim: accuracy in the lesion falls gradually with its width.
 
 Scaling: the papers have N = 32 and widths 1.0 ... 8.0. `laptop` has N = 16 and widths 0.5 ... 5.5 about x = 7.75, which
-hold 1, 2, 4 and 6 columns of the unit grid; sigma = 0.7 and d = 0.5 as in p2_fig4.
+contain 1, 2, 4 and 6 columns of the unit grid; sigma = 0.7 and d = 0.5 as in p2_fig4.
 
-Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 45 models of about 1.1 hours each on one
-TPU v5e chip (`launch.plan`, 11 ms a step).
+Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 45 models of about 1.1 hours each on a TPU v5e chip
+(`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p2_fig11 --preset=laptop --workdir=runs/p2_fig11
 """

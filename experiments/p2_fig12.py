@@ -2,12 +2,12 @@
 
 Claim: sums of stripes are composed over larger squares than bumps, and the middle is easier than the corner.
 
-Scaling: the papers have N = 32; their widths are not stated. `laptop` has N = 16 and widths 3.5, 5.5, 7.5, which hold
-16, 36 and 64 labels of the unit grid both in the middle (about 7.75) and in the corner; sigma = 1 as in the papers,
-with which bumps are learned in fewer steps than with 0.7; d = 0.5.
+Scaling: the papers have N = 32 and do not state the widths. `laptop` has N = 16 and widths 3.5, 5.5, 7.5, which contain
+16, 36 and 64 labels of the unit grid both in the middle (about 7.75) and in the corner. sigma = 1 as in the papers, at
+which bumps are learned in fewer steps than at 0.7; d = 0.5.
 
-Cost: `laptop` 46 minutes on two CPU cores (24 models); `paper` 60 models of about 1.1 hours each on one TPU v5e chip
-(`launch.plan`, 11 ms a step).
+Cost: `laptop` 46 minutes on two CPU cores (24 models); `paper` 60 models of about 1.1 hours each on a TPU v5e chip
+(`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p2_fig12 --preset=laptop --workdir=runs/p2_fig12
 """

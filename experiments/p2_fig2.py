@@ -1,11 +1,13 @@
-"""2408.13256 Fig. 2, 3 and 8: topology and geometry of what a model of periodic bumps learns.
+"""2408.13256 Fig. 2, 3 and 8: topology and geometry of the representation that a model of periodic bumps learns.
 
 Claim: the representation is a torus (Betti numbers 1, 2, 1) whose effective dimension rises, then falls, to more than
-4; rings of fixed x and of fixed y lie in orthogonal planes, as on a Clifford torus, but rings of different x do not lie
-in parallel ones.
+4. Rings of fixed x and of fixed y lie in orthogonal planes, as on a Clifford torus, but rings of different x do not lie
+in parallel planes.
 
-Cost: `laptop` 13 minutes of training and 14 of analysis on two CPU cores (3 models); `paper` 57 PFLOP of training a
-model, 1.1 hours on one TPU v5e chip (`launch.plan`, 11 ms a step).
+Scaling: labels are those of the N x N unit grid [2408.13256, A.3], so that rings of fixed x and of fixed y exist.
+
+Cost: `laptop` 13 minutes of training and 14 of analysis on two CPU cores (3 models); `paper` 57 PFLOP of training per
+model, 1.1 hours on a TPU v5e chip (`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p2_fig2 --preset=laptop --workdir=runs/p2_fig2
 """
@@ -18,7 +20,6 @@ from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import members
 from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
-# Samples are taken on the N x N unit grid [2408.13256, A.3], so that rings of fixed x and of fixed y exist.
 EXPERIMENT = Experiment(
     name="p2_fig2",
     figure="2408.13256 Fig. 2, 3 and 8: topology and geometry of the representation of periodic bumps",

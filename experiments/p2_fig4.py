@@ -1,15 +1,16 @@
 """2408.13256 Fig. 4c-f and 10: models of 2D, 1D, 2D + 1D and 1D-with-rim data where a cross of the 2D data is held out.
 
 Claim: the 2D model is right in the coordinate whose values it has seen and wrong in the other: it composes but does not
-interpolate. With stripes of every position beside them (2D + 1D) it is right everywhere. Stripes alone (1D) are not
-composed; a rim of partial crossings mends that. Fig. 9 is the experiment `latents`, Fig. 4g is `p2_fig4g`.
+interpolate. With stripes at every position in the data as well (2D + 1D), it is right everywhere. Stripes alone (1D)
+are not composed unless the data have a rim of partial crossings. Fig. 9 is the experiment `latents`, Fig. 4g is
+`p2_fig4g`.
 
 Scaling: the papers have N = 32, the cross at [13, 19] and a frame margin of 6. `laptop` has N = 16, [6, 9.5], margin 5,
-sigma = 0.7, so that the cross is wider than a stripe (5 sigma against 6) and stripes fit beside the rim; d = 0.5.
-Chosen: no 0D labels, whose images are empty (`data.dataset` may add them).
+sigma = 0.7, so that the cross is wider than a stripe (5 sigma; the papers' is 6) and stripes fit beside the rim;
+d = 0.5. Chosen: no 0D labels, whose images are empty (`data.dataset` can add them).
 
-Cost: `laptop` 32 minutes on two CPU cores (8 models); `paper` 12 models of about 1.1 hours each on one TPU v5e chip
-(`launch.plan`, 11 ms a step).
+Cost: `laptop` 32 minutes on two CPU cores (8 models); `paper` 12 models of about 1.1 hours each on a TPU v5e chip
+(`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p2_fig4 --preset=laptop --workdir=runs/p2_fig4
 """

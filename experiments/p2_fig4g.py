@@ -1,12 +1,12 @@
-"""2408.13256 Fig. 4g: 2D bumps + 1D stripes, few bumps or many, where a cross of the bumps is held out.
+"""2408.13256 Fig. 4g: 2D bumps + 1D stripes at several subsampling rates, where a cross of the bumps is held out.
 
-Claim: models of bumps and stripes make bumps in the held-out cross, with as little as a fifth of the bumps.
+Claim: models of bumps and stripes generate bumps in the held-out cross, even with only a fifth of the bumps.
 
-Scaling: as p2_fig4; of 576 bumps outside the cross 0.1, 0.25, 0.5 or all are kept at `laptop`. The papers' rates are
-not stated.
+Scaling: as p2_fig4; `laptop` keeps 0.1, 0.25, 0.5 or all of the 576 bumps outside the cross. The paper does not state
+its rates.
 
-Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 15 models of about 1.1 hours each on one
-TPU v5e chip (`launch.plan`, 11 ms a step).
+Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 15 models of about 1.1 hours each on a TPU v5e chip
+(`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p2_fig4g --preset=laptop --workdir=runs/p2_fig4g
 """

@@ -1,14 +1,14 @@
 """2408.13256 Fig. 6c, e, 13, 14, 15: accuracy against the kept fraction per sigma, beside percolation.
 
-Claim: accuracy rises with the kept fraction of the data, later for smaller sigma, as the largest connected cluster of
-overlapping bumps does. Fig. 6b is `p1_fig7`, the whole simulation of Fig. 6c, 13 and 14b is `percolation`.
+Claim: accuracy rises with the kept fraction of the data, later for smaller sigma, as does the size of the largest
+cluster of overlapping bumps. Fig. 6b is `p1_fig7`, the full simulation of Fig. 6c, 13 and 14b is `percolation`.
 
 Scaling: the papers have N = 32 and the unit lattice, 1,024 labels. `laptop` has N = 16 and the unit lattice, 256
-labels; overlap, a matter of neighbors, is the same. Three sigmas: one whose bumps hardly connect, one between, one
-whose bumps always do; fractions 0.1 ... 1 in five steps.
+labels; overlap is a property of neighbors and does not change. Bumps hardly connect at the smallest of its three
+sigmas and always do at the largest; the kept fraction takes five values from 0.1 to 1.
 
-Cost: `laptop` 53 minutes on two CPU cores beside other work (30 models); `paper` 150 models of about 1.1 hours each on
-one TPU v5e chip (`launch.plan`, 11 ms a step).
+Cost: `laptop` 53 minutes on two CPU cores shared with other work (30 models); `paper` 150 models of about 1.1 hours
+each on a TPU v5e chip (`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p2_fig6 --preset=laptop --workdir=runs/p2_fig6
 """

@@ -1,6 +1,6 @@
-"""A first look at 2402.03305 Fig. 3 and 4: models of small images pass through the phases to high accuracy, in minutes.
+"""A first look at 2402.03305 Fig. 3 and 4: models of small images pass through the phases to high accuracy in minutes.
 
-Cost: 3 minutes on two CPU cores, with nothing compiled before.
+Cost: 3 minutes on two CPU cores with an empty compilation cache.
 
     python -m launch.quickstart
 """

@@ -21,6 +21,8 @@ SEEDS = (0, 1, 2, 3)
 class MadeUp(Ensemble):
     """Members that draw the true images at their labels, and record noise."""
 
+    members = ()
+    abstract_state = None  # asked for by the check of annotations
     max_pending = 1
 
     def __init__(self, wave):
