@@ -248,7 +248,7 @@ def wasserstein_curves(results: xr.Dataset, controls: Clouds | None = None) -> F
     return figure
 
 
-def _draw_bars(ax: Axes, diagrams: Sequence[np.ndarray] | np.ndarray, threshold: float) -> None:
+def _draw_bars(ax: Axes, diagrams: Any, threshold: float) -> None:
     ax.plot([0, 1], [0, 1], color=style.EMPTY_COLOR, linewidth=0.8)
     ax.axhspan(1.05, 1.19, color="#EDEDED", linewidth=0)
     counts = []
