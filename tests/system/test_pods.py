@@ -142,6 +142,7 @@ def test_processes_agree_and_save_and_others_restore(tmp_path, count, then):
         tmp_path,
         ROWS
         + """
+from diffgeo.errors import UserError
 from diffgeo.results import open_workdir
 
 count = jax.process_count()
