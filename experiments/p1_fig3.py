@@ -39,26 +39,31 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="a",
-            statement="models pass through the phases A, B and C, in that order",
+            statement="samples pass through the behaviors of phases A, B and C, in that order",
             source="2402.03305, section 3, Fig. 3",
             test=p1.claim_a_phases_in_order,
             would_decide="more seeds, and evaluations close enough to see each phase",
         ),
         Claim(
+            name="a, disordered B",
+            statement="in phase B the representation is a quasi-2D manifold without order",
+            source="2402.03305, section 3, Fig. 3",
+            test=p1.claim_a_b_is_disordered,
+            would_decide="more seeds, and the intrinsic dimension of the representation",
+        ),
+        Claim(
             name="b",
-            statement="accuracy and averaged R^2 rise together",
+            statement="accuracy and averaged R^2 reach one half at the same time, the representation before the images",
             source="2402.03305, section 3, Fig. 3, 4",
             test=p1.claim_b_accuracy_and_r2_rise_together,
-            would_decide="more seeds",
+            would_decide="more seeds, and R^2 of the generated pixels",
         ),
         Claim(
             name="b, before the label",
-            statement=(
-                "accuracy and averaged R^2 rise together, also in the tensor to which the label has not yet been added"
-            ),
+            statement="the same in the tensor to which the label has not yet been added",
             source="a control of this project, beyond 2402.03305",
             test=partial(p1.claim_b_accuracy_and_r2_rise_together, tensor="layer4_pre_embedding"),
-            would_decide="more seeds",
+            would_decide="more seeds, and R^2 of the generated pixels",
         ),
     ),
 )

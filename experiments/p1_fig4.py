@@ -38,17 +38,17 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="b",
-            statement="accuracy and averaged R^2 rise together",
+            statement="accuracy and averaged R^2 reach one half at the same time, the representation before the images",
             source="2402.03305, section 3, Fig. 4",
             test=p1.claim_b_accuracy_and_r2_rise_together,
-            would_decide="more seeds",
+            would_decide="more seeds, and R^2 of the generated pixels",
         ),
         Claim(
             name="c",
             statement="a smaller increment is learned faster at equal batches",
             source="2402.03305, section 3, Fig. 4",
             test=p1.claim_c_smaller_increment_is_faster,
-            would_decide="more seeds, and increments further apart",
+            would_decide="common labels, a constant learning rate, more seeds",
         ),
     ),
 )

@@ -55,7 +55,14 @@ EXPERIMENT = Experiment(
             statement="with dx < dy, x is not learned faster than y, and their R^2 move together",
             source="2402.03305, section 3, Fig. 5",
             test=p1.claim_d_coordinates_are_coupled,
-            would_decide="more seeds, and training to an accuracy over 0.5 in all of them",
+            would_decide="common labels, mirrored spacings, more seeds",
+        ),
+        Claim(
+            name="d, y ahead",
+            statement="with dx < dy, y is more often right than x",
+            source="2402.03305, section 3, Fig. 5",
+            test=p1.claim_d_y_is_ahead,
+            would_decide="common labels, mirrored spacings, more seeds",
         ),
     ),
 )

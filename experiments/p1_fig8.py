@@ -43,10 +43,24 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="e",
-            statement="sigma has no strong effect on how fast models learn",
+            statement="on the papers' horizon, sigma has no strong effect",
             source="2402.03305, C.1, Fig. 8",
             test=p1.claim_e_sigma_has_little_effect,
-            would_decide="more seeds, and training until most models of every sigma are right",
+            would_decide="training until every sigma is learned, more seeds",
+        ),
+        Claim(
+            name="e, in speed",
+            statement="the speed of learning hardly depends on sigma",
+            source="2402.03305, C.1, Fig. 8",
+            test=p1.claim_e_speed,
+            would_decide="training until every sigma is learned, more seeds",
+        ),
+        Claim(
+            name="e, seeds",
+            statement="some seeds do not learn some sigmas, more so at larger increments",
+            source="2402.03305, C.1, Fig. 8",
+            test=p1.claim_e_seeds_fail_at_large_increments,
+            would_decide="more seeds",
         ),
     ),
 )

@@ -57,13 +57,10 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="f",
-            statement=(
-                "accuracy in a hole, mean over those of 3.5 % and 10 %, is only slightly (under 0.15) "
-                "below that outside"
-            ),
+            statement="accuracy in the hole of 10 % is only slightly (under 0.15) below that in the hole of 3.5 %",
             source="2402.03305, C.2, Fig. 9",
             test=p1.claim_f_hole_is_slightly_worse,
-            would_decide="more seeds, or a denser grid of labels in the hole",
+            would_decide="more seeds",
         ),
     ),
 )

@@ -14,7 +14,7 @@ Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 45 models of abou
 from functools import partial
 
 from diffgeo import plots
-from diffgeo.claims import Claim, p2
+from diffgeo.claims import Claim, p2_composition
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import members
 from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
@@ -58,9 +58,9 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="m",
-            statement="accuracy in the lesion falls gradually with its width",
+            statement="accuracy in the lesion falls gradually with its width, more slowly than copying would",
             source="2408.13256, C.3, Fig. 11b",
-            test=p2.claim_m_falls_gradually,
+            test=p2_composition.claim_m_falls_gradually,
             would_decide="more seeds, more widths",
         ),
     ),

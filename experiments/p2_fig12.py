@@ -15,7 +15,7 @@ Cost: `laptop` 46 minutes on two CPU cores (24 models); `paper` 60 models of abo
 from functools import partial
 
 from diffgeo import plots
-from diffgeo.claims import Claim, p2
+from diffgeo.claims import Claim, p2_composition
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
 
@@ -60,7 +60,14 @@ EXPERIMENT = Experiment(
                 "sums of stripes are composed over larger held-out squares than bumps, interior better than exterior"
             ),
             source="2408.13256, C.4, Fig. 12",
-            test=p2.claim_o_squares,
+            test=p2_composition.claim_o_squares,
+            would_decide="more seeds, longer training of the bumps",
+        ),
+        Claim(
+            name="o, decay",
+            statement="for bumps, accuracy falls quickly with the width in the corner and slowly inside",
+            source="2408.13256, C.4, Fig. 12",
+            test=p2_composition.claim_o_decay,
             would_decide="more seeds, longer training of the bumps",
         ),
     ),

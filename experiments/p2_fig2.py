@@ -15,7 +15,7 @@ model, 1.1 hours on a TPU v5e chip (`launch.plan`, 11 ms per step).
 from functools import partial
 
 from diffgeo import plots
-from diffgeo.claims import Claim, p2
+from diffgeo.claims import Claim, p2_geometry
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import members
 from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
@@ -57,27 +57,40 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="g",
-            statement=(
-                "the representation of periodic bumps has a torus's Betti numbers 1, 2, 1 (as the images "
-                "themselves may)"
-            ),
+            statement="the learned representation of periodic bumps has the topology of a torus",
             source="2408.13256, section 3.1, Fig. 2b",
-            test=p2.claim_g_torus,
-            would_decide="more seeds, longer training",
+            test=p2_geometry.claim_g_torus,
+            would_decide="more seeds",
         ),
         Claim(
             name="h",
             statement="its effective dimension rises, then falls, to more than 4",
             source="2408.13256, section 3.1, Fig. 2c",
-            test=p2.claim_h_dimension_rises_then_falls,
+            test=p2_geometry.claim_h_dimension_rises_then_falls,
+            would_decide="more seeds, and as many images as the paper's: 20 million",
+        ),
+        Claim(
+            name="h, top 4",
+            statement="the first four components hold more of the variance as training converges",
+            source="2408.13256, section 3.1, Fig. 2d",
+            test=p2_geometry.claim_h_top_components,
             would_decide="more seeds, longer training",
         ),
         Claim(
             name="i",
-            statement="rings of x are orthogonal to rings of y as on a Clifford torus, but not parallel to each other",
+            statement=(
+                "planes of x and y are further from parallel than planes of different x, which are not parallel either"
+            ),
             source="2408.13256, section 3.1, B.2, Fig. 3, 8",
-            test=p2.claim_i_orthogonal_not_parallel,
+            test=p2_geometry.claim_i_orthogonal_not_parallel,
             would_decide="more seeds",
+        ),
+        Claim(
+            name="i, 3-D torus",
+            statement="rings of different x are to each other as x-on-y rings of a 3-D torus",
+            source="2408.13256, section 3.1, Fig. 3",
+            test=p2_geometry.claim_i_like_coupled_torus,
+            would_decide="angles between single components, as the paper takes them, and more seeds",
         ),
     ),
 )

@@ -16,7 +16,7 @@ each on a TPU v5e chip (`launch.plan`, 11 ms per step).
 from functools import partial
 
 from diffgeo import plots
-from diffgeo.claims import Claim, p2
+from diffgeo.claims import Claim, p2_data
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import members, percolation
 from diffgeo.settings import LAPTOP, PAPER, TENTHS, TINY, adapt
@@ -51,10 +51,17 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="p",
-            statement="accuracy rises with the kept fraction, later for smaller sigma",
+            statement="accuracy on unseen labels rises with the kept fraction, later for smaller sigma",
             source="2408.13256, section 3.3, Fig. 6e",
-            test=p2.claim_p_more_data_helps,
-            would_decide="more seeds and draws, and training until all data are learned at the largest sigma",
+            test=p2_data.claim_p_more_data_helps,
+            would_decide="more seeds and draws, and training until all data are learned at every sigma",
+        ),
+        Claim(
+            name="p, losses",
+            statement="final training and validation loss grow linearly with the data",
+            source="2408.13256, D.2, Fig. 14c",
+            test=p2_data.claim_p_losses_are_linear,
+            would_decide="the validation loss, and more seeds",
         ),
     ),
 )

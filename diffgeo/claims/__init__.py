@@ -1,6 +1,7 @@
 """Claims of the papers as tests on results, and the statistics behind their verdicts."""
 
 from diffgeo.claims.claim import (
+    BASELINE,
     CONTROL,
     FAILS,
     HOLDS,
@@ -11,29 +12,37 @@ from diffgeo.claims.claim import (
     Comparison,
     Verdict,
     compare,
+    compare_accuracy,
+    compare_seeds,
     judge,
     numbers,
     table,
+    unmeasured,
     write,
 )
-from diffgeo.claims.intervals import LEVEL, RESAMPLE, interval
+from diffgeo.claims.intervals import LEVEL, holm, interval, share_interval
 
 __all__ = [
+    "BASELINE",
     "CONTROL",
     "FAILS",
     "HOLDS",
     "LEVEL",
     "PRECONDITION",
     "PRIMARY",
-    "RESAMPLE",
     "UNDECIDED",
     "Claim",
     "Comparison",
     "Verdict",
     "compare",
+    "compare_accuracy",
+    "compare_seeds",
+    "holm",
     "interval",
     "judge",
     "numbers",
+    "share_interval",
     "table",
+    "unmeasured",
     "write",
 ]

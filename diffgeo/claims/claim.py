@@ -1,11 +1,10 @@
 """Claims of the papers as tests on results, and their verdicts. Host code: needs no JAX and no checkpoint.
 
 A claim's test returns comparisons: numbers with intervals, each of which must lie in a range stated by the claim. The
-interval is a 95 % percentile bootstrap over seeds and samples jointly: seeds are drawn with replacement, and for each
-of them the outcomes of its samples are redrawn at every evaluation. A bootstrap over S seeds is too narrow by
-sqrt((S - 1) / S), so deviations from the measured value are widened by the inverse. With 2 or 3 seeds it is still
-narrower than Student's interval, which at 2 seeds would be 13 standard errors; a single seed decides nothing. Verdicts
-use all seeds, never the best.
+seed is the unit: intervals are 95 % intervals of Student's t over seeds, exact ones for shares of seeds
+(`diffgeo.claims.intervals`). Verdicts use all seeds, never the best. "No effect" is an interval that lies within a
+stated margin, never one that merely holds zero. p-values are doubled one-sided ones, so that p <= 0.05 exactly where
+the 95 % interval lies in the range.
 """
 
 import math
@@ -17,14 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
-from diffgeo.claims.intervals import RESAMPLE, interval
+from diffgeo.claims.intervals import LEVEL, interval, logits, share_interval, share_resolution, share_tail, tail
 from diffgeo.errors import UserError
 from diffgeo.host.files import write_json
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "not decided at this scale"
-PRIMARY, PRECONDITION, CONTROL = "primary", "precondition", "control"
+PRIMARY, PRECONDITION, BASELINE, CONTROL = "primary", "precondition", "baseline", "control"
 """Roles of a comparison: the claim depends on it; it must hold before the claim can be tested (the model has learned,
-say); it is only reported."""
+say); it must hold for the claim to be told from something that learns nothing; it is only reported."""
 
 
 class Comparison(NamedTuple):
@@ -38,11 +37,18 @@ class Comparison(NamedTuple):
     lower: float = -math.inf
     upper: float = math.inf
     role: str = PRIMARY
+    p: float = 1.0
+    """Doubled p-value of the value lying in the range."""
+    p_against: float = 1.0
+    """Doubled p-value of the value lying outside the range."""
+    note: str = ""
+    """For a baseline, what the claim is not told from where it does not hold; else why there is no value."""
 
     @property
     def verdict(self) -> str:
         """`HOLDS` if the interval lies within the range, `FAILS` if it lies outside, else `UNDECIDED`."""
-        if self.lower < self.low and self.high < self.upper:
+        above = self.lower == -math.inf or self.lower < self.low
+        if above and (self.upper == math.inf or self.high < self.upper):
             return HOLDS
         return FAILS if self.high <= self.lower or self.low >= self.upper else UNDECIDED
 
@@ -57,12 +63,16 @@ class Comparison(NamedTuple):
 class Claim:
     """A statement of a paper that results can confirm or refute.
 
+    The docstring of `test` quotes the sentence that it tests, and names the statistic, the baseline and what would
+    refute it: docs/claims.md is made of it.
+
     Attributes:
       name: letter in the list of claims (experiments/CHOICES.md); a variant has words after the letter.
       statement: the paper's statement, in our words.
       source: paper, section, figure.
       test: function from results to comparisons; raises `UserError` if the results lack the data it reads.
       would_decide: what it would take to decide an undecided claim.
+      qualified: the verdict's words where the claim holds but a baseline does; without them such a claim is undecided.
     """
 
     name: str
@@ -70,15 +80,21 @@ class Claim:
     source: str
     test: Callable[[xr.Dataset], Sequence[Comparison]]
     would_decide: str
+    qualified: str = ""
 
 
 class Verdict(NamedTuple):
-    """Outcome of a claim (`HOLDS`, `FAILS` or `UNDECIDED`), its comparisons, and the reason if it is undecided."""
+    """Outcome of a claim (`HOLDS`, `FAILS` or `UNDECIDED`), its comparisons, and the reason or qualification."""
 
     claim: Claim
     verdict: str
     comparisons: tuple[Comparison, ...]
     reason: str
+
+    @property
+    def p(self) -> float:
+        """Doubled p-value of the claim: the largest of its primary comparisons; 1 without any."""
+        return max((each.p for each in self.comparisons if each.role == PRIMARY), default=1.0)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain dicts, lists, numbers and strings; None for non-finite numbers."""
@@ -87,6 +103,7 @@ class Verdict(NamedTuple):
             "statement": self.claim.statement,
             "source": self.claim.source,
             "verdict": self.verdict,
+            "p": self.p,
             "reason": self.reason,
             "would_decide": self.claim.would_decide,
             "comparisons": [
@@ -102,8 +119,9 @@ class Verdict(NamedTuple):
 def judge(claim: Claim, results: xr.Dataset) -> Verdict:
     """Test a claim on results.
 
-    It fails if any primary comparison fails and holds if all of them hold. Otherwise, and if a precondition does not
-    hold or the results lack the data that the test reads, it is undecided; the reason says why.
+    It is undecided if a precondition does not hold. It fails if a primary comparison does at a level of 5 % shared
+    among all of them, and holds if all of them hold and every baseline does. Otherwise, and if the results lack the
+    data that the test reads, it is undecided; the reason says why.
     """
     try:
         comparisons = tuple(claim.test(results))
@@ -113,14 +131,22 @@ def judge(claim: Claim, results: xr.Dataset) -> Verdict:
     if unmet:
         return Verdict(claim, UNDECIDED, comparisons, f"needed first: {unmet[0].description} {unmet[0].wanted}")
     primary = [each for each in comparisons if each.role == PRIMARY]
-    verdicts = [each.verdict for each in primary]
-    if FAILS in verdicts:
+    # with k parts, each of which may wrongly fail in 2.5 %, a true conjunction would fail k times as often
+    if min((each.p_against for each in primary), default=1.0) * len(primary) <= 1 - LEVEL:
         return Verdict(claim, FAILS, comparisons, "")
-    if set(verdicts) == {HOLDS}:
-        return Verdict(claim, HOLDS, comparisons, "")
+    unmeasured = [each for each in comparisons if each.role in (PRIMARY, BASELINE) and math.isnan(each.value)]
+    if unmeasured:
+        return Verdict(claim, UNDECIDED, comparisons, unmeasured[0].note)
     if all(each.seeds < 2 for each in primary):
         return Verdict(claim, UNDECIDED, comparisons, "one seed has no interval")
-    return Verdict(claim, UNDECIDED, comparisons, "an interval reaches over its limit")
+    if any(each.verdict != HOLDS for each in primary):
+        return Verdict(claim, UNDECIDED, comparisons, "an interval reaches over its limit")
+    untold = [each for each in comparisons if each.role == BASELINE and each.verdict != HOLDS]
+    if untold and claim.qualified:
+        return Verdict(claim, HOLDS, comparisons, claim.qualified)
+    if untold:
+        return Verdict(claim, UNDECIDED, comparisons, f"not told from {untold[0].note}")
+    return Verdict(claim, HOLDS, comparisons, "")
 
 
 def compare(
@@ -129,35 +155,125 @@ def compare(
     lower: float = -math.inf,
     upper: float = math.inf,
     role: str = PRIMARY,
-    within: tuple[float, float] = (-math.inf, math.inf),
+    resolution: float = 0.0,
+    bounds: tuple[bool, bool] = (False, False),
 ) -> Comparison:
-    """Compare the mean over seeds of a statistic, with its bootstrap interval, to a range.
+    """Compare the mean over seeds of a statistic, with Student's interval, to a range.
 
     Args:
       description: of the statistic.
-      statistic: a value per seed; dims "seed", `RESAMPLE` or both. Without `RESAMPLE`, samples are not resampled.
+      statistic: a value per seed; dim "seed", or a single value.
       lower, upper: ends of the range, exclusive.
-      role: `PRIMARY`, `PRECONDITION` or `CONTROL`.
-      within: range of possible values, such as 0 to 1 for a fraction; the widened interval is clipped to it.
+      role: `PRIMARY`, `PRECONDITION`, `BASELINE` or `CONTROL`.
+      resolution: as for `interval`.
+      bounds: whether some of the values are upper bounds, and whether some are lower bounds, of what was to be
+        measured (a model that did not learn before training ended): the interval is open on that side.
 
     Raises:
-      UserError: if a measured value is missing, or the statistic has other dims.
+      UserError: if a value is missing, or the statistic has other dims.
     """
-    if "seed" not in statistic.dims:
-        statistic = statistic.expand_dims("seed")
-    if RESAMPLE not in statistic.dims:
-        statistic = statistic.expand_dims(RESAMPLE)
-    left = set(statistic.dims) - {"seed", RESAMPLE}
+    values = _per_seed(description, statistic)
+    low, high = interval(values, resolution=resolution)
+    above, below = (tail(values, limit, resolution) for limit in (lower, upper))
+    comparison = Comparison(description, float(values.mean()), low, high, len(values), lower, upper, role)
+    return _bounded(_with_p(comparison, max(above, 1 - below), min(1 - above, below)), *bounds)
+
+
+def compare_accuracy(
+    description: str,
+    shares: xr.DataArray,
+    labels: int,
+    lower: float = -math.inf,
+    upper: float = math.inf,
+    role: str = PRIMARY,
+) -> Comparison:
+    """Compare an accuracy to a range: logits of each seed's hits over common labels, with Student's interval.
+
+    The value is the share at the mean logit, half a hit and half a miss added to each seed's.
+
+    Args:
+      description, role: as for `compare`.
+      shares: a share of right samples per seed; dim "seed", or a single value.
+      labels: n, the number of samples that each share is of.
+      lower, upper: ends of the range, exclusive; shares.
+
+    Raises:
+      UserError: as `compare`.
+    """
+    values = logits(_per_seed(description, shares), labels)
+    middle = 1 / (1 + math.exp(-float(values.mean())))
+    resolution = share_resolution(labels + 1) / (middle * (1 - middle))  # on logits, at this share
+
+    def on_logits(limit: float) -> float:
+        if limit <= 0:
+            return -math.inf
+        return math.inf if limit >= 1 else math.log(limit / (1 - limit))
+
+    low, high = (1 / (1 + math.exp(-end)) for end in np.clip(interval(values, resolution=resolution), -700, 700))
+    above, below = (tail(values, on_logits(limit), resolution) for limit in (lower, upper))
+    if len(values) < 2:
+        low, high = -math.inf, math.inf
+    comparison = Comparison(description, middle, low, high, len(values), lower, upper, role)
+    return _with_p(comparison, max(above, 1 - below), min(1 - above, below))
+
+
+def compare_seeds(
+    description: str,
+    agree: xr.DataArray,
+    lower: float = -math.inf,
+    upper: float = math.inf,
+    role: str = PRIMARY,
+) -> Comparison:
+    """Compare the share of seeds of which something is true to a range, with its exact interval.
+
+    Args:
+      description, lower, upper, role: as for `compare_accuracy`.
+      agree: 1 where it is true of a seed, else 0; dim "seed", or a single value.
+
+    Raises:
+      UserError: as `compare`.
+    """
+    values = _per_seed(description, agree)
+    hits, count = round(float(values.sum())), len(values)
+    low, high = share_interval(hits, count)
+    comparison = Comparison(description, hits / count, low, high, count, lower, upper, role)
+    misses = count - hits
+    inside = max(share_tail(hits, count, lower), share_tail(misses, count, 1 - upper))
+    return _with_p(comparison, inside, min(share_tail(misses, count, 1 - lower), share_tail(hits, count, upper)))
+
+
+def unmeasured(description: str, name: str, role: str = PRIMARY) -> Comparison:
+    """Return a comparison without a value: what it reads was not measured in this run."""
+    return Comparison(
+        description, math.nan, -math.inf, math.inf, 0, role=role, note=f"not measured in this run: {name}"
+    )
+
+
+def _per_seed(description: str, statistic: xr.DataArray) -> np.ndarray:
+    left = set(statistic.dims) - {"seed"}
     if left:
         raise UserError(f"one value of {' and of '.join(sorted(map(str, left)))} must be selected first")
-    values = statistic.transpose(RESAMPLE, "seed").values.astype(float)
-    if not np.isfinite(values[0]).all():
-        raise UserError(f"no value of {description!r} for {np.count_nonzero(~np.isfinite(values[0]))} of the seeds")
-    value, seeds = float(values[0].mean()), values.shape[1]
-    if seeds < 2:
-        return Comparison(description, value, -math.inf, math.inf, seeds, lower, upper, role)
-    low, high = (float(end) for end in np.clip(interval(values), *within))
-    return Comparison(description, value, low, high, seeds, lower, upper, role)
+    values = np.atleast_1d(statistic.values.astype(float))
+    if not np.isfinite(values).all():
+        raise UserError(f"no value of {description!r} for {np.count_nonzero(~np.isfinite(values))} of the seeds")
+    return values
+
+
+def _with_p(comparison: Comparison, inside: float, outside: float) -> Comparison:
+    """Return a comparison with p-values from the one-sided ones of lying in the range and of lying outside."""
+    if comparison.seeds < 2:
+        return comparison
+    return comparison._replace(p=min(1.0, 2 * inside), p_against=min(1.0, 2 * outside))
+
+
+def _bounded(comparison: Comparison, at_most: bool, at_least: bool) -> Comparison:
+    """Return a comparison whose interval is open where values are bounds."""
+    low, high = (-math.inf if at_most else comparison.low), (math.inf if at_least else comparison.high)
+    open_ = comparison._replace(low=low, high=high)
+    return open_._replace(
+        p=comparison.p if open_.verdict == comparison.verdict else 1.0,
+        p_against=comparison.p_against if open_.verdict == comparison.verdict else 1.0,
+    )
 
 
 def table(verdicts: Sequence[Verdict]) -> str:
@@ -165,10 +281,13 @@ def table(verdicts: Sequence[Verdict]) -> str:
     lines = []
     for verdict in verdicts:
         claim = verdict.claim
-        lines.append(f"({claim.name}) {verdict.verdict.upper()}: {claim.statement} [{claim.source}]")
+        p = f" (p = {verdict.p:.2g})" if verdict.verdict == HOLDS else ""
+        lines.append(f"({claim.name}) {verdict.verdict.upper()}{p}: {claim.statement} [{claim.source}]")
         for each in verdict.comparisons:
             role = "" if each.role == PRIMARY else f" ({each.role})"
             lines.append(f"    {numbers(each):<34} wanted {each.wanted:<18} {each.description}{role}")
+        if verdict.verdict == HOLDS and verdict.reason:
+            lines.append(f"    {verdict.reason}")
         if verdict.verdict != HOLDS:
             reason = f"{verdict.reason}; " if verdict.reason else ""
             lines.append(f"    {reason}would decide it: {claim.would_decide}")
@@ -178,7 +297,9 @@ def table(verdicts: Sequence[Verdict]) -> str:
 def numbers(comparison: Comparison) -> str:
     """Return value, interval and number of seeds as text, such as "0.31 [0.12, 0.40], 3 seeds"."""
     value, low, high, seeds = comparison.value, comparison.low, comparison.high, comparison.seeds
-    ends = f"[{low:.3g}, {high:.3g}]" if math.isfinite(low) else "[no interval]"
+    if math.isnan(value):
+        return "not measured"
+    ends = f"[{low:.3g}, {high:.3g}]" if math.isfinite(low) or math.isfinite(high) else "[no interval]"
     return f"{value:.3g} {ends}, {seeds} seed{'s' if seeds > 1 else ''}"
 
 

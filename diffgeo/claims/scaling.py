@@ -6,8 +6,8 @@ from collections.abc import Callable
 import numpy as np
 import xarray as xr
 
-from diffgeo.claims.bootstrap import scores
-from diffgeo.claims.intervals import RESAMPLE
+from diffgeo.claims.scores import scores
+from diffgeo.claims.select import of_role
 from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.results import data_at
@@ -51,42 +51,69 @@ def labels_needed(results: xr.Dataset, dataset: str, threshold: float) -> xr.Dat
     smallest fraction is already over the threshold, its number of labels is returned if at least a part `TIGHT` of them
     is kept at every fraction (stripes beside few bumps): no data set of this kind is much smaller.
     """
-    last = scores(results)["accuracy"].isel(step=-1).sel(dataset=dataset, drop=True).sortby("kept_fraction")
-    counts = np.log(labels_of(results).sel(dataset=dataset, drop=True).sortby("kept_fraction"))
-    lasting = lasting_labels(results).sel(dataset=dataset, drop=True).isel(kept_fraction=0, drop=True)
-
-    def crossing(accuracy: np.ndarray, logs: np.ndarray, lasting: np.integer) -> float:
-        over = np.flatnonzero(accuracy >= threshold)
-        if not over.size:
-            return np.nan
-        if over[0] == 0:
-            smallest = float(np.exp(logs[0]))
-            return smallest if lasting >= TIGHT * smallest else np.nan
-        i = over[0]
-        part = (threshold - accuracy[i - 1]) / (accuracy[i] - accuracy[i - 1])
-        return float(np.exp(logs[i - 1] + part * (logs[i] - logs[i - 1])))
-
-    dims = [["kept_fraction"], ["kept_fraction"], []]
-    return xr.apply_ufunc(crossing, last, counts, lasting, input_core_dims=dims, vectorize=True)
+    chosen = of_role(results, dataset)
+    last = _last(chosen)
+    counts = _alone(labels_of(chosen)).sortby("kept_fraction")
+    lasting = _alone(lasting_labels(chosen)).isel(kept_fraction=0, drop=True)
+    smallest = counts.isel(kept_fraction=0, drop=True)
+    tight = xr.where(lasting >= TIGHT * smallest, smallest.astype(float), np.nan)
+    return _crossings(last, counts, tight, threshold)
 
 
-def scaling_exponent(results: xr.Dataset, dataset: str, threshold: float) -> xr.DataArray:
-    """Return the least-squares slope of log labels needed against log N; dims `RESAMPLE` and seed.
+def bumps_needed(results: xr.Dataset, dataset: str, threshold: float) -> xr.DataArray:
+    """Return the labels of the 2D part alone at which the last accuracy reaches a threshold, per size.
+
+    Stripes, whose number is linear in N by design, are not counted. NaN where the threshold is not crossed between two
+    fractions: where the smallest is over it already, how few would do was not measured.
+    """
+    chosen = of_role(results, dataset)
+    counts = (_alone(labels_of(chosen)) - _alone(lasting_labels(chosen))).sortby("kept_fraction")
+    return _crossings(
+        _last(chosen), counts, xr.full_like(counts.isel(kept_fraction=0, drop=True), np.nan, float), threshold
+    )
+
+
+def scaling_exponent(needed: xr.DataArray) -> xr.DataArray:
+    """Return the least-squares slope of log labels needed against log N, per seed.
+
+    Args:
+      needed: from `labels_needed` or `bumps_needed`, dims "size" and "seed".
 
     Raises:
       UserError: if the threshold is not crossed at every size, or if the grid has another axis.
     """
-    needed = labels_needed(results, dataset, threshold)
-    if left := set(needed.dims) - {RESAMPLE, "seed", "size"}:
+    if left := set(needed.dims) - {"seed", "size"}:
         raise UserError(f"one value of {' and of '.join(sorted(map(str, left)))} must be selected first")
-    undefined = needed.isel({RESAMPLE: 0}).isnull()
+    undefined = needed.isnull()
     if undefined.any():
         lacking = undefined.any("seed").transpose("size").values
         sizes = sorted({int(size) for size in undefined["size"].values[lacking]})
-        raise UserError(
-            f"accuracy {threshold:g} is not crossed within the fractions at N = {', '.join(map(str, sizes))} "
-            f"({dataset}): more steps, or other fractions, would"
-        )
+        raise UserError(f"a crossing of the threshold between two fractions at N = {', '.join(map(str, sizes))}")
     logs = np.log(needed["size"].astype(float))
     centered = logs - logs.mean()
     return (np.log(needed) * centered).sum("size", skipna=False) / (centered**2).sum()
+
+
+def _last(chosen: xr.Dataset) -> xr.DataArray:
+    return _alone(scores(chosen)["accuracy"].isel(step=-1)).sortby("kept_fraction")
+
+
+def _alone(values: xr.DataArray) -> xr.DataArray:
+    return values.squeeze("dataset", drop=True)
+
+
+def _crossings(accuracy: xr.DataArray, counts: xr.DataArray, smallest: xr.DataArray, threshold: float) -> xr.DataArray:
+    """Return the count at which accuracy first crosses a threshold; `smallest` where the first one is over it."""
+
+    def crossing(accuracy: np.ndarray, counts: np.ndarray, smallest: float) -> float:
+        over = np.flatnonzero(accuracy >= threshold)
+        if not over.size:
+            return np.nan
+        if over[0] == 0:
+            return float(smallest)
+        i, logs = over[0], np.log(counts)
+        part = (threshold - accuracy[i - 1]) / (accuracy[i] - accuracy[i - 1])
+        return float(np.exp(logs[i - 1] + part * (logs[i] - logs[i - 1])))
+
+    dims = [["kept_fraction"], ["kept_fraction"], []]
+    return xr.apply_ufunc(crossing, accuracy, counts, smallest, input_core_dims=dims, vectorize=True)

@@ -1,28 +1,33 @@
-"""Selections and reductions of results shared by the claims: last step, a single data set, means over axes."""
+"""Selections and reductions of results that claims share: analyzed metrics, a single data set, means over axes."""
 
+import numpy as np
 import xarray as xr
-from scipy.stats import rankdata
 
-from diffgeo.claims.bootstrap import scores
-from diffgeo.claims.intervals import RESAMPLE
+from diffgeo.claims.claim import PRECONDITION, Comparison, compare
+from diffgeo.claims.intervals import share_resolution
+from diffgeo.claims.scores import sample_counts, scores
+from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.settings.allowed import LAYER
 
 LEARNED = 0.5
 """Accuracy over which a model counts as trained."""
 
-NOT_AXES = (RESAMPLE, "seed", "step")
+NOT_AXES = ("seed", "step")
 
 
-def at_last_step(results: xr.Dataset, region: str, dataset: str) -> xr.Dataset:
-    """Return the accuracies in a region, at the last step, of the models of a data set.
+def of_role(results: xr.Dataset, role: str) -> xr.Dataset:
+    """Return the results of the models of a data set, which stay an axis of length 1.
 
     Raises:
-      UserError: if the results have no such data set or region, or the run is not finished.
+      UserError: if the results have no such data set.
     """
-    if dataset not in results["dataset"].values:
-        raise UserError(f"there is no data set {dataset!r} in these results")
-    return scores(results, region).isel(step=-1).sel(dataset=dataset, drop=True)
+    known = [str(name) for name in results["dataset"].values]
+    # empty images of the frame's corners ("0d") may be part of any data set
+    found = [name for name in known if name.removesuffix("+0d") == role]
+    if not found:
+        raise UserError(f"there is no data set {role!r} in these results: they have {', '.join(known)}")
+    return results.sel(dataset=found[:1])
 
 
 def analyzed(results: xr.Dataset, name: str) -> xr.DataArray:
@@ -43,16 +48,38 @@ def analyzed(results: xr.Dataset, name: str) -> xr.DataArray:
     return array
 
 
+def has(results: xr.Dataset, name: str) -> bool:
+    """Return whether a metric was measured at every evaluation after the first; summaries drop some."""
+    if name not in results:
+        return False
+    values = results[name].sel(tensor=LAYER) if "tensor" in results[name].dims else results[name]
+    return bool(values.isel(step=slice(1, None)).notnull().all())
+
+
+def learned(results: xr.Dataset, description: str, region: str = regions.ALL) -> Comparison:
+    """Return the precondition that models have learned: last accuracy in a region, mean over axes, over `LEARNED`."""
+    last = scores(results, region)["accuracy"].isel(step=-1)
+    resolution = share_resolution(int(sample_counts(results, region).min()))
+    return compare(description, mean_over_axes(last), LEARNED, role=PRECONDITION, resolution=resolution)
+
+
+def at_peak_of_others(values: xr.DataArray, dim: str) -> xr.DataArray:
+    """Return each seed's value where the mean of the other seeds is largest along a dim.
+
+    A seed's own maximum favors noise: it is over 0 where nothing rises. The place is chosen by other data here.
+    """
+    picked = []
+    for seed in values["seed"].values:
+        peak = int(values.sel(seed=values["seed"] != seed).mean(dim="seed").argmax(dim))
+        picked.append(float(values.sel(seed=seed).isel({dim: peak})))
+    return xr.DataArray(picked, {"seed": values["seed"].values}, ["seed"])
+
+
+def log(values: xr.DataArray) -> xr.DataArray:
+    """Return natural logarithms."""
+    return xr.apply_ufunc(np.log, values)
+
+
 def mean_over_axes(values: xr.DataArray, *kept: str) -> xr.DataArray:
     """Return the mean over the grid's axes except the seed and those kept."""
     return values.mean([dim for dim in values.dims if dim not in (*NOT_AXES, *kept)])
-
-
-def gain(values: xr.DataArray) -> xr.DataArray:
-    """Return the last value less the first, over steps."""
-    return values.isel(step=-1, drop=True) - values.isel(step=0, drop=True)
-
-
-def ranks(values: xr.DataArray) -> xr.DataArray:
-    """Return ranks over steps, ties averaged, for a rank correlation."""
-    return xr.apply_ufunc(rankdata, values, input_core_dims=[["step"]], output_core_dims=[["step"]], vectorize=True)

@@ -144,7 +144,7 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     Raises:
       UserError: if an axis is missing, the run is not finished, or the threshold is crossed nowhere.
     """
-    from diffgeo.claims import RESAMPLE, compare, numbers
+    from diffgeo.claims import compare, numbers
 
     for name in ("size", "dataset", "kept_fraction"):
         _axis(results, name)
@@ -156,7 +156,7 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     handles, first, hollow = [], [], False
     smallest = scaling.labels_of(results).min("kept_fraction")
     for name, color, marker in zip(results["dataset"].values, style.CATEGORICAL, MARKERS, strict=False):
-        needed = scaling.labels_needed(results, str(name), threshold).isel({RESAMPLE: 0})
+        needed = scaling.labels_needed(results, str(name).removesuffix("+0d"), threshold)
         points = needed.transpose("size", "seed").values
         at_most = np.isclose(points, smallest.sel(dataset=name).transpose("size").values[:, None])
         hollow |= bool(at_most.any())
@@ -167,7 +167,7 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
                 ax.plot(sizes, np.where(bound, members, np.nan), **dots, markerfacecolor="none")
         label = value_words("dataset", name)
         try:
-            exponent = compare("exponent", scaling.scaling_exponent(results, str(name), threshold))
+            exponent = compare("exponent", scaling.scaling_exponent(needed))
             ax.plot(sizes, np.exp(_fit(sizes, points)), color=color, linewidth=2.0)
             label += f": N^{numbers(exponent)}"
         except UserError:

@@ -7,7 +7,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from diffgeo.claims import bootstrap
+from diffgeo.claims import scores
 from diffgeo.plots import style
 from diffgeo.plots.last_step import REGION_COLORS, at_region, value_words
 from diffgeo.plots.panels import panels
@@ -41,11 +41,11 @@ def region_curves(
 def region_r2(results: xr.Dataset, axis: str, regions: Sequence[str] = ("id", "ood")) -> Figure:
     """Draw R^2 on the 3-D UMAP over training of samples in and out of a hole, as `region_curves` [2402.03305, Fig. 9].
 
-    See `claims.bootstrap.region_r2`.
+    See `claims.scores.region_r2`.
     """
     tables = {}
     for region in regions:
-        shown = xr.Dataset({"r2": bootstrap.region_r2(results, region)}).assign_coords(step=results["step"])
+        shown = xr.Dataset({"r2": scores.region_r2(results, region)}).assign_coords(step=results["step"])
         tables[region] = read_table(shown, "r2", axis)
     return _curves(tables, axis, "r2")
 

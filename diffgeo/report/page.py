@@ -105,7 +105,7 @@ def write_page(
         "<h2>Claims</h2>",
         *map(_claim, verdicts),
         "" if verdicts else "<p>None is checked.</p>",
-        "<p>Intervals: 95 % bootstrap over seeds and samples, all seeds; see diffgeo.claims.</p><h2>Figures</h2>",
+        "<p>Intervals: 95 % by Student's t over all seeds; see docs/claims.md.</p><h2>Figures</h2>",
         *(_picture(name, file) for name, file in pictures.items()),
         *(f"<p>{_text(line)}</p>" for line in missing),
         "<h2>Run</h2><table>",

@@ -3,6 +3,7 @@
 Results of earlier versions are renamed to this one's names as they are opened (`diffgeo.settings.migration`).
 """
 
+import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,7 +69,12 @@ def settings_tree(dataset: xr.Dataset) -> dict[str, Any]:
 
 def settings_of(dataset: xr.Dataset) -> Settings:
     """Return the run's settings, from the Dataset's attributes."""
-    return Settings.from_json(settings_tree(dataset))
+    return _settings(dataset.attrs["settings"])
+
+
+@functools.lru_cache(maxsize=16)  # checking a large grid takes longer than reading one member of it
+def _settings(text: str) -> Settings:
+    return Settings.from_json(json.loads(text))
 
 
 def data_at(results: xr.Dataset, /, **coordinates: Any) -> Data:

@@ -12,7 +12,7 @@ from tests.support.results import made_up
 
 
 def test_exponents_are_those_put_in():
-    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (16, 1)}))
+    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (2.5, 1)}))
     counts = scaling.labels_of(found)
     for at in (
         {"size": 8, "dataset": "2d", "kept_fraction": 0.3},
@@ -20,11 +20,12 @@ def test_exponents_are_those_put_in():
     ):
         assert int(counts.sel(at)) == label_tables.build_label_table(data_at(found, **at)).count
     for name, power in (("2d", 2), ("2d+1d", 1)):
-        exponent = scaling.scaling_exponent(found, name, 0.6)
-        # between two fractions accuracy is not linear in log labels: the crossing is not exact
-        assert float(exponent.isel(resample=0).mean()) == pytest.approx(power, abs=0.15)
-    with pytest.raises(UserError, match=r"not crossed within the fractions at N = 8, 12, 16 \(2d\)"):
-        scaling.scaling_exponent(made_up("p2_fig5", flat(0.1)), "2d", 0.6)
+        exponent = scaling.scaling_exponent(scaling.bumps_needed(found, name, 0.6))
+        np.testing.assert_allclose(exponent, power, atol=0.02)  # whole labels are counted
+    for accuracy in (0.1, 0.9):  # never crossed, or over it already with the fewest
+        nowhere = scaling.bumps_needed(made_up("p2_fig5", flat(accuracy)), "2d+1d", 0.6)
+        with pytest.raises(UserError, match="a crossing of the threshold between two fractions at N = 8, 12, 16"):
+            scaling.scaling_exponent(nowhere)
 
 
 def test_the_smallest_data_set_stands_for_the_labels_needed_where_no_fraction_is_much_smaller():

@@ -86,11 +86,11 @@ def test_parts_have_a_bar_for_each_mean_and_a_dot_for_each_seed():
 def test_data_needed_has_guides_and_exponents():
     from tests.support.claims import flat, scaled
 
-    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (16, 1)}), seeds=(0, 1))
+    found = made_up("p2_fig5", scaled({"2d": (0.4, 2), "2d+1d": (2.5, 1)}), seeds=(0, 1))
     figure = draw(plots.data_needed(found, 0.6))
     (ax,) = figure.axes
     assert (ax.get_xscale(), ax.get_yscale()) == ("log", "log")
-    needed = scaling.labels_needed(found, "2d", 0.6).isel(resample=0).sel(seed=1)
+    needed = scaling.labels_needed(found, "2d", 0.6).sel(seed=1)
     np.testing.assert_allclose(dots(ax)[1][:, 1], needed)
     linear, quadratic = curves(ax)[-2:]
     for guide, power in ((linear, 1), (quadratic, 2)):
@@ -105,7 +105,7 @@ def test_data_needed_has_guides_and_exponents():
     with pytest.raises(UserError, match=r"one value of learning_rate must be selected first"):
         plots.data_needed(swept, 0.6)
     with pytest.raises(UserError, match=r"one value of learning_rate must be selected first"):
-        scaling.scaling_exponent(swept, "2d", 0.6)
+        scaling.scaling_exponent(scaling.labels_needed(swept, "2d", 0.6))
 
 
 def test_curves_of_regions():

@@ -7,22 +7,24 @@ import numpy as np
 import xarray as xr
 
 import experiments
-from diffgeo import results
+from diffgeo import readout, results
 from diffgeo.data import label_tables
+from diffgeo.data.regions import masks
 from diffgeo.results.schema import COMPLETE
 from diffgeo.run import measure
 from diffgeo.settings import Grid
 
 
-def made_up(name: str, score, measures=(), seeds=(0, 1, 2), preset: str = "laptop") -> xr.Dataset:
+def made_up(name: str, score=None, measures=(), seeds=(0, 1, 2), preset: str = "laptop", draw=None) -> xr.Dataset:
     """Return results of an experiment as if its models had learned so, every group complete.
 
     Args:
       name: of the experiment.
-      score: (coordinates, time from 0 to 1, region) -> accuracy, or (of both, of x, of y).
+      score: (coordinates, time from 0 to 1, region) -> accuracy, or (of both, of x, of y); None: that of `draw`.
       measures: name -> function (coordinates, time, tensor) -> value of a measured variable.
       seeds: in place of the preset's.
       preset: whose grid it is.
+      draw: (coordinates, labels, data) -> places drawn at the last evaluation; None draws what is asked.
     """
     declared = experiments.find(name)
     settings = declared.settings(preset)
@@ -42,10 +44,16 @@ def made_up(name: str, score, measures=(), seeds=(0, 1, 2), preset: str = "lapto
         labels = label_tables.lattice(data.size, 1.0, 1.0) + data.margin
         filled["label"].values[index][: len(labels)] = labels
         filled["origin"].values[index] = data.margin
+        places = labels if draw is None else draw(member.coordinates, labels, data)
+        hits = readout.hits(places, labels, period=data.period)
         for at, time in enumerate(steps):
-            filled["prediction"].values[index][at, : len(labels)] = labels
+            filled["prediction"].values[index][at, : len(labels)] = places
             for number, region in enumerate(regions):
-                value = score(member.coordinates, time, region)
+                if score is None:
+                    mask = masks(data, labels, [region])[region]
+                    value = (hits[mask].all(axis=1).mean(), *hits[mask].mean(axis=0)) if mask.any() else np.nan
+                else:
+                    value = score(member.coordinates, time, region)
                 both, x, y = value if isinstance(value, tuple) else (value, value, value)
                 where = (*index, at, number) if len(regions) > 1 else (*index, at)
                 for variable, accuracy in (("accuracy", both), ("accuracy_x", x), ("accuracy_y", y)):

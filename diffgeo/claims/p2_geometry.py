@@ -1,0 +1,189 @@
+"""Tests of the claims of 2408.13256 on the geometry of the representation of periodic bumps, (g) to (i).
+
+Two baselines learn nothing: the untrained network, and the true images, whose pixels have a torus and nearly orthogonal
+rings of their own. A claim that holds must be told from both. docs/claims.md is made of the docstrings here.
+"""
+
+import numpy as np
+import xarray as xr
+
+from diffgeo.claims.claim import BASELINE, CONTROL, Comparison, compare, unmeasured
+from diffgeo.claims.select import LAYER, analyzed, at_peak_of_others, has, learned, log
+from diffgeo.results import settings_of
+
+LEAST_GAP = 0.15
+"""Least gap between log lives of bars that separates holes from noise (SCIENCE: the rule for Betti numbers)."""
+
+LEAST_CHANGE = 0.1
+"""Of the log of the effective dimension, that counts as a rise or a fall."""
+
+PAPERS_IMAGES = 20_000_000
+"""Images after which the paper reports the converged dimension: 200 epochs of 102,400 [2408.13256, section 3.1]."""
+
+PIXELS, UNTRAINED = "the true images' pixels", "the untrained network"
+
+
+def claim_g_torus(results: xr.Dataset) -> list[Comparison]:
+    """(g) The learned representation of periodic bumps has the topology of a torus [2408.13256, section 3.1, Fig. 2b].
+
+    Quote: "Both diagrams exhibit the similar topological features, rank-1 H0 group, rank-2 H1 group ... and rank-1 H2
+    group, signaling that the model indeed learns a torus representation".
+    Statistic: at the last evaluation, the gap in log life between the second and third bar of H1, and between the first
+    and second of H2, each over 0.15. The life of a bar is death / max(birth, scale at which all points are joined).
+    Baseline: both gaps must be over the untrained network's, and differ from those of the true images' pixels, which
+    have a torus of their own, so that a representation that copies the images is told from one that does not.
+    Refuted by: a gap under 0.15.
+    """
+    analyzed(results, "bar_threshold")  # raises where diagrams are missing: bars themselves are padded with NaN
+    lives = log_lives(results["bars"], results["bar_threshold"])
+    comparisons = [learned(results, "last accuracy")]
+    for degree, rank, name in ((1, 2, "H1, second less third bar"), (2, 1, "H2, first less second bar")):
+        of_degree = lives.sel(homology=degree, drop=True)
+        gap = of_degree.isel(bar=rank - 1) - of_degree.isel(bar=rank)
+        last = gap.sel(tensor=LAYER, drop=True).isel(step=-1, drop=True)
+        comparisons.append(compare(f"gap of log lives, {name}", last, lower=LEAST_GAP))
+        comparisons += _told(f"gap of log lives, {name}", last, gap)
+    return comparisons
+
+
+def claim_h_dimension_rises_then_falls(results: xr.Dataset) -> list[Comparison]:
+    """(h) Effective dimension rises, then falls, to more than 4 [2408.13256, section 3.1, Fig. 2c].
+
+    Quote: "the model's internal representation first undergoes a dimension increase then a decrease, eventually
+    converging to around 7 dimensions after 200 epochs".
+    Statistic: participation ratio from the first trained evaluation on (at step 0 the samples are noise). Log of the
+    highest over the first and over the last, each over 0.1, the highest taken where it is in the mean of the other
+    seeds, which does not favor noise; the last value over 4.
+    Baseline: the untrained network, and a dimension that fluctuates about a constant, whose ratios are 1.
+    Refuted by: no rise; a last value under 4; no fall by the end of as many images as the paper's, 20 million. A
+    shorter run in which it does not fall decides nothing.
+    """
+    ratio = analyzed(results, "participation_ratio")
+    dimension = ratio.sel(tensor=LAYER, drop=True).isel(step=slice(1, None))
+    if "seed" not in dimension.dims or dimension.sizes["seed"] < 2:
+        return [learned(results, "last accuracy"), unmeasured("highest effective dimension", "two seeds at least")]
+    logs = log(dimension)
+    peak = at_peak_of_others(logs, "step")
+    first, last = logs.isel(step=0, drop=True), logs.isel(step=-1, drop=True)
+    falls = compare("log of highest over last effective dimension", peak - last, lower=LEAST_CHANGE)
+    train = settings_of(results).train
+    if train.steps * train.batch_size < PAPERS_IMAGES:
+        falls = falls._replace(high=np.inf, p_against=1.0)  # it may still fall
+    pixels = ratio.sel(tensor="pixels", drop=True).isel(step=-1)
+    return [
+        learned(results, "last accuracy"),
+        compare("log of highest over first effective dimension", peak - first, lower=LEAST_CHANGE),
+        falls,
+        compare("last effective dimension", dimension.isel(step=-1), lower=4.0),
+        compare("effective dimension of the true images", pixels, role=CONTROL),
+        compare("effective dimension of the untrained network", _at_start(ratio), role=CONTROL),
+    ]
+
+
+def claim_h_top_components(results: xr.Dataset, components: int = 4) -> list[Comparison]:
+    """(h, top 4) The first four components hold more of the variance as training converges [2408.13256, Fig. 2d].
+
+    Quote: "the top 4 eigenvectors became notably more prominent as the training converges".
+    Statistic: share of the variance in the first four components, last evaluation less the middle of training, over 0.
+    Baseline: 0.
+    Refuted by: a share that falls.
+    """
+    name = "explained_variance"
+    if name not in results:
+        return [unmeasured("variance in the first four components", "spectra")]
+    share = results[name].sel(tensor=LAYER, mode=components, drop=True).isel(step=slice(1, None))
+    share = share.dropna("step", how="any")  # summaries keep some of the steps
+    steps = share["step"].values
+    middle = share.isel(step=int(np.abs(steps - results["step"].values[-1] / 2).argmin()), drop=True)
+    gain = share.isel(step=-1, drop=True) - middle
+    return [
+        learned(results, "last accuracy"),
+        compare("variance in the first four components, last less middle", gain, lower=0.0),
+    ]
+
+
+def claim_i_orthogonal_not_parallel(results: xr.Dataset) -> list[Comparison]:
+    """(i) Planes of x and of y are further from parallel than planes of different x [2408.13256, 3.1, B.2, Fig. 3, 8].
+
+    Quote: "the model encodes x and y independently in mostly orthogonal subspaces, similar to a Clifford torus"; "the
+    model is encoding different values of x in an almost orthogonal, as opposed to parallel, fashion".
+    Statistic: mean principal angle of x-on-y less that of x-on-x rings, over 0; and that of x-on-x over 0 by 30 degrees
+    (not parallel). Planes in 20 dimensions are 75 degrees apart by chance: only the contrast says something.
+    Baseline: the contrast must be over the untrained network's, and differ from that of the true images' pixels.
+    Refuted by: no contrast, or parallel planes.
+    """
+    angles = analyzed(results, "ring_mean").sel(ring_statistic="angles", drop=True)
+    contrast = angles.sel(ring_pair="x_on_y", drop=True) - angles.sel(ring_pair="x_on_x", drop=True)
+    last = contrast.sel(tensor=LAYER, drop=True).isel(step=-1, drop=True)
+    parallel = angles.sel(ring_pair="x_on_x", tensor=LAYER, drop=True).isel(step=-1, drop=True)
+    return [
+        learned(results, "last accuracy"),
+        compare("angle of x-on-y less x-on-x rings (degrees)", last, lower=0.0),
+        compare("angle of x-on-x rings (degrees)", parallel, lower=30.0),
+        *_told("angle of x-on-y less x-on-x rings (degrees)", last, contrast),
+    ]
+
+
+def claim_i_like_coupled_torus(results: xr.Dataset, tolerance: float = 10.0) -> list[Comparison]:
+    """(i, 3-D torus) Rings of different x are to each other as x-on-y rings of a 3-D torus [2408.13256, Fig. 3].
+
+    Quote: "the statistics from tests 2 and 3 of the model representation closely resemble those from test 1 of the 3D
+    torus".
+    Statistic: mean angle between single components, as the paper takes it, of x-on-x rings less that of x-on-y rings of
+    an ideal 3-D torus, within 10 degrees (equivalence).
+    Baseline: the untrained network's (a control).
+    Refuted by: a difference over 10 degrees.
+    """
+    name = "ring_mean_literal"
+    if not has(results, name):
+        return [
+            learned(results, "last accuracy"),
+            unmeasured("literal angle of x-on-x rings", "literal angles of rings"),
+        ]
+    from diffgeo.representation import rings  # loads what only this claim needs
+
+    literal = results[name].sel(ring_pair="x_on_x", tensor=LAYER, drop=True)
+    side = settings_of(results).data.size
+    ideal = rings.ideal_statistics("torus3d", (side, side), literal=True)["x_on_y"]["angles"].mean()
+    description = "literal angle of x-on-x rings less that of x-on-y of a 3-D torus (degrees)"
+    return [
+        learned(results, "last accuracy"),
+        compare(description, literal.isel(step=-1, drop=True) - ideal, lower=-tolerance, upper=tolerance),
+        compare(f"{description}, untrained network", literal.isel(step=0, drop=True) - ideal, role=CONTROL),
+    ]
+
+
+def log_lives(bars: xr.DataArray, threshold: xr.DataArray) -> xr.DataArray:
+    """Return log(death / max(birth, scale at which all points are joined)) of stored bars, largest first.
+
+    Args:
+      bars: (birth, death) with the dims "homology", "bar", "end"; death is inf if alive at the threshold, NaN for none.
+      threshold: scale up to which bars were followed: the least that such a death can be.
+
+    Returns:
+      Dims of `bars` but "end"; 0 where there is no bar, as bars that die at birth have.
+    """
+    birth, death = (bars.sel(end=end, drop=True) for end in ("birth", "death"))
+    joined = death.sel(homology=0, drop=True).where(np.isfinite).max("bar")
+    ends = xr.where(np.isinf(death), threshold, death)
+    lives = log(ends / np.maximum(birth, joined)).fillna(0.0).clip(min=0.0)
+    return (-1.0) * (-lives).reduce(np.sort, "bar")
+
+
+def _told(description: str, last: xr.DataArray, values: xr.DataArray) -> list[Comparison]:
+    """Return whether a value is over the untrained network's, and differs from that of the true images themselves.
+
+    The images have a geometry of their own, which a representation may show more or less clearly: either tells them
+    apart, at a level of 5 % for both sides together.
+    """
+    pixels = values.sel(tensor="pixels", drop=True).isel(step=-1, drop=True)
+    more, apart = last - _at_start(values), last - pixels
+    lower, upper = (0.0, np.inf) if float(apart.mean()) > 0 else (-np.inf, 0.0)
+    return [
+        compare(f"{description}, less {UNTRAINED}'s", more, lower=0.0, role=BASELINE)._replace(note=UNTRAINED),
+        compare(f"{description}, less that of {PIXELS}", apart, lower, upper, BASELINE)._replace(note=PIXELS),
+    ]
+
+
+def _at_start(values: xr.DataArray) -> xr.DataArray:
+    return values.sel(tensor=LAYER, drop=True).isel(step=0, drop=True)
