@@ -90,7 +90,7 @@ def claim_p_more_data_helps(results: xr.Dataset) -> list[Comparison]:
 def claim_p_losses_are_linear(results: xr.Dataset, linear: float = 0.9) -> list[Comparison]:
     """(p, losses) The final training and validation loss grow linearly with the data [2408.13256, D.2, Fig. 14c].
 
-    Quote: the figure's panel of final losses against the fraction of data.
+    Quote: "training and validation loss of the model grows linearly as a function of the number of training data".
     Statistic: slope of the final loss on the kept fraction, per sigma and seed, mean over sigma, over 0; and the share
     of its variance that a line explains, over 0.9.
     Baseline: a loss that does not depend on the data.

@@ -123,15 +123,19 @@ def _claim(verdict: claims.Verdict) -> str:
         f"<td>{_text(each.role)}</td><td>{_text(each.verdict)}</td></tr>"
         for each in verdict.comparisons
     ]
-    more = ""
+    more = f"<p>{_text(verdict.reason)}</p>" if verdict.reason else ""
     if verdict.verdict != claims.HOLDS:
         reason = f"{verdict.reason}. " if verdict.reason else ""
         more = f"<p>{_text(f'{reason}Would decide it: {verdict.claim.would_decide}.')}</p>"
     head = "<tr><th>number</th><th>value [interval]</th><th>wanted</th><th>role</th><th>alone</th></tr>"
     return (
         f"<h3>({_text(verdict.claim.name)}) {_text(verdict.claim.statement)}</h3><p>{_text(verdict.claim.source)}</p>"
-        f'<p class="{kind}"><b>{_text(verdict.verdict)}</b></p>{more}<table>{head}{"".join(rows)}</table>'
+        f'<p class="{kind}"><b>{_text(verdict.verdict)}</b>{_p(verdict)}</p>{more}<table>{head}{"".join(rows)}</table>'
     )
+
+
+def _p(verdict: claims.Verdict) -> str:
+    return f" (p = {verdict.p:.2g})" if verdict.verdict == claims.HOLDS else ""
 
 
 def _picture(name: str, file: Path) -> str:
