@@ -1,5 +1,7 @@
 """Allowed values of settings and their validation; imports no JAX."""
 
+import math
+
 from diffgeo.errors import UserError, require_choice
 
 KINDS = ("bump", "sos")
@@ -13,6 +15,14 @@ CONV_IMPLS = ("auto", "lax", "matrix", "dense", "fold", "split", "winograd")
 
 DTYPES = ("float32", "bfloat16")
 """Types of the network's products and activations; parameters and long sums are float32 in both."""
+
+ENCODINGS = ("sinusoid", "sinusoid_literal", "one_hot", "joint_one_hot", "periodic")
+"""Encodings of labels; see `diffgeo.unet.encodings`."""
+
+SCHEDULES = ("one_cycle", "constant")
+"""Learning-rate schedules; both start at `WARMUP_START` of the peak and reach it after `train.warmup_fraction`."""
+
+WARMUP_START = 1 / 25  # PyTorch's div_factor of OneCycleLR
 
 REMAT = ("none", "blocks")
 """Rematerialization in the backward pass: nothing, or the inside of each block."""
@@ -69,6 +79,32 @@ def check_network(base_channels: int, embedding: int, heads: int, conv_impl: str
         raise UserError(f"embedding={embedding} must be at least 6: three pairs of sine and cosine")
     require_choice("conv_impl", conv_impl, CONV_IMPLS)
     require_choice("dtype", dtype, DTYPES)
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise `UserError` unless this is one of `ENCODINGS`."""
+    require_choice("encoding", encoding, ENCODINGS)
+
+
+def check_labels(encoding: str, embedding: int, size: int, margin: float, spacing: tuple[float, float]) -> None:
+    """Raise `UserError` unless the encoding tells all labels of the frame apart; see `diffgeo.unet.encodings`.
+
+    Args:
+      encoding: one of `ENCODINGS`.
+      embedding: width of the whole conditioning.
+      size, margin: of image and frame, in pixels.
+      spacing: (dx, dy) of the data's labels; samples are drawn at whole pixels, too.
+    """
+    if encoding == "periodic" and margin:
+        raise UserError(f"encoding='periodic' gives labels 0 and {size} one code: it needs margin=0, got {margin}")
+    width = 2 * (embedding // 6)  # of the code of x, and of that of y
+    places = {"one_hot": width, "joint_one_hot": math.isqrt(2 * width)}.get(encoding)
+    largest = math.ceil(size + 2 * margin - min(1.0, *spacing) - EDGE)
+    if places is not None and places <= largest:
+        raise UserError(
+            f"encoding={encoding!r} ends at label {places - 1} with embedding={embedding}, and the data's go up to "
+            f"{largest}: widen it"
+        )
 
 
 def check_remat(remat: str) -> None:

@@ -12,7 +12,18 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from diffgeo.errors import UserError, require, require_choice, suggestion
-from diffgeo.settings.allowed import HOLES, LABEL_SOURCES, READOUTS, SAMPLERS, check_network, check_size, kind_index
+from diffgeo.settings.allowed import (
+    HOLES,
+    LABEL_SOURCES,
+    READOUTS,
+    SAMPLERS,
+    SCHEDULES,
+    check_encoding,
+    check_labels,
+    check_network,
+    check_size,
+    kind_index,
+)
 
 
 def require_positive(settings: Any, *names: str) -> None:
@@ -32,9 +43,11 @@ class Model:
     conv_impl: str = "auto"
     dtype: str = "float32"
     ceil_mode: bool = False
+    encoding: str = "sinusoid"
 
     def __post_init__(self):
         check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
+        check_encoding(self.encoding)
 
 
 @dataclass(frozen=True)
@@ -127,12 +140,15 @@ class Diffusion:
 
 @dataclass(frozen=True)
 class Train:
-    """Optimization: AdamW under a one-cycle cosine schedule, float32.
+    """Optimization: AdamW under a learning-rate schedule, float32.
 
     Attributes:
       steps: training steps.
       batch_size: B, images per step.
       learning_rate: peak of the schedule.
+      schedule: "one_cycle", cosine up to the peak and down to almost 0, or "constant", linear up to the peak and
+        constant after that. Under one_cycle a step's rate depends on `steps`, so the speed at which accuracy rises is
+        a property of the horizon as well; speeds are compared under "constant".
       weight_decay: of AdamW, on every parameter.
       warmup_fraction: fraction of the steps up to the peak.
       ema_decay: decay of the exponential moving average of parameters; 0 keeps none.
@@ -146,9 +162,11 @@ class Train:
     warmup_fraction: float = 0.3
     ema_decay: float = 0.0
     log_every: int = 6_400
+    schedule: str = "one_cycle"
 
     def __post_init__(self):
         require_positive(self, "batch_size", "learning_rate", "log_every")
+        require_choice("schedule", self.schedule, SCHEDULES)
         require(self.steps >= 0, f"steps={self.steps} must not be negative")
         require(
             self.steps * self.batch_size < 2**32,  # `batches.batch_indices` counts the images drawn in 32 bits
@@ -293,6 +311,7 @@ class Settings:
             self.at(**dict(zip(swept, point, strict=True)))
         if not swept:  # what fields of two sections must agree on; of a grid every point is checked, not its defaults
             check_size(self.data.size, self.model.ceil_mode)
+            check_labels(self.model.encoding, self.model.embedding, self.data.size, self.data.margin, self.data.spacing)
             require(
                 self.evaluation.sampler_steps <= self.diffusion.timesteps,
                 f"sampler_steps={self.evaluation.sampler_steps} exceeds timesteps={self.diffusion.timesteps}",

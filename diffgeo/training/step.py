@@ -13,7 +13,7 @@ from diffgeo import diffusion, unet
 from diffgeo.data import batches
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.settings import Program, Train
-from diffgeo.settings.allowed import NEVER
+from diffgeo.settings.allowed import NEVER, WARMUP_START
 from diffgeo.training.keys import member_key, stream
 
 
@@ -56,8 +56,17 @@ class StepFn(Protocol):
 
 
 def learning_rate(train: Train) -> optax.Schedule:
-    """Return one cycle: cosine up from peak/25 over `warmup_fraction`, cosine down to peak/250,000 at the end."""
-    return optax.cosine_onecycle_schedule(max(train.steps, 1), train.learning_rate, pct_start=train.warmup_fraction)
+    """Return the learning rate over steps; both schedules rise from peak/25 over `warmup_fraction` of the steps.
+
+    "one_cycle": cosine up, then cosine down to peak/250,000 at the end; "constant": linear up, then the peak.
+    """
+    steps = max(train.steps, 1)
+    if train.schedule == "constant":
+        start, warmup = train.learning_rate * WARMUP_START, max(1, round(train.warmup_fraction * steps))
+        return optax.warmup_constant_schedule(start, train.learning_rate, warmup)
+    return optax.cosine_onecycle_schedule(
+        steps, train.learning_rate, pct_start=train.warmup_fraction, div_factor=1 / WARMUP_START
+    )
 
 
 def optimizer(train: Train) -> optax.GradientTransformation:

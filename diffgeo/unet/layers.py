@@ -168,10 +168,3 @@ class Up(nn.Module):
         x = DoubleConv(self.features, middle=channels // 2, impl=self.impl, name="conv2")(x)
         added = Linear(self.features, name="emb")(jax.nn.silu(conditioning))[:, None, None, :]
         return x + added.astype(x.dtype), x
-
-
-def positional_encoding(u: Float[Array, " n"], width: int) -> Float[Array, "n width"]:
-    """Return sines, then cosines, of u * 10000^(-2 k / width), k = 0 .. width/2 - 1 [2408.13256, Fig. 7]."""
-    frequency = np.float32(10_000.0) ** (-np.arange(0, width, 2, dtype=np.float32) / width)
-    phase = u[:, None] * jnp.asarray(frequency)[None, :]
-    return jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], axis=-1)

@@ -9,8 +9,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
 from diffgeo.settings import Model
-from diffgeo.settings.allowed import RECORDED, check_network, check_remat, check_size
-from diffgeo.unet.layers import DoubleConv, Down, Linear, SelfAttention, Up, positional_encoding
+from diffgeo.settings.allowed import RECORDED, check_encoding, check_network, check_remat, check_size
+from diffgeo.unet import encodings
+from diffgeo.unet.layers import DoubleConv, Down, Linear, SelfAttention, Up
 
 
 class UNet(nn.Module):
@@ -32,6 +33,8 @@ class UNet(nn.Module):
         for the gradient and recomputes the rest in the backward pass: the same numbers, less memory, a third more work.
       ceil_mode: allow any side from 8 on, each pooling rounding half the side up. The papers' network halves 32 three
         times; at a multiple of 8 both settings are the same network.
+      encoding: of labels, and of the diffusion step if it is a sinusoid; one of `allowed.ENCODINGS`, see
+        `diffgeo.unet.encodings`. It has no parameters: all have the same ones.
     """
 
     base_channels: int = 64
@@ -41,9 +44,11 @@ class UNet(nn.Module):
     dtype: str = "float32"
     remat: str = "none"
     ceil_mode: bool = False
+    encoding: str = "sinusoid"
 
     def __post_init__(self):
         check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
+        check_encoding(self.encoding)
         check_remat(self.remat)
         super().__post_init__()
 
@@ -69,8 +74,7 @@ class UNet(nn.Module):
         size, b = images.shape[1], self.base_channels
         check_size(size, self.ceil_mode)
         width = 2 * (self.embedding // 6)
-        encodings = (t.astype(jnp.float32), centers[:, 0], centers[:, 1])
-        conditioning = jnp.concatenate([positional_encoding(u, width) for u in encodings], axis=-1)
+        conditioning = encodings.conditioning(t.astype(jnp.float32), centers, width, self.encoding, size)
         conditioning = jnp.pad(conditioning, ((0, 0), (0, self.embedding - 3 * width)))
 
         def block(kind: Callable, *args: Any, **kwargs: Any) -> nn.Module:
@@ -102,7 +106,8 @@ class UNet(nn.Module):
 
 def from_settings(model: Model, remat: str = "none") -> UNet:
     """Return the network of these settings; `remat` as in `UNet`."""
-    return UNet(model.base_channels, model.embedding, model.heads, model.conv_impl, model.dtype, remat, model.ceil_mode)
+    attributes = (model.base_channels, model.embedding, model.heads, model.conv_impl, model.dtype)
+    return UNet(*attributes, remat, model.ceil_mode, model.encoding)
 
 
 def initial_parameters(module: UNet, key: Key[Array, ""], size: int) -> Mapping[str, Any]:

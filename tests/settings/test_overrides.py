@@ -122,6 +122,7 @@ def test_an_axis_is_overridden(assignment, name, values):
         ("train.warmup_fraction=1", "warmup_fraction=1.0"),
         ("train.ema_decay=1", "ema_decay=1.0"),
         ("train.weight_decay=-0.1", "weight_decay=-0.1"),
+        ("train.schedule=constnat", "'constnat'; 'constant'"),
         ("evaluation.use_ema=true", "use_ema; ema_decay"),
         ("evaluation.sampler_steps=1001", "sampler_steps=1001; timesteps=1000"),
         ("evaluation.every_steps=0", "every_steps=0; positive"),

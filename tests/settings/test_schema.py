@@ -139,7 +139,15 @@ def test_when_is_evaluated_and_what_is_read_and_stored_is_not_of_the_program(ass
 
 @pytest.mark.parametrize(
     "assignment",
-    ["data.size=16", "evaluation.sampler_steps=20", "evaluation.eta=0.5", "train.batch_size=8", "train.log_every=10"],
+    [
+        "data.size=16",
+        "evaluation.sampler_steps=20",
+        "evaluation.eta=0.5",
+        "train.batch_size=8",
+        "train.log_every=10",
+        "train.schedule=constant",
+        "model.encoding=one_hot",
+    ],
 )
 def test_what_changes_shapes_or_the_compiled_steps_is_of_the_program(assignment):
     assert override(PLAIN, assignment).program != PLAIN.program

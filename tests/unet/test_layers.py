@@ -73,14 +73,6 @@ def test_max_pool(height, width):
     np.testing.assert_array_equal(gradient, expected)
 
 
-def test_positional_encoding():
-    u, width = np.array([0.0, 0.3, 17.9, 1000.0], np.float32), 6
-    ours = layers.positional_encoding(jnp.asarray(u), width)
-    k = np.arange(width // 2)
-    phase = u[:, None].astype(float) * 10_000.0 ** (-2 * k / width)
-    np.testing.assert_allclose(ours, np.concatenate([np.sin(phase), np.cos(phase)], axis=1), atol=1e-4)
-
-
 def test_uniform_fan_in():
     weights = np.asarray(layers.uniform_fan_in(jax.random.key(0), (100, 100), fan_in=25))
     assert np.abs(weights).max() <= 0.2

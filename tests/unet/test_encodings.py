@@ -1,0 +1,130 @@
+"""Encodings of labels against their formulas in numpy, entry by entry."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from diffgeo import unet
+from diffgeo.settings import Settings, override
+from diffgeo.settings.allowed import ENCODINGS
+from diffgeo.unet import encodings
+from tests.support.settings import refused
+
+
+def of(values):
+    return jnp.asarray(values, jnp.float32)
+
+
+def test_sinusoid():
+    u, width = np.array([0.0, 0.3, 17.9, 1000.0]), 6
+    phase = u[:, None] * 10_000.0 ** (-2 * np.arange(width // 2) / width)
+    expected = np.concatenate([np.sin(phase), np.cos(phase)], axis=1)
+    np.testing.assert_allclose(encodings.sinusoid(of(u), width), expected, atol=1e-4)
+
+
+def test_literal_sinusoid():
+    """PE(2i) = sin(u / 10000^(2i/d)), PE(2i+1) = cos(u / 10000^((2i+1)/d)) [2408.13256, Fig. 7]."""
+    for width in (6, 8):
+        expected = np.zeros((4, width))
+        u = np.array([0.0, 3.7, 17.9, 1000.0])
+        for i in range(width // 2):
+            expected[:, 2 * i] = np.sin(u / 10_000 ** (2 * i / width))
+            expected[:, 2 * i + 1] = np.cos(u / 10_000 ** ((2 * i + 1) / width))
+        np.testing.assert_allclose(encodings.sinusoid_literal(of(u), width), expected, atol=2e-4)
+
+
+def test_the_two_sinusoids_differ_in_their_cosines():
+    same, literal = (f(of([3.7]), 8)[0] for f in (encodings.sinusoid, encodings.sinusoid_literal))
+    np.testing.assert_allclose(same[4:], [-0.85, 0.93, 1, 1], atol=0.005)
+    np.testing.assert_allclose(literal[1::2], [0.39, 0.99, 1, 1], atol=0.01)
+    np.testing.assert_allclose(same[:4], literal[::2], atol=1e-6)
+
+
+def test_one_hot_interpolates_between_whole_labels():
+    code = np.asarray(encodings.one_hot(of([0, 3, 2.25, 4.5]), 5))
+    expected = [[1, 0, 0, 0, 0], [0, 0, 0, 1, 0], [0, 0, 0.75, 0.25, 0], [0, 0, 0, 0, 0.5]]
+    np.testing.assert_allclose(code, expected, atol=1e-6)
+
+
+def test_joint_one_hot_has_a_place_for_each_pair():
+    width = 18  # 4 x 4 places, two entries left over
+    x, y = (v.ravel() for v in np.meshgrid(np.arange(4), np.arange(4), indexing="ij"))
+    np.testing.assert_array_equal(encodings.joint_one_hot(of(x), of(y), width), np.eye(16, width))
+    code = np.asarray(encodings.joint_one_hot(of([1.25]), of([2.5]), width))[0]
+    expected = {(1, 2): 0.375, (1, 3): 0.375, (2, 2): 0.125, (2, 3): 0.125}
+    assert {divmod(int(i), 4): code[i] for i in np.flatnonzero(code)} == pytest.approx(expected)
+
+
+def test_periodic_code_is_a_closed_curve():
+    size, width = 8, 12
+    u = np.array([0.0, 1.3, 5.0])
+    waves = np.arange(1, 5)  # up to N / 2
+    phase = 2 * np.pi * waves[None, :] * u[:, None] / size
+    code = np.asarray(encodings.periodic(of(u), width, size))
+    np.testing.assert_allclose(code[:, :8], np.concatenate([np.sin(phase), np.cos(phase)], axis=1), atol=1e-5)
+    np.testing.assert_array_equal(code[:, 8:], 0)
+    np.testing.assert_allclose(encodings.periodic(of(u + size), width, size), code, atol=1e-5)
+    assert encodings.periodic(of(u), 4, size).shape == (3, 4)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_conditioning_is_the_codes_of_step_x_and_y(encoding):
+    t, centers, width, size = of([1, 600]), of([[3, 5], [2.5, 0]]), 20, 8
+    code = np.asarray(encodings.conditioning(t, centers, width, encoding, size))
+    of_step = encodings.sinusoid_literal if encoding == "sinusoid_literal" else encodings.sinusoid
+    assert code.shape == (2, 3 * width)
+    np.testing.assert_array_equal(code[:, :width], of_step(t, width))
+    if encoding == "joint_one_hot":
+        expected = encodings.joint_one_hot(centers[:, 0], centers[:, 1], 2 * width)
+    else:
+        single = getattr(encodings, encoding)
+        extra = (size,) if encoding == "periodic" else ()
+        expected = np.concatenate([single(centers[:, i], width, *extra) for i in (0, 1)], axis=1)
+    np.testing.assert_array_equal(code[:, width:], expected)
+
+
+@pytest.mark.parametrize(
+    ("assignments", "quoted"),
+    [
+        (("model.encoding=onehot",), ("'onehot'", "'one_hot'")),
+        (("model.encoding=periodic", "data.margin=6", "data.dataset=2d"), ("'periodic'", "margin=0")),
+        (("model.encoding=one_hot", "model.embedding=93"), ("'one_hot'", "29", "31")),
+        (("model.encoding=one_hot", "model.embedding=96", "data.increment=0.5"), ("31", "32")),
+        (("model.encoding=joint_one_hot",), ("'joint_one_hot'", "21", "31")),
+        (("model.encoding=joint_one_hot", "model.embedding=1536", "data.increment_x=0.5"), ("31", "32")),
+    ],
+)
+def test_an_encoding_that_cannot_tell_labels_apart_is_refused(assignments, quoted):
+    with refused(*quoted):
+        override(Settings(), *assignments)
+
+
+@pytest.mark.parametrize(
+    "assignments",
+    [
+        ("model.encoding=one_hot", "model.embedding=96"),
+        ("model.encoding=one_hot", "model.embedding=198", "data.margin=6", "data.dataset=2d", "data.increment=0.1"),
+        ("model.encoding=joint_one_hot", "model.embedding=1536"),
+        ("model.encoding=joint_one_hot", "model.embedding=1536", "data.increment=2"),
+    ],
+)
+def test_the_last_label_has_a_place(assignments):
+    assert override(Settings(), *assignments).model.encoding in ENCODINGS
+
+
+def test_the_network_is_conditioned_by_the_encoding_of_its_settings():
+    """layer4 - layer4_pre_embedding = Linear(SiLU(code)): see `test_unet` for the default encoding."""
+    model = override(Settings(), "model.base_channels=4", "model.embedding=60", "model.encoding=periodic").model
+    module, size = unet.from_settings(model), 8
+    images, t, centers = jnp.zeros((2, size, size, 1)), jnp.asarray([5, 900]), of([[1, 6.5], [3, 0]])
+    options = {"xla_backend_optimization_level": 0}  # what runs once
+    params = jax.jit(lambda key: unet.initial_parameters(module, key, size), compiler_options=options)(
+        jax.random.key(0)
+    )
+    _, recorded = jax.jit(module.apply, compiler_options=options)({"params": params}, images, t, centers)
+    code = np.asarray(encodings.conditioning(t.astype(jnp.float32), centers, 20, "periodic", size))
+    weights = params["up2"]["emb"]["dense"]
+    expected = code / (1 + np.exp(-code)) @ np.asarray(weights["kernel"]) + np.asarray(weights["bias"])
+    added = np.asarray(recorded["layer4"] - recorded["layer4_pre_embedding"])
+    np.testing.assert_allclose(added, np.broadcast_to(expected[:, None, None], added.shape), atol=1e-4)
