@@ -16,7 +16,7 @@ from diffgeo import plots
 from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import members
-from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import COMPARABLE_SPEED, LAPTOP, PAPER, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p1_fig3",
@@ -27,7 +27,7 @@ EXPERIMENT = Experiment(
     presets={
         "tiny": TINY,
         "laptop": adapt(LAPTOP, data={"increment": 0.25}, train={"steps": 4_000}, evaluation={"num_samples": 500}),
-        "paper": adapt(PAPER, data={"increment": 0.1}),
+        "paper": adapt(PAPER, data={"increment": 0.1}, train=COMPARABLE_SPEED),
     },
     analyses=("spectrum", "manifold"),
     plots=(

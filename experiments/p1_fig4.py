@@ -14,7 +14,7 @@ from functools import partial
 from diffgeo import plots
 from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.settings import LAPTOP, PAPER, TENTHS, TINY, adapt
+from diffgeo.settings import COMPARABLE_SPEED, LAPTOP, PAPER, TENTHS, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p1_fig4",
@@ -25,7 +25,7 @@ EXPERIMENT = Experiment(
     presets={
         "tiny": adapt(TINY, {"increment": (0.5, 1.0)}),
         "laptop": adapt(LAPTOP, {"increment": (0.5, 1.0, 2.0), "seed": (0, 1, 2)}),
-        "paper": adapt(PAPER, {"increment": TENTHS}),
+        "paper": adapt(PAPER, {"increment": TENTHS}, train=COMPARABLE_SPEED),
     },
     analyses=("spectrum", "manifold"),
     plots=(

@@ -16,7 +16,7 @@ from functools import partial
 from diffgeo import plots
 from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.settings import LAPTOP, PAPER, TENTHS, TINY, adapt
+from diffgeo.settings import COMPARABLE_SPEED, LAPTOP, PAPER, TENTHS, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p1_fig8",
@@ -32,7 +32,7 @@ EXPERIMENT = Experiment(
             train={"log_every": 400},
             evaluation={"every_steps": 400},
         ),
-        "paper": adapt(PAPER, {"increment": (0.1, 0.5, 1.0), "sigma": TENTHS}),
+        "paper": adapt(PAPER, {"increment": (0.1, 0.5, 1.0), "sigma": TENTHS}, train=COMPARABLE_SPEED),
     },
     analyses=("spectrum", "manifold"),
     plots=(

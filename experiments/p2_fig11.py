@@ -17,7 +17,7 @@ from diffgeo import plots
 from diffgeo.claims import Claim, p2_composition
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import members
-from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, P2_PAPER, TINY, adapt
 
 LESION = {"kind": "sos", "hole": "lesion"}
 
@@ -42,10 +42,10 @@ EXPERIMENT = Experiment(
             evaluation={"label_source": "grid", "every_steps": 1_250, "stored_images": 256},
         ),
         "paper": adapt(
-            PAPER,
+            P2_PAPER,
             {"hole_width": tuple(i / 2 for i in range(2, 17))},
             data=LESION | {"increment": 0.1},
-            evaluation={"label_source": "grid", "readout": "darkest", "stored_images": 1_024},
+            evaluation={"stored_images": 1_024},
         ),
     },
     analyses=("spectrum", "manifold"),

@@ -17,7 +17,7 @@ from functools import partial
 from diffgeo import plots
 from diffgeo.claims import Claim, p2_composition
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, P2_PAPER, TINY, adapt
 
 KINDS = {"hole": ("square", "corner"), "kind": ("bump", "sos")}
 
@@ -42,10 +42,9 @@ EXPERIMENT = Experiment(
             evaluation={"label_source": "grid", "every_steps": 1_000},
         ),
         "paper": adapt(
-            PAPER,
+            P2_PAPER,
             {**KINDS, "hole_width": (4.0, 8.0, 12.0, 16.0, 20.0)},
             data={"increment": 0.1},
-            evaluation={"label_source": "grid", "readout": "darkest"},
         ),
     },
     plots=(

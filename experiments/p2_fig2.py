@@ -18,7 +18,7 @@ from diffgeo import plots
 from diffgeo.claims import Claim, p2_geometry
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import members
-from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, P2_PAPER, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p2_fig2",
@@ -36,9 +36,8 @@ EXPERIMENT = Experiment(
             evaluation={"every_steps": 300, "label_source": "grid", "num_samples": 500},
         ),
         "paper": adapt(
-            PAPER,
+            P2_PAPER,
             data={"increment": 0.1, "periodic": True},
-            evaluation={"label_source": "grid", "readout": "darkest"},
         ),
     },
     analyses=("spectrum", "manifold", "topology", "rings"),

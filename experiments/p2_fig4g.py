@@ -16,7 +16,7 @@ from functools import partial
 from diffgeo import plots
 from diffgeo.claims import Claim, p2_composition
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, P2_PAPER, TINY, adapt
 
 CROSS = {"kind": "bump", "hole": "cross", "dataset": "2d+1d"}
 PARTS = ("vertical", "horizontal", "intersection")
@@ -42,10 +42,10 @@ EXPERIMENT = Experiment(
             evaluation={"label_source": "grid", "every_steps": 1_000, "stored_images": 256},
         ),
         "paper": adapt(
-            PAPER,
+            P2_PAPER,
             {"kept_fraction": (0.2, 0.4, 0.6, 0.8, 1.0)},
             data=CROSS | {"margin": 6.0, "increment": 0.1},
-            evaluation={"label_source": "grid", "readout": "darkest", "stored_images": 1_024},
+            evaluation={"stored_images": 1_024},
         ),
     },
     analyses=("spectrum",),

@@ -25,7 +25,7 @@ from functools import partial
 from diffgeo import plots
 from diffgeo.claims import Claim, p2_data
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import LAPTOP, P2_PAPER, TINY, adapt
 
 HOLE = {"kind": "bump", "hole": "square", "hole_area_fraction": 0.2}
 KINDS = {"dataset": ("2d", "2d+1d")}
@@ -57,10 +57,9 @@ EXPERIMENT = Experiment(
             evaluation={"label_source": "grid", "every_steps": 3_600},
         ),
         "paper": adapt(
-            PAPER,
+            P2_PAPER,
             {"size": (16, 24, 32, 48), **KINDS, "kept_fraction": (0.02, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)},
             data=HOLE | {"margin": 6.0, "increment": 0.5},
-            evaluation={"label_source": "grid", "readout": "darkest"},
         ),
     },
     plots=(

@@ -19,7 +19,7 @@ from diffgeo import plots
 from diffgeo.claims import Claim, p2_data
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import members, percolation
-from diffgeo.settings import LAPTOP, PAPER, TENTHS, TINY, adapt
+from diffgeo.settings import LAPTOP, P2_PAPER, TENTHS, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p2_fig6",
@@ -36,9 +36,8 @@ EXPERIMENT = Experiment(
             evaluation={"label_source": "grid", "every_steps": 1_000},
         ),
         "paper": adapt(
-            PAPER,
+            P2_PAPER,
             {"sigma": (0.1, 0.3, 0.5, 0.7, 1.0), "kept_fraction": TENTHS},
-            evaluation={"label_source": "grid", "readout": "darkest"},
         ),
     },
     analyses=("spectrum", "manifold"),

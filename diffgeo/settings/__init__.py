@@ -2,7 +2,7 @@
 
 from diffgeo.settings.grid import Grid, Member
 from diffgeo.settings.overrides import override, parse
-from diffgeo.settings.presets import LAPTOP, PAPER, TENTHS, TINY, adapt
+from diffgeo.settings.presets import COMPARABLE_SPEED, LAPTOP, P2_PAPER, PAPER, TENTHS, TINY, adapt
 from diffgeo.settings.schema import (
     SECTIONS,
     STATIC_DATA,
@@ -19,7 +19,9 @@ from diffgeo.settings.schema import (
 )
 
 __all__ = [
+    "COMPARABLE_SPEED",
     "LAPTOP",
+    "P2_PAPER",
     "PAPER",
     "SECTIONS",
     "STATIC_DATA",

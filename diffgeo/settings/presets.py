@@ -49,3 +49,15 @@ def adapt(base: Settings, axes: Mapping[str, tuple] | None = None, **sections: M
         raise TypeError(f"unknown sections {sorted(unknown)}: choose of {', '.join(SECTIONS)}")
     grid = dict(axes or {})
     return Settings(**changed, axes=grid if "seed" in grid else {**grid, "seed": base.axes["seed"]})
+
+
+P2_PAPER = adapt(
+    PAPER,
+    train={"batch_size": 64, "log_every": 8_000},
+    evaluation={"every_steps": 8_000, "label_source": "grid", "readout": "darkest"},
+)
+"""2408.13256. Its epochs 0, 150 and "after 200 epochs" [section 3.1, Fig. 2] fix the least batch: the 102,400 images of
+d = 0.1 are 1,600 steps of 64, so that 320,000 steps are 200 epochs and epoch 150 is an evaluation."""
+
+COMPARABLE_SPEED = {"schedule": "constant", "warmup_fraction": 0.05}
+"""Training of presets whose claims are about speed: under a one-cycle schedule a horizon's length is part of it."""
