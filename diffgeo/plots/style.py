@@ -81,7 +81,8 @@ AXIS_LABELS = {
     "neighbor_r2_y": "R² of y by nearest neighbors",
     "participation_ratio": "effective dimension",
     "total_variance": "variance of the representation",
-    "betti_stability": "stability of the Betti numbers",
+    "intrinsic_dimension": "intrinsic dimension",
+    "additive_share": "additive share of the variance",
 }
 """Wording, with units, of axes and metrics; any other name is shown unchanged."""
 

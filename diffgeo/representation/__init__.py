@@ -5,6 +5,10 @@ any of the heavy packages. Points are [n, k], one row a sample; start from `gram
 cannot be analyzed (values that are not finite, points that are all equal, too few of them) raises one `UserError`.
 """
 
+from diffgeo.representation.additive import additive_share
+from diffgeo.representation.barcodes import Reading, read_bars
+from diffgeo.representation.contrast import null_contrasts, ring_contrast
+from diffgeo.representation.dimension import intrinsic_dimension
 from diffgeo.representation.fields import FIELDS, GROUPS, LENGTHS, analyze, coordinates, field_shape, grid_order
 from diffgeo.representation.manifold import R2, neighbor_r2, probe_r2, regression_r2, umap_embedding
 from diffgeo.representation.phases import Factorization, factorization, phase
@@ -30,6 +34,8 @@ __all__ = [
     "R2",
     "Factorization",
     "Persistence",
+    "Reading",
+    "additive_share",
     "analyze",
     "clifford_torus",
     "coordinates",
@@ -38,15 +44,19 @@ __all__ = [
     "gram_scores",
     "grid_order",
     "ideal_statistics",
+    "intrinsic_dimension",
     "landmarks",
     "neighbor_r2",
+    "null_contrasts",
     "participation_ratio",
     "pca",
     "persistence",
     "phase",
     "probe_r2",
+    "read_bars",
     "regression_r2",
     "ring_components",
+    "ring_contrast",
     "ring_distances",
     "ring_histograms",
     "ring_statistics",

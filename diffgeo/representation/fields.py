@@ -7,11 +7,14 @@ import numpy as np
 from jaxtyping import Int, Real
 
 from diffgeo.errors import UserError
-from diffgeo.representation import rings
+from diffgeo.representation import contrast, rings
+from diffgeo.representation.additive import additive_share
+from diffgeo.representation.barcodes import longest_bars
+from diffgeo.representation.dimension import intrinsic_dimension
 from diffgeo.representation.manifold import neighbor_r2, probe_r2, regression_r2, umap_embedding
 from diffgeo.representation.points import check_labels
 from diffgeo.representation.spectrum import PCA, participation_ratio, pca
-from diffgeo.representation.topology import longest_bars, persistence
+from diffgeo.representation.topology import persistence
 
 VARIANCE = 0.9
 """Share of a ring's variance for the residuals that do not depend on a number of components."""
@@ -25,6 +28,7 @@ LENGTHS = {
     "end": 2,
     "ring_pair": 3,
     "ring_statistic": 2,
+    "null_statistic": len(contrast.STATISTICS),
     "angle_bin": len(rings.ANGLE_EDGES) - 1,
     "residual_bin": len(rings.RESIDUAL_EDGES) - 1,
 }
@@ -55,8 +59,9 @@ FIELDS = {
     "neighbor_r2": Field("manifold", (), "mean of neighbor_r2_x and neighbor_r2_y"),
     "neighbor_r2_x": Field("manifold", (), "R^2 of x predicted by its nearest neighbors, chance taken off"),
     "neighbor_r2_y": Field("manifold", (), "R^2 of y predicted by its nearest neighbors, chance taken off"),
-    "betti": Field("topology", ("homology",), "Betti numbers over the longest stable range of scales"),
-    "betti_stability": Field("topology", (), "upper over lower end of that range"),
+    "intrinsic_dimension": Field("manifold", (), "dimension of the manifold at the scale of neighbors"),
+    "betti": Field("topology", ("homology",), "Betti numbers by `barcodes.read_bars`"),
+    "bar_gap": Field("topology", ("homology",), "largest gap between log lengths of the six longest bars"),
     "bars": Field("topology", ("homology", "bar", "end"), "longest (birth, death), inf where alive, NaN where none"),
     "bar_threshold": Field("topology", (), "distance up to which bars were followed"),
     "covering_radius": Field("topology", (), "largest distance from a point to the cloud's landmarks"),
@@ -65,6 +70,11 @@ FIELDS = {
     "ring_mean": Field("rings", ("ring_pair", "ring_statistic"), "mean angle (degrees) and mean residual"),
     "ring_components_90": Field("rings", (), "components with which every ring keeps 90 % of its variance"),
     "ring_residual_90": Field("rings", ("ring_pair",), "mean residual on that many components"),
+    "ring_angles_literal": Field("rings", ("ring_pair", "angle_bin"), "share of angles between single components"),
+    "ring_mean_literal": Field("rings", ("ring_pair",), "mean angle between single components (degrees)"),
+    "ring_contrast": Field("rings", (), "mean angle of x-on-y pairs less that of x-on-x pairs (degrees)"),
+    "ring_contrast_null": Field("rings", ("null_statistic",), "mean and sd of that contrast with shuffled labels"),
+    "additive_share": Field("rings", (), "share of variance in a function of x plus a function of y"),
     "wasserstein_clifford": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal Clifford torus"),
     "wasserstein_torus3d": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal 3-D torus"),
 }
@@ -82,6 +92,7 @@ def coordinates() -> dict[str, np.ndarray]:
         "end": np.array(["birth", "death"]),
         "ring_pair": np.array(rings.PAIRS),
         "ring_statistic": np.array(rings.STATISTICS),
+        "null_statistic": np.array(contrast.STATISTICS),
         "angle_bin": 0.5 * (angle[:-1] + angle[1:]),
         "residual_bin": 0.5 * (residual[:-1] + residual[1:]),
     }
@@ -106,7 +117,7 @@ def analyze(
       labels: [n, 2], (x, y) in pixels. "rings" needs each x with each y once; the order does not matter.
       period: circumference of both axes in pixels, None for plain labels.
       which: a selection of `GROUPS`.
-      seed: of UMAP and of the probe's folds.
+      seed: of UMAP, of the probe's folds and of the shuffled labels.
 
     Returns:
       Name -> float32 of shape `field_shape(name, n)`.
@@ -129,7 +140,7 @@ def analyze(
         fields |= _topology(cloud)
     if "rings" in which:
         order, shape = grid_order(labels)
-        fields |= _rings(cloud[order], shape)
+        fields |= _rings(cloud[order], shape, seed)
     return {name: np.asarray(value, np.float32) for name, value in fields.items()}
 
 
@@ -167,7 +178,7 @@ def _manifold(cloud: np.ndarray, labels: np.ndarray, period: float | None, seed:
         "probe_r2": probe_r2(cloud, labels, period, seed),
         "neighbor_r2": neighbor_r2(cloud, labels, period),
     }
-    fields: dict[str, Any] = {"umap": embedding}
+    fields: dict[str, Any] = {"umap": embedding, "intrinsic_dimension": intrinsic_dimension(cloud)}
     for name, r2 in scores.items():
         fields |= {name: r2.mean, f"{name}_x": r2.x, f"{name}_y": r2.y}
     return fields
@@ -177,16 +188,18 @@ def _topology(cloud: np.ndarray) -> dict[str, Any]:
     result = persistence(cloud)
     return {
         "betti": result.betti,
-        "betti_stability": result.stability,
+        "bar_gap": result.gap,
         "bars": np.stack([longest_bars(bars, LENGTHS["bar"]) for bars in result.diagrams]),
         "bar_threshold": result.threshold,
         "covering_radius": result.covering_radius,
     }
 
 
-def _rings(cloud: np.ndarray, shape: tuple[int, int]) -> dict[str, Any]:
+def _rings(cloud: np.ndarray, shape: tuple[int, int], seed: int) -> dict[str, Any]:
     statistics = rings.ring_statistics(cloud, shape)
     angles, residual = rings.ring_histograms(statistics)
+    literal = rings.ring_statistics(cloud, shape, literal=True)
+    null = contrast.null_contrasts(cloud, shape, seed=seed)
     components = rings.ring_components(cloud, shape, VARIANCE)
     wider = rings.ring_statistics(cloud, shape, components)
     fields: dict[str, Any] = {
@@ -194,6 +207,11 @@ def _rings(cloud: np.ndarray, shape: tuple[int, int]) -> dict[str, Any]:
         "ring_residual": residual,
         "ring_mean": [[statistics[pair][name].mean() for name in rings.STATISTICS] for pair in rings.PAIRS],
         "ring_components_90": components,
+        "ring_angles_literal": rings.ring_histograms(literal)[0],
+        "ring_mean_literal": [literal[pair]["angles"].mean() for pair in rings.PAIRS],
+        "ring_contrast": contrast.ring_contrast(cloud, shape),
+        "ring_contrast_null": [null.mean(), null.std(ddof=1)],
+        "additive_share": additive_share(cloud, shape),
         "ring_residual_90": [wider[pair]["residual"].mean() for pair in rings.PAIRS],
     }
     for ideal in rings.IDEALS:

@@ -78,15 +78,15 @@ def ring_components(points: Real[np.ndarray, "n k"], shape: tuple[int, int], var
 
 
 @functools.lru_cache(maxsize=8)
-def ideal_statistics(ideal: str, shape: tuple[int, int]) -> RingStatistics:
-    """Return `ring_statistics` of one of `IDEALS` on a grid of the same shape.
+def ideal_statistics(ideal: str, shape: tuple[int, int], literal: bool = False) -> RingStatistics:
+    """Return `ring_statistics` of one of `IDEALS` on a grid of the same shape, of literal or principal angles.
 
     Raises:
       UserError: for another name.
     """
     if ideal not in IDEALS:
         raise UserError(f"unknown ideal torus {ideal!r}: choose one of {', '.join(IDEALS)}")
-    return ring_statistics((clifford_torus if ideal == "clifford" else torus_3d)(*shape), shape)
+    return ring_statistics((clifford_torus if ideal == "clifford" else torus_3d)(*shape), shape, literal=literal)
 
 
 def ring_distances(statistics: RingStatistics, reference: RingStatistics) -> Float64[np.ndarray, "3 2"]:

@@ -1,19 +1,13 @@
-r"""Persistent homology of a cloud, and Betti numbers read from it by a stated rule [2408.13256, section 3.1].
+r"""Persistent homology of a cloud [2408.13256, section 3.1]; `barcodes` reads Betti numbers from it.
 
 **Diagrams.** Vietoris-Rips persistence by ripser on the distance matrix, up to a threshold T. A class still alive
 at T has death = inf. Without a threshold 1,024 points take over 19 GB.
 
-**Scales.** Let d be the median over points of the distance to the 4th nearest neighbor (a square lattice has 4),
-and D its maximum. The cloud is examined between `low` = min(D, 2 d), where points have met their neighbors, and
-`high` = T = max(the 12.5 % quantile of all distances, 2.5 `low`). The quantile suits dense clouds, 2.5 `low` suits
-sparse ones; 2 d keeps a single stray point from moving the scale. T is cut where the graph of distances up to T
-would have more than `MAX_TRIANGLES` triangles, which bounds memory.
-
-**Betti numbers.** At a scale s the numbers are those of the classes with birth <= s < death. They are constant between
-neighboring births and deaths; the rule takes the vector of *all* of them that stays the same over the longest
-unbroken interval of s in [`low`, `high`]. `stability` is that interval's upper end over its lower: near 1 the numbers
-mean little, ideal tori of 32 x 32 points have over 2. If `high` <= `low` (distances all alike, as in noise of
-high dimension) there is no such interval: the numbers are those at T, with `stability` 1.
+**Threshold.** Let d be the median over points of the distance to the 4th nearest neighbor (a square lattice has 4),
+and D its maximum. Points have met their neighbors at `low` = min(D, 2 d), and T = max(the 12.5 % quantile of all
+distances, 2.5 `low`). The quantile suits dense clouds, 2.5 `low` suits sparse ones; 2 d keeps a single stray point from
+moving the scale. T is cut at the distance within which one point reaches all others, since no class is alive beyond,
+and where the graph of distances up to T would have more than `MAX_TRIANGLES` triangles, which bounds memory.
 """
 
 from typing import NamedTuple
@@ -21,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float64, Real
 
+from diffgeo.representation.barcodes import read_bars
 from diffgeo.representation.points import check_points, distances, landmarks
 
 QUANTILE = 0.125
@@ -41,25 +36,17 @@ class Persistence(NamedTuple):
     diagrams: list[Float64[np.ndarray, "bars 2"]]
     """(birth, death) of each class of H0, H1, ...; death is inf if alive at `threshold`."""
     betti: tuple[int, ...]
-    """Numbers of H0, H1, ... over `interval`."""
-    interval: tuple[float, float]
-    """The scales over which `betti` holds."""
-    stability: float
-    """Upper over lower end of `interval`, at least 1."""
-    scales: tuple[float, float]
-    """`low` and `high`, which bound the interval."""
+    """Numbers of H0, H1, ... by `read_bars`."""
+    gap: tuple[float, ...]
+    """The largest gap between bars, per degree, by `read_bars`."""
     threshold: float
     """T, up to which distances were used."""
     covering_radius: float
     """Largest distance from a point to its nearest landmark; 0 if all points were used."""
 
-    def betti_at(self, scale: float) -> tuple[int, ...]:
-        """Return the Betti numbers at a scale under `threshold`: the classes with birth <= scale < death."""
-        return tuple(int(np.sum((bars[:, 0] <= scale) & (bars[:, 1] > scale))) for bars in self.diagrams)
-
 
 def persistence(points: Real[np.ndarray, "n k"], maxdim: int = 2, most: int = MAX_POINTS) -> Persistence:
-    """Compute persistence diagrams H0 ... H`maxdim` and Betti numbers of a cloud; see the module for the rule.
+    """Compute persistence diagrams H0 ... H`maxdim` and Betti numbers of a cloud.
 
     A torus has Betti numbers (1, 2, 1). The cloud must be dense enough for its holes to be wider than its gaps: with
     points drawn at random that takes a few hundred for a sphere or a torus, far fewer on a lattice. A cloud with noise
@@ -82,27 +69,23 @@ def persistence(points: Real[np.ndarray, "n k"], maxdim: int = 2, most: int = MA
     if _triangles(matrix, _smallest(matrix)) > MAX_TRIANGLES:  # nearly all points in one spot: no threshold helps
         chosen, radius = landmarks(points, FEW)
         matrix = distances(points[chosen]).astype(np.float32)
-    low, high = _scales(matrix)
-    result = ripser(matrix, distance_matrix=True, maxdim=maxdim, thresh=high)
+    threshold = _threshold(matrix)
+    result = ripser(matrix, distance_matrix=True, maxdim=maxdim, thresh=threshold)
     diagrams = [np.asarray(bars, np.float64).reshape(-1, 2) for bars in result["dgms"]]
-    betti, interval = _longest(diagrams, low, high)
-    return Persistence(diagrams, betti, interval, interval[1] / interval[0], (low, high), high, radius)
+    reading = read_bars(diagrams, threshold)
+    betti = tuple(int(number) for number in reading.betti)
+    return Persistence(diagrams, betti, tuple(map(float, reading.gap)), threshold, radius)
 
 
-def longest_bars(bars: Float64[np.ndarray, "bars 2"], count: int) -> Float64[np.ndarray, "count 2"]:
-    """Return the `count` bars of longest life, longest first, infinite bars before all others; padded with NaN."""
-    kept = bars[np.argsort(-(bars[:, 1] - bars[:, 0]), kind="stable")][:count]
-    return np.concatenate([kept, np.full((count - len(kept), 2), np.nan)])
-
-
-def _scales(matrix: np.ndarray) -> tuple[float, float]:
+def _threshold(matrix: np.ndarray) -> float:
     number = len(matrix)
     neighbor = min(NEIGHBOR, (number - 1) // 2)
     reached = np.partition(matrix, neighbor, axis=1)[:, neighbor]
     low = max(_smallest(matrix), float(min(reached.max(), STRAY * np.median(reached))))
     pairs = np.sort(matrix[np.triu_indices(number, 1)])
     high = max(float(np.quantile(pairs, QUANTILE)), REACH * low)
-    return low, float(min(high, pairs[-1], _affordable(matrix, pairs)))
+    enclosing = float(matrix.max(axis=1).min())  # there the points are a cone over one of them: nothing is alive beyond
+    return float(min(high, enclosing, _affordable(matrix, pairs)))
 
 
 def _affordable(matrix: np.ndarray, pairs: np.ndarray) -> float:
@@ -127,21 +110,3 @@ def _triangles(matrix: np.ndarray, threshold: float) -> float:
 def _smallest(matrix: np.ndarray) -> float:
     """Return the smallest distance over 0."""
     return float(matrix[matrix > 0].min())
-
-
-def _longest(diagrams: list[np.ndarray], low: float, high: float) -> tuple[tuple[int, ...], tuple[float, float]]:
-    """Return the Betti numbers that hold over the longest interval in [low, high], and that interval."""
-    if high <= low:
-        # at T itself everything alive is infinite
-        return tuple(int(np.isinf(bars[:, 1]).sum()) for bars in diagrams), (high, high)
-    ends = np.concatenate([[low, high], *[bars.ravel() for bars in diagrams]])
-    ends = np.unique(ends[(ends >= low) & (ends <= high)])
-    middles = 0.5 * (ends[:-1] + ends[1:])
-    numbers = np.stack(
-        [np.sum((bars[:, :1] <= middles) & (bars[:, 1:] > middles), axis=0) for bars in diagrams], axis=-1
-    )
-    starts = np.flatnonzero(np.concatenate([[True], (numbers[1:] != numbers[:-1]).any(axis=1)]))
-    stops = np.concatenate([starts[1:], [len(middles)]])
-    best = int(np.argmax(ends[stops] - ends[starts]))
-    interval = (float(ends[starts[best]]), float(ends[stops[best]]))
-    return tuple(int(number) for number in numbers[starts[best]]), interval

@@ -42,7 +42,19 @@ def test_values_are_those_of_the_single_functions(everything):
     result = representation.persistence(scores)
     assert tuple(everything["betti"]) == result.betti == (1, 2, 1)
     assert everything["bar_threshold"] == pytest.approx(result.threshold, rel=1e-4)
-    assert np.isinf(everything["bars"][1, :2, 1]).all() or everything["bars"][1, 1, 1] > result.interval[0]
+    np.testing.assert_allclose(everything["bar_gap"], result.gap, rtol=1e-4)
+    reading = representation.read_bars(everything["bars"], float(everything["bar_threshold"]))
+    assert tuple(reading.betti) == result.betti
+    assert everything["intrinsic_dimension"] == pytest.approx(representation.intrinsic_dimension(TORUS), rel=1e-3)
+    assert everything["additive_share"] == pytest.approx(representation.additive_share(TORUS, (SIDE, SIDE)), rel=1e-4)
+    assert everything["ring_contrast"] == pytest.approx(representation.ring_contrast(TORUS, (SIDE, SIDE)), rel=1e-3)
+    null = representation.null_contrasts(scores, (SIDE, SIDE), seed=3)
+    np.testing.assert_allclose(everything["ring_contrast_null"], [null.mean(), null.std(ddof=1)], rtol=1e-3)
+    literal = representation.ring_statistics(TORUS, (SIDE, SIDE), literal=True)
+    np.testing.assert_allclose(
+        everything["ring_mean_literal"], [literal[pair]["angles"].mean() for pair in representation.PAIRS], rtol=1e-3
+    )
+    np.testing.assert_allclose(everything["ring_angles_literal"].sum(axis=1), 1.0, rtol=1e-5)
     assert everything["probe_r2"] == pytest.approx(representation.probe_r2(TORUS, LABELS, 0.8, seed=3).mean, abs=1e-4)
     assert everything["neighbor_r2_y"] == pytest.approx(representation.neighbor_r2(TORUS, LABELS, 0.8).y, abs=1e-4)
     assert everything["r2"] == pytest.approx((everything["r2_x"] + everything["r2_y"]) / 2, abs=1e-6)
@@ -57,7 +69,7 @@ def test_values_are_those_of_the_single_functions(everything):
 
 def test_groups_are_asked_for_separately(everything):
     for group in QUICK:
-        found = representation.analyze(TORUS.astype(np.float32), LABELS, 0.8, which=(group,))
+        found = representation.analyze(TORUS.astype(np.float32), LABELS, 0.8, which=(group,), seed=3)
         assert set(found) == {name for name, field in representation.FIELDS.items() if field.group == group}
         for name, value in found.items():
             np.testing.assert_array_equal(value, everything[name])
