@@ -49,6 +49,7 @@ EXPERIMENT = Experiment(
         Plot("fig2efg", partial(members.components_in_training, seed=0)),
         Plot("fig2_controls", partial(members.components, seed=0)),
         Plot("fig3", partial(members.rings, seed=0)),
+        Plot("fig3_literal", partial(members.literal_rings, seed=0)),
         Plot("fig8", members.distances),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "loss"), axis=None)),
         Plot("failure_modes", partial(plots.failure_modes, axis=None)),

@@ -8,6 +8,7 @@ from diffgeo.plots.clouds import ideal_tori, manifold_phases, pca_views, umap_vi
 from diffgeo.plots.curves import failure_modes, learning_curves
 from diffgeo.plots.geometry import (
     effective_dimension,
+    literal_angles,
     persistence_diagrams,
     ring_histograms,
     spectra,
@@ -30,6 +31,7 @@ __all__ = [
     "ideal_tori",
     "joint_against_product",
     "learning_curves",
+    "literal_angles",
     "manifold_phases",
     "overview",
     "part_scores",

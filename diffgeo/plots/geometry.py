@@ -20,12 +20,14 @@ from diffgeo.plots import style
 from diffgeo.plots.curves import draw_curves
 from diffgeo.plots.panels import panels, seed_legend
 from diffgeo.plots.tables import Table, read_table, seed_mean, settings_text
+from diffgeo.representation.barcodes import read_bars
 from diffgeo.representation.rings import ANGLE_EDGES, PAIRS, RESIDUAL_EDGES, STATISTICS
 
 COLORS = {
     "model": style.OKABE_ITO["blue"],
     "untrained": style.OKABE_ITO["orange"],
     "pixels": style.OKABE_ITO["green"],
+    "generated pixels": style.OKABE_ITO["sky blue"],
     "Clifford torus": style.OKABE_ITO["purple"],
     "3-D torus": style.OKABE_ITO["vermillion"],
 }
@@ -34,6 +36,7 @@ COLORS = {
 Clouds = Mapping[str, Mapping[Any, Any]]
 """Name of a cloud -> its fields by name."""
 
+UNTRAINED_DOTS: dict[str, Any] = {"linestyle": "", "marker": "o", "markerfacecolor": "none", "color": style.TEXT_COLOR}
 CONTROL_LINES = ((0, (6, 2)), (0, (1.2, 1.6)), (0, (6, 2, 1.2, 2)))
 HOMOLOGY = (("H0", "o", "blue"), ("H1", "^", "orange"), ("H2", "s", "green"))
 PAIR_WORDS = {"x_on_y": "x on y", "x_on_x": "x on x", "y_on_y": "y on y"}
@@ -83,7 +86,8 @@ def spectra(clouds: Clouds, count: int = 15) -> Figure:
 def effective_dimension(results: xr.Dataset, axis: str | None = None, controls: Clouds | None = None) -> Figure:
     """Draw accuracy (top) and participation ratio (bottom) over training, every seed thin and their mean thick.
 
-    [2408.13256, Fig. 2c]. Horizontal lines: the controls, and 4, the dimension of a Clifford torus.
+    [2408.13256, Fig. 2c]. Horizontal lines: the controls, and 4, the dimension of a Clifford torus. Hollow dots mark
+    step 0: samples of an untrained network are noise, so that the training starts at the step after it.
 
     Args:
       results: a results Dataset with "accuracy" and "participation_ratio".
@@ -99,12 +103,18 @@ def effective_dimension(results: xr.Dataset, axis: str | None = None, controls: 
     axes = figure.subplots(2, 1, sharex=True)
     for ax, table, metric in zip(axes, tables, ("accuracy", "participation_ratio"), strict=True):
         draw_curves(ax, table, metric)
+    untrained = tables[1].steps[0] == 0
+    if untrained:
+        first = tables[1].values[:, :, 0].ravel()
+        axes[1].plot(np.zeros(len(first)), first, **UNTRAINED_DOTS)
     axes[0].set_xlabel("")
     values = _lines(axes[1], controls, lambda fields: float(fields["participation_ratio"]))
     axes[1].axhline(4.0, color=COLORS["Clifford torus"], linewidth=1.2, linestyle=(0, (1.2, 1.2)))
     handles = _seed_legend(tables[1], axis)
     handles += [_control_handle(index, name) for index, name in enumerate(controls)]
     handles.append(Line2D([], [], color=COLORS["Clifford torus"], linestyle=(0, (1.2, 1.2)), label="Clifford torus"))
+    if untrained:
+        handles.append(Line2D([], [], **UNTRAINED_DOTS, label="step 0: samples of the untrained network"))
     top = max([4.0, np.nanmax(tables[1].values), *values])
     axes[1].set_ylim(0.0, 1.08 * top)
     figure.legend(handles=handles, loc="outside lower center", ncols=3)
@@ -123,7 +133,7 @@ def persistence_diagrams(clouds: Clouds) -> Figure:
 
     Args:
       clouds: name -> fields "bars" ([homology, bars, 2], or a list of [bars, 2]; NaN rows are left out) and
-        "bar_threshold", and if known "betti".
+        "bar_threshold"; the Betti numbers of the titles are read from these bars.
 
     Raises:
       UserError: for no cloud or a missing field.
@@ -132,10 +142,8 @@ def persistence_diagrams(clouds: Clouds) -> Figure:
     shown = panels(len(clouds), _columns(len(clouds)), (0.8, 2.8), (0.7, 3.1), share=True)
     for index, (ax, (name, fields)) in enumerate(zip(shown.axes, clouds.items(), strict=True)):
         _draw_bars(ax, fields["bars"], float(fields["bar_threshold"]))
-        betti = ""
-        if "betti" in fields:
-            betti = f"\nBetti numbers {', '.join(str(int(number)) for number in np.asarray(fields['betti']))}"
-        ax.set_title(f"{name}{betti}")
+        betti = read_bars(fields["bars"], float(fields["bar_threshold"])).betti  # of what is shown, not what was stored
+        ax.set_title(f"{name}\nBetti numbers {', '.join(f'{number:.0f}' for number in betti)}")
         ax.tick_params(labelbottom=True)
         ax.set_xlabel("birth / threshold")
         if shown.is_left(index):
@@ -172,12 +180,8 @@ def ring_histograms(clouds: Clouds) -> Figure:
             for row, pair in enumerate(PAIRS):
                 ax = axes[row, column]
                 shares = np.asarray(fields[field], np.float64)[row]
-                ax.stairs(shares, edges, fill=True, color=COLORS.get(name, COLORS["model"]))
                 mean = float(np.asarray(fields["ring_mean"])[row, STATISTICS.index(statistic)])
-                ax.axvline(mean, color=style.TEXT_COLOR, linestyle=(0, (1.2, 1.6)), linewidth=1.1)
-                style.open_frame(ax)
-                ax.set_xlim(edges[0], edges[-1])
-                ax.set_ylim(0.0, 1.05)
+                _draw_shares(ax, name, shares, edges, mean)
                 ax.set_xticks((0, 45, 90) if statistic == "angles" else (0.0, 0.5, 1.0))
                 if column == 0:
                     ax.set_ylabel(f"{PAIR_WORDS[pair]}\nshare of pairs")
@@ -186,6 +190,36 @@ def ring_histograms(clouds: Clouds) -> Figure:
             axes[-1, column].set_xlabel(STATISTIC_WORDS[statistic])
     blocks[0].suptitle("Angles between the planes of two rings (dotted: mean)")
     blocks[1].suptitle("Share of a ring's variance outside another's plane (dotted: mean)")
+    return figure
+
+
+@style.styled
+def literal_angles(clouds: Clouds) -> Figure:
+    """Draw histograms of angles between single components of rings: rows x on y, x on x, y on y; a column per cloud.
+
+    [2408.13256, B.2, Fig. 3] as published, for comparison with it: two components of a circle may be any, so that
+    circles in one plane show all angles. The dotted line is the mean.
+
+    Args:
+      clouds: name -> fields "ring_angles_literal" [3, bins] and "ring_mean_literal" [3].
+
+    Raises:
+      UserError: for no cloud or a missing field.
+    """
+    _check(clouds, ("ring_angles_literal", "ring_mean_literal"))
+    figure = style.new_figure(min(style.WIDTH, 1.4 + 1.75 * len(clouds)), 4.4)
+    axes = figure.subplots(3, len(clouds), squeeze=False, sharex=True, sharey=True)
+    for column, (name, fields) in enumerate(clouds.items()):
+        for row, ax in enumerate(axes[:, column]):
+            shares = np.asarray(fields["ring_angles_literal"], np.float64)[row]
+            mean = float(np.asarray(fields["ring_mean_literal"])[row])
+            _draw_shares(ax, name, shares, ANGLE_EDGES, mean)
+            ax.set_xticks((0, 45, 90))
+            if column == 0:
+                ax.set_ylabel(f"{PAIR_WORDS[PAIRS[row]]}\nshare of pairs")
+        axes[0, column].set_title(name)
+        axes[-1, column].set_xlabel(STATISTIC_WORDS["angles"])
+    figure.suptitle("Angles between single principal components of two rings (dotted: mean)")
     return figure
 
 
@@ -246,6 +280,14 @@ def wasserstein_curves(results: xr.Dataset, controls: Clouds | None = None) -> F
     opening = "Wasserstein distance of the rings' statistics to those of ideal tori"
     figure.suptitle(f"{opening}{', ' + settings if settings else ''}")
     return figure
+
+
+def _draw_shares(ax: Axes, name: str, shares: np.ndarray, edges: np.ndarray, mean: float) -> None:
+    ax.stairs(shares, edges, fill=True, color=COLORS.get(name, COLORS["model"]))
+    ax.axvline(mean, color=style.TEXT_COLOR, linestyle=(0, (1.2, 1.6)), linewidth=1.1)
+    style.open_frame(ax)
+    ax.set_xlim(edges[0], edges[-1])
+    ax.set_ylim(0.0, 1.05)
 
 
 def _draw_bars(ax: Axes, diagrams: Any, threshold: float) -> None:

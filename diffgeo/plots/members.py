@@ -1,8 +1,8 @@
 """Representations of single members of a run: the pictures of `clouds` and `geometry` beside their controls.
 
 Every function takes a results Dataset whose experiment includes the analyses shown, and axis values that single out a
-member. Controls are the network before training (step 0 of the same member), the true images' pixels, and the
-tensor just before the label's embedding is added inside the block.
+member. Controls are the network before training (step 0 of the same member), the true images' pixels, the generated
+images' (not in earlier runs), and the tensor just before the label's embedding is added inside the block.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,7 +21,6 @@ from diffgeo.results import settings_of
 from diffgeo.settings.allowed import LAYER, PHASES, RECORDED
 
 _, PRE_EMBEDDING, _ = RECORDED
-CONTROLS = ("untrained", "pixels", "before the label")
 
 
 def phases(results: xr.Dataset, steps: Iterable[int] | None = None, **selection: Any) -> Figure:
@@ -136,6 +135,12 @@ def rings(results: xr.Dataset, **selection: Any) -> Figure:
     return geometry.ring_histograms(_ideals(member, "rings") | _clouds(member))
 
 
+def literal_rings(results: xr.Dataset, **selection: Any) -> Figure:
+    """Draw the literal angles of the rings of `rings`: 2408.13256, Fig. 3 as published; as `phases`."""
+    member = _member(results, selection, "ring_angles_literal")
+    return geometry.literal_angles(_ideals(member, "rings") | _clouds(member))
+
+
 def distances(results: xr.Dataset) -> Figure:
     """Draw Wasserstein distances of the rings to ideal tori over training, all seeds [2408.13256, Fig. 8]."""
     _check(results, "wasserstein_clifford")
@@ -175,8 +180,10 @@ def _cloud(member: xr.Dataset, step: int | np.integer, tensor: str = LAYER) -> x
 def _clouds(member: xr.Dataset) -> dict[str, xr.Dataset]:
     """Return the last checkpoint as "model", then the controls."""
     last = int(member["step"].values[-1])
-    controls = (_cloud(member, 0), _cloud(member, last, "pixels"), _cloud(member, last, PRE_EMBEDDING))
-    return {"model": _cloud(member, last), **dict(zip(CONTROLS, controls, strict=True))}
+    at = {"untrained": (0, LAYER), "pixels": (last, "pixels"), "generated pixels": (last, "generated_pixels")}
+    at |= {"before the label": (last, PRE_EMBEDDING)}
+    known = {name: where for name, where in at.items() if where[1] in member["tensor"].values}
+    return {"model": _cloud(member, last), **{name: _cloud(member, *where) for name, where in known.items()}}
 
 
 def _ideals(member: xr.Dataset, group: str) -> dict[str, dict]:

@@ -15,7 +15,15 @@ import zarr
 from diffgeo.host import distributed
 from diffgeo.host.files import atomic_path
 from diffgeo.results.read import old_names, open_store
-from diffgeo.results.schema import COMPLETE, EVALUATION, MISSING, chunk_encoding, complete_by_value
+from diffgeo.results.schema import (
+    COMPLETE,
+    EVALUATION,
+    IMPOSSIBLE,
+    MISSING,
+    SNAPSHOT,
+    chunk_encoding,
+    complete_by_value,
+)
 from diffgeo.settings import Grid, Member
 
 Values = Mapping[str, Sequence | np.ndarray]
@@ -53,10 +61,14 @@ class Results:
           path: of the store.
           dataset: the empty Dataset.
           fields: group -> its variables, by which results of format 1 count as complete.
+
+        Tensors that it lacks are added behind its own: they cannot be measured at steps whose snapshot is there.
         """
+        grown = _extend_tensors(path, [str(name) for name in dataset["tensor"].values] if "tensor" in dataset else [])
         stored = open_store(path)
         if "group_complete" in stored:
             _extend_groups(path, [str(name) for name in dataset["group"].values])
+            _refuse(path, grown)
             dataset = dataset.drop_vars("group")
         lacking = dataset.drop_vars([name for name in dataset.data_vars if name in stored])
         if not lacking.data_vars:
@@ -71,6 +83,8 @@ class Results:
         )
         lacking.attrs = attributes  # they would be replaced
         lacking.to_zarr(str(path), mode="a", zarr_format=2, consolidated=True, encoding=chunk_encoding(lacking))
+        if "group_complete" not in stored:
+            _refuse(path, grown)
 
     def write(
         self, members: Sequence[Member], values: Values, step: int | None = None, group: str | None = None
@@ -152,3 +166,37 @@ def _extend_groups(path: Path, groups: Sequence[str]) -> None:
     names.resize((len(known) + len(lacking),))
     names[:] = np.array([*known, *lacking], names.dtype)
     zarr.consolidate_metadata(str(path), zarr_format=2)
+
+
+def _extend_tensors(path: Path, tensors: Sequence[str]) -> list[str]:
+    """Add to a store the tensors that it lacks, NaN everywhere, behind its own; return them."""
+    stored: Any = zarr.open_group(str(path), mode="r")
+    if "tensor" not in stored:
+        return []
+    known = [str(name) for name in stored["tensor"][:]]
+    lacking = [name for name in tensors if name not in known]
+    if not lacking:
+        return []
+    store: Any = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+    for _, array in store.arrays():
+        dims = array.attrs["_ARRAY_DIMENSIONS"]
+        if "tensor" in dims:
+            axis = dims.index("tensor")
+            array.resize((*array.shape[:axis], len(known) + len(lacking), *array.shape[axis + 1 :]))
+    store["tensor"][:] = np.array([*known, *lacking], store["tensor"].dtype)
+    zarr.consolidate_metadata(str(path), zarr_format=2)
+    return lacking
+
+
+def _refuse(path: Path, tensors: Sequence[str]) -> None:
+    """Record measures of tensors as impossible at steps whose snapshot was taken without them."""
+    if not tensors:
+        return
+    store: Any = zarr.open_group(str(path), mode="r+")
+    names = [str(name) for name in store["group"][:]]
+    held = store["group_complete"][:]
+    taken = held[..., names.index(SNAPSHOT)] == COMPLETE
+    for index, name in enumerate(names):
+        if name.partition("/")[0] in tensors:
+            held[..., index][taken] = IMPOSSIBLE
+    store["group_complete"][:] = held

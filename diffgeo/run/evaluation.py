@@ -89,6 +89,7 @@ def _clouds(wave: Wave, index: int, samples: Sampled) -> dict[str, np.ndarray]:
         **samples.recorded,
         measure.PROXY: samples.encoded[measure.LAYER],
         measure.PIXELS: wave.true_images(index),
+        measure.GENERATED: samples.images,
     }
     return {name: tensor[: len(wave.labels[index])] for name, tensor in clouds.items()}
 

@@ -21,11 +21,12 @@ from diffgeo.run.session import Session
 from diffgeo.settings import Member
 from diffgeo.settings.allowed import LAYER, OUTCOMES, PHASES, RECORDED
 
-PROXY, PIXELS = "layer4_proxy", "pixels"
-TENSORS = (*RECORDED, PROXY, PIXELS)
+PROXY, PIXELS, GENERATED = "layer4_proxy", "pixels", "generated_pixels"
+TENSORS = (*RECORDED, PROXY, PIXELS, GENERATED)
 """Clouds of a member at an evaluation: what the UNet records at the last denoising step of each sample (see
-`UNet.__call__`), "layer4" of one forward pass on the true images noised to t = 1, and the true images themselves, a
-control that no training touches."""
+`UNet.__call__`), "layer4" of one forward pass on the true images noised to t = 1, the true images themselves, a
+control that no training touches, and the generated images, a control for "activations are ordered because the pictures
+are". New ones are appended: stores of earlier versions have the first of them."""
 
 MEASURED = dict.fromkeys(TENSORS, representation.GROUPS) | {
     PROXY: ("spectrum", "manifold"),

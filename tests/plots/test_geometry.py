@@ -107,17 +107,22 @@ def test_dimension_shows_seeds_controls_and_the_ideal():
     top, bottom = panels(plots.effective_dimension(results, controls={"pixels": FIELDS["pixels"]}))
     thin = [line.get_ydata() for line in bottom.lines if line.get_linewidth() == 0.8]
     np.testing.assert_allclose(thin, results["participation_ratio"])
-    levels = {line.get_ydata()[0] for line in bottom.lines if len(line.get_ydata()) == 2}
+    levels = {
+        line.get_ydata()[0] for line in bottom.lines if line.get_marker() == "None" and len(line.get_ydata()) == 2
+    }
     assert levels == {4.0, float(FIELDS["pixels"]["participation_ratio"])}
+    (dots,) = [line for line in bottom.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose(dots.get_ydata(), results["participation_ratio"].sel(step=0))
+    assert (dots.get_xdata() == 0).all()
     assert len(top.lines) == 3
 
 
 def test_every_infinite_bar_is_shown():
     bars = [np.array([[0.0, np.inf], [0.0, 1.0]]), np.array([[1.0, np.inf], [1.0, np.inf], [np.nan, np.nan]])]
-    figure = plots.persistence_diagrams({"one": {"bars": bars, "bar_threshold": 2.0, "betti": (1, 2)}})
+    figure = plots.persistence_diagrams({"one": {"bars": bars, "bar_threshold": 2.0, "betti": (1, 0)}})
     (ax,) = panels(figure)
     assert "alive at the threshold\nH0: 1, H1: 2" in ax.texts[0].get_text()
-    assert "Betti numbers 1, 2" in ax.get_title()
+    assert "Betti numbers 1, 2" in ax.get_title(), "of the bars shown, whatever rule the stored numbers are of"
     dots = [np.asarray(found.get_offsets()) for found in ax.collections]
     np.testing.assert_allclose(dots[0], [[0.0, 0.5]])  # the finite bar of H0, relative to the threshold
     alive = np.concatenate(dots[1::2])
@@ -136,6 +141,15 @@ def test_ring_histograms_draw_the_shares():
         row = place % 6 // 2
         np.testing.assert_allclose(ax.patches[0].get_data().values, FIELDS[name][field][row])
         assert ax.lines[0].get_xdata()[0] == pytest.approx(FIELDS[name]["ring_mean"][row, place // 6])
+
+
+def test_literal_angles_draw_their_shares_and_means():
+    shown = panels(plots.literal_angles(FIELDS))
+    assert len(shown) == 3 * 2
+    for place, ax in enumerate(shown):
+        fields, row = list(FIELDS.values())[place % 2], place // 2
+        np.testing.assert_allclose(ax.patches[0].get_data().values, fields["ring_angles_literal"][row])
+        assert ax.lines[0].get_xdata()[0] == pytest.approx(fields["ring_mean_literal"][row])
 
 
 def test_wasserstein_curves_show_every_seed_and_control():

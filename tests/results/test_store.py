@@ -179,3 +179,31 @@ def test_killed_while_groups_are_added_the_store_is_as_before_and_can_gain_them_
     assert open_results(tmp_path)["group"].values.tolist() == [EVALUATION, LOSS, *measure.groups_of(("spectrum",))]
     assert Results(path, more.grid).missing(members) == STEPS[1:]
     assert Results(path, more.grid).missing(members, SPECTRUM) == STEPS
+
+
+def test_results_of_a_version_with_fewer_tensors_gain_the_others(tmp_path, monkeypatch):
+    run, path, new = run_of("spectrum"), open_workdir(tmp_path).results, measure.TENSORS[-1]
+    members, count = run.grid.members, len(measure.TENSORS)
+    with monkeypatch.context() as earlier:
+        earlier.setattr(measure, "TENSORS", measure.TENSORS[:-1])
+        Results.create(path, empty(run))
+        store = Results(path, run.grid)
+        samples = store._array("pca_scores").shape[-1]
+        store.write(members, {"pca_scores": np.full((4, count - 1, samples, samples), 2.0)}, 10, SNAPSHOT)
+        store.write_cloud(members[1], 10, 0, {"participation_ratio": np.array(3.0)}, SPECTRUM)
+    before = open_results(tmp_path).load()
+    fields = measure.fields_of_groups(run.analyses)
+    Results.extend(path, empty(run), fields)
+    found = open_results(tmp_path).load()
+    assert found["tensor"].values.tolist() == list(measure.TENSORS)
+    xr.testing.assert_equal(found.drop_dims("group").isel(tensor=slice(-1)), before.drop_dims("group"))
+    assert np.isnan(found["pca_scores"].sel(tensor=new)).all()
+    recorded = found["group_complete"].sel(group=cloud_group(new, "spectrum"))
+    assert (recorded.sel(step=10) == IMPOSSIBLE).all(), "its activations were not kept"
+    assert (recorded.sel(step=20) == MISSING).all(), "and will be at the evaluations to come"
+    assert not [task for task in measure.pending(found, members, run.analyses) if task.tensor == new]
+    Results.extend(path, empty(run), fields)
+    xr.testing.assert_identical(open_results(tmp_path).load(), found)
+    store = Results(path, run.grid)
+    store.write(members, {"pca_scores": np.full((4, count, samples, samples), 5.0)}, 20, SNAPSHOT)
+    assert (open_results(tmp_path)["pca_scores"].sel(step=20) == 5.0).all()

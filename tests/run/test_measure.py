@@ -111,12 +111,13 @@ def test_every_cloud_is_measured_as_by_itself_and_once(session):
     evaluated(session)
     done, said = measured(session)
     assert said == []
-    assert len(done) == 4 * (len(TENSORS) + 3)  # rings of layer4, before the embedding, and pixels
+    assert len(done) == 4 * (len(TENSORS) + 4)  # rings of layer4, before the embedding, and both pixels
     found = stored(session)
     assert found["ring_mean"].dims == ("increment", "seed", "step", "tensor", "ring_pair", "ring_statistic")
     at = found.sel(increment=1.0, seed=3, step=0)
     expected = representation.analyze(clouds(3)["layer4"].reshape(64, -1), at["label"].values, SIDE, GROUPS, 3)
-    del expected["pca"]  # of four equal variances the components may be any
+    for name in ("pca", "ring_angles_literal", "ring_mean_literal"):  # of equal variances the components may be any
+        del expected[name]
     for name, value in expected.items():
         np.testing.assert_allclose(at[name].sel(tensor="layer4"), value, atol=1e-4, err_msg=name)
     assert float(at["participation_ratio"].sel(tensor="layer4")) == pytest.approx(4.0, abs=1e-3)
@@ -146,7 +147,7 @@ def test_processes_measure_the_same(session, monkeypatch):
     monkeypatch.setattr(pool, "default_processes", lambda: 2)
     monkeypatch.setattr(measure, "WORTH_PROCESSES", 1)
     done, said = measured(session)
-    assert (started, said, len(done)) == ([2], [], 8 * (len(TENSORS) + 3))
+    assert (started, said, len(done)) == ([2], [], 8 * (len(TENSORS) + 4))
     xr.testing.assert_equal(stored(session), alone)
 
 
@@ -181,7 +182,7 @@ def test_a_cloud_that_cannot_be_analyzed_is_named_once_and_the_others_go_on(sess
     broken["layer4"][5, 0, 0, 0] = np.nan
     evaluated(session, 20, measure.snapshot(broken))  # all four members alike
     done, said = measured(session)
-    assert len(done) == 4 * (len(TENSORS) + 3)
+    assert len(done) == 4 * (len(TENSORS) + 4)
     assert len(said) == 8
     assert "spectrum of member increment=0.5, seed=0, step 20, layer4: " in said[0]
     assert "not finite" in said[0]
