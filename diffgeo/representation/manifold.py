@@ -55,7 +55,7 @@ def umap_embedding(
 
         # a disconnected cloud is a finding, seen in the embedding; UMAP initializes such clouds by itself
         warnings.filterwarnings("ignore", message="Graph is not fully connected")
-        warnings.filterwarnings("ignore", message="Spectral initialization failed")
+        warnings.filterwarnings("ignore", message="Spectral initiali[sz]ation failed")
         reducer = umap.UMAP(
             n_components=components,
             n_neighbors=min(UMAP_NEIGHBORS, len(points) - 1),

@@ -5,6 +5,7 @@ import pytest
 
 from diffgeo.representation import persistence, read_bars
 from diffgeo.representation.barcodes import FIRST, longest_bars
+from tests.support.betti_table import DRAWS, MUST, UNRESOLVED, false_holes, simulate
 from tests.support.ideal_clouds import SHAPES, shapeless
 
 WHOLE = [[0.0, np.inf], [0.0, 1.0], [0.0, 0.9], [0.0, 0.85]]
@@ -77,6 +78,21 @@ def test_shapes_with_noise_of_an_eighth_of_their_radius(name, seed):
 def test_noise_has_no_hole(seed):
     cloud = shapeless()["noise in 3 dimensions"]
     assert persistence(cloud.draw(0.0, seed)).betti == cloud.betti
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in SHAPES if name not in UNRESOLVED and "at random" not in name])
+def test_hundred_draws_of_a_shape(name):
+    read = simulate(SHAPES[name], MUST)
+    assert read[SHAPES[name].betti] >= 0.99 * DRAWS, read
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["plane", *(name for name in shapeless() if "5" not in name)])
+def test_hundred_draws_without_a_hole(name):
+    cloud = SHAPES.get(name) or shapeless()[name]
+    read = simulate(cloud, MUST if name in SHAPES else 0.0)
+    assert false_holes(cloud, read) == 0, read
 
 
 def test_longest_bars_are_padded_and_infinite_first():
