@@ -7,12 +7,13 @@ rings of their own. A claim that holds must be told from both. docs/claims.md is
 import numpy as np
 import xarray as xr
 
-from diffgeo.claims.claim import BASELINE, CONTROL, Comparison, compare, unmeasured
+from diffgeo.claims.claim import BASELINE, CONTROL, Comparison, compare, compare_seeds, unmeasured
 from diffgeo.claims.select import LAYER, analyzed, at_peak_of_others, has, learned, log
+from diffgeo.representation.barcodes import GAPS, RATIOS, read_bars
 from diffgeo.results import settings_of
 
-LEAST_GAP = 0.15
-"""Least gap between log lives of bars that separates holes from noise (SCIENCE: the rule for Betti numbers)."""
+TORUS = (1, 2, 1)
+"""Betti numbers of a torus."""
 
 LEAST_CHANGE = 0.1
 """Of the log of the effective dimension, that counts as a rise or a fall."""
@@ -28,22 +29,28 @@ def claim_g_torus(results: xr.Dataset) -> list[Comparison]:
 
     Quote: "Both diagrams exhibit the similar topological features, rank-1 H0 group, rank-2 H1 group ... and rank-1 H2
     group, signaling that the model indeed learns a torus representation".
-    Statistic: at the last evaluation, the gap in log life between the second and third bar of H1, and between the first
-    and second of H2, each over 0.15. The life of a bar is death / max(birth, scale at which all points are joined).
+    Statistic: at the last evaluation, the numbers behind the rule for Betti numbers (`representation.barcodes`): log
+    length of the second bar of H1 and of the first of H2, and the gap to the next bar, each over the rule's threshold,
+    which was fixed on ideal clouds.
     Baseline: both gaps must be over the untrained network's, and differ from those of the true images' pixels, which
     have a torus of their own, so that a representation that copies the images is told from one that does not.
-    Refuted by: a gap under 0.15.
+    Refuted by: a bar or a gap under its threshold.
     """
     analyzed(results, "bar_threshold")  # raises where diagrams are missing: bars themselves are padded with NaN
-    lives = log_lives(results["bars"], results["bar_threshold"])
+    lengths, gaps, betti = _read(results)
+    last = {"tensor": LAYER, "step": results["step"].values[-1]}
     comparisons = [learned(results, "last accuracy")]
-    for degree, rank, name in ((1, 2, "H1, second less third bar"), (2, 1, "H2, first less second bar")):
-        of_degree = lives.sel(homology=degree, drop=True)
-        gap = of_degree.isel(bar=rank - 1) - of_degree.isel(bar=rank)
-        last = gap.sel(tensor=LAYER, drop=True).isel(step=-1, drop=True)
-        comparisons.append(compare(f"gap of log lives, {name}", last, lower=LEAST_GAP))
-        comparisons += _told(f"gap of log lives, {name}", last, gap)
-    return comparisons
+    for degree, rank, words in ((1, 2, "second bar of H1"), (2, 1, "first bar of H2")):
+        of_bar = {"homology": degree, "rank": rank}
+        gap = gaps.sel(of_bar, drop=True)
+        least_length, least_gap = np.log(RATIOS[degree - 1]), GAPS[degree - 1]
+        comparisons += [
+            compare(f"log length of the {words}", lengths.sel(of_bar | last, drop=True), lower=least_length),
+            compare(f"gap behind the {words}", gap.sel(last, drop=True), lower=least_gap),
+            *_told(f"gap behind the {words}", gap.sel(last, drop=True), gap),
+        ]
+    torus = (betti.sel(last, drop=True) == xr.DataArray(list(TORUS), dims="homology")).all("homology")
+    return [*comparisons, compare_seeds("seeds with Betti numbers 1, 2, 1", torus, role=CONTROL)]
 
 
 def claim_h_dimension_rises_then_falls(results: xr.Dataset) -> list[Comparison]:
@@ -153,21 +160,23 @@ def claim_i_like_coupled_torus(results: xr.Dataset, tolerance: float = 10.0) -> 
     ]
 
 
-def log_lives(bars: xr.DataArray, threshold: xr.DataArray) -> xr.DataArray:
-    """Return log(death / max(birth, scale at which all points are joined)) of stored bars, largest first.
+def _read(results: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray]:
+    """Return log lengths and gaps of the longest bars (dims "homology", "rank" from 1), and Betti numbers."""
 
-    Args:
-      bars: (birth, death) with the dims "homology", "bar", "end"; death is inf if alive at the threshold, NaN for none.
-      threshold: scale up to which bars were followed: the least that such a death can be.
+    def read(bars: np.ndarray, threshold: np.floating) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        reading = read_bars(bars, float(threshold))
+        return reading.values, reading.gaps, reading.betti
 
-    Returns:
-      Dims of `bars` but "end"; 0 where there is no bar, as bars that die at birth have.
-    """
-    birth, death = (bars.sel(end=end, drop=True) for end in ("birth", "death"))
-    joined = death.sel(homology=0, drop=True).where(np.isfinite).max("bar")
-    ends = xr.where(np.isinf(death), threshold, death)
-    lives = log(ends / np.maximum(birth, joined)).fillna(0.0).clip(min=0.0)
-    return (-1.0) * (-lives).reduce(np.sort, "bar")
+    lengths, gaps, betti = xr.apply_ufunc(
+        read,
+        results["bars"],
+        results["bar_threshold"],
+        input_core_dims=[["homology", "bar", "end"], []],
+        output_core_dims=[["homology", "rank"], ["homology", "rank"], ["homology"]],
+        vectorize=True,
+    )
+    ranks = np.arange(1, lengths.sizes["rank"] + 1)
+    return lengths.assign_coords(rank=ranks), gaps.assign_coords(rank=ranks), betti
 
 
 def _told(description: str, last: xr.DataArray, values: xr.DataArray) -> list[Comparison]:

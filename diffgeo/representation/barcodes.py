@@ -39,6 +39,8 @@ class Reading(NamedTuple):
     """The largest of `gaps`: 0 for bars that all have the same length, whatever the rule's thresholds."""
     gaps: Float64[np.ndarray, "homology 6"]
     """Gaps behind the first, second, ... bar: two holes of H1 show as one at index 1."""
+    values: Float64[np.ndarray, "homology 6"]
+    """v of the six longest bars, longest first; of H0 log deaths, as far as there are any, else NaN."""
 
 
 def read_bars(bars: Sequence[Real[np.ndarray, "_ 2"]] | np.ndarray, threshold: float) -> Reading:
@@ -52,14 +54,16 @@ def read_bars(bars: Sequence[Real[np.ndarray, "_ 2"]] | np.ndarray, threshold: f
     known = [np.asarray(degree, np.float64) for degree in bars]
     known = [degree[~np.isnan(degree[:, 0])] for degree in known]
     if not len(known[0]):
-        empty = np.full(len(known), np.nan)
-        return Reading(empty, empty, np.full((len(known), FIRST), np.nan))
+        empty, many = np.full(len(known), np.nan), np.full((len(known), FIRST), np.nan)
+        return Reading(empty, empty, many, many)
     betti, gaps = np.zeros(len(known)), np.zeros((len(known), FIRST))
+    logs = np.full((len(known), FIRST), np.nan)
     # the first is the whole cloud, which never dies
     deaths = np.sort(np.minimum(known[0][:, 1], threshold))[::-1][1:]
     # no zero behind the last: the shortest bars of H0 are no longer than others by a meaningful ratio
     steps = -np.diff(np.log(deaths[: FIRST + 1]))
     gaps[0, : len(steps)] = steps
+    logs[0, : len(deaths)] = np.log(deaths[:FIRST])
     apart = int(np.argmax(steps)) + 1 if len(steps) and steps.max() >= np.log(COMPONENT) else 0
     betti[0] = 1 + apart
     join = deaths[apart] if len(deaths) else threshold
@@ -67,10 +71,10 @@ def read_bars(bars: Sequence[Real[np.ndarray, "_ 2"]] | np.ndarray, threshold: f
         birth, death = known[degree].T
         values = np.log(np.minimum(death, threshold) / np.maximum(birth, join))
         values = np.sort(np.maximum(np.append(values, np.zeros(FIRST + 1)), 0.0))[::-1][: FIRST + 1]
-        gaps[degree] = -np.diff(values)
+        gaps[degree], logs[degree] = -np.diff(values), values[:-1]
         clear = (gaps[degree] >= GAPS[degree - 1]) & (values[:-1] > np.log(RATIOS[degree - 1]))
         betti[degree] = 1 + np.flatnonzero(clear)[-1] if clear.any() else 0
-    return Reading(betti, gaps.max(axis=1), gaps)
+    return Reading(betti, gaps.max(axis=1), gaps, logs)
 
 
 def longest_bars(bars: Real[np.ndarray, "bars 2"], count: int) -> Float64[np.ndarray, "count 2"]:

@@ -119,7 +119,7 @@ def test_what_learns_nothing_has_no_learned_geometry(letter, what):
 def _noise_bars(seed):
     generator = np.random.default_rng(seed)
     bars = np.full((3, 64, 2), np.nan)
-    bars[0, :2] = (0, np.inf), (0, 1)
+    bars[0, :3] = (0, np.inf), (0, 1), (0, 0.95)
     bars[1:, :20] = np.stack([np.ones((2, 20)), generator.uniform(1, 1.2, (2, 20))], axis=-1)
     return bars
 
