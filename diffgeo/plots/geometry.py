@@ -114,7 +114,7 @@ def effective_dimension(results: xr.Dataset, axis: str | None = None, controls: 
     handles += [_control_handle(index, name) for index, name in enumerate(controls)]
     handles.append(Line2D([], [], color=COLORS["Clifford torus"], linestyle=(0, (1.2, 1.2)), label="Clifford torus"))
     if untrained:
-        handles.append(Line2D([], [], **UNTRAINED_DOTS, label="step 0: samples of the untrained network"))
+        handles.append(Line2D([], [], **UNTRAINED_DOTS, label="step 0: untrained"))
     top = max([4.0, np.nanmax(tables[1].values), *values])
     axes[1].set_ylim(0.0, 1.08 * top)
     figure.legend(handles=handles, loc="outside lower center", ncols=3)

@@ -162,7 +162,7 @@ def shown_steps(member: xr.Dataset) -> list[int]:
 
 def _check(results: xr.Dataset, variable: str) -> None:
     if variable not in results:
-        raise UserError(f"there is no {variable!r} in these results: the experiment asks for no such analysis")
+        raise UserError(f"there is no {variable!r} in these results: its analysis was not asked for, or not known yet")
 
 
 def _member(results: xr.Dataset, selection: Mapping, variable: str) -> xr.Dataset:

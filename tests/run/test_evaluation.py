@@ -91,6 +91,16 @@ def test_training_may_go_on_before_anything_is_written(session, wave):
     assert session.progress.values == {"accuracy": f"{np.mean(true):.2f}"}
 
 
+def test_both_true_and_generated_pixels_are_clouds(wave):
+    count = len(wave.labels[1])
+    drawn = np.random.default_rng(0).normal(size=(count + 2, *wave.true_images(1).shape[1:])).astype(np.float32)
+    noise = np.zeros((count + 2, 2, 2, 3), np.float32)
+    clouds = evaluation._clouds(wave, 1, Sampled(drawn, dict.fromkeys(RECORDED, noise), {LAYER: noise}))
+    assert set(clouds) == set(measure.TENSORS)
+    np.testing.assert_array_equal(clouds[measure.GENERATED], drawn[:count])
+    np.testing.assert_array_equal(clouds[measure.PIXELS], wave.true_images(1)[:count])
+
+
 def test_a_snapshot_is_written_when_it_is_made(session, wave):
     session = with_snapshots(session)
     with session:
