@@ -44,7 +44,7 @@ EXPERIMENT = Experiment(
         "paper": adapt(
             P2_PAPER,
             {"kept_fraction": (0.2, 0.4, 0.6, 0.8, 1.0)},
-            data=CROSS | {"margin": 6.0, "increment": 0.1},
+            data=CROSS | {"dataset": "2d+1d+0d", "margin": 6.0, "increment": 0.1},
             evaluation={"stored_images": 1_024},
         ),
     },

@@ -134,6 +134,26 @@ PARTS: dict[str, Callable[[Data, np.ndarray], np.ndarray]] = {"2d": two_d, "rim"
 """Masks of the frame's parts by name; every label of the frame lies in exactly one."""
 
 
+def role_of(dataset: str) -> str:
+    """Return the name of a data set without its 0D part, by which comparisons select it: "2d+1d+0d" is a "2d+1d".
+
+    The paper's names, "1D" and "2D + 1D" models, do not tell of the 0D labels that their data hold [2408.13256, C.1].
+    """
+    return "+".join(part for part in dataset.split("+") if part != "0d") or dataset
+
+
+def with_role(datasets: Sequence[str], role: str) -> str:
+    """Return the data set among these that has a role, with or without 0D labels.
+
+    Raises:
+      UserError: if none or several have it.
+    """
+    found = [dataset for dataset in datasets if role_of(dataset) == role]
+    if len(found) != 1:
+        raise UserError(f"{len(found)} of the data sets {', '.join(datasets)} are a {role!r}: one is needed")
+    return found[0]
+
+
 def keep_mask(data: Data, labels: np.ndarray) -> Bool[np.ndarray, " n"]:
     """Return which labels remain after the hole and the subsampling, both of which affect the 2D part alone.
 

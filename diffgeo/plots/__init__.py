@@ -15,10 +15,10 @@ from diffgeo.plots.geometry import (
     wasserstein_curves,
 )
 from diffgeo.plots.heat_maps import phase_diagram, phase_diagrams
-from diffgeo.plots.label_maps import error_map
+from diffgeo.plots.label_maps import error_map, labeled_sample
 from diffgeo.plots.last_step import data_needed, final_values, part_scores
 from diffgeo.plots.region_scores import joint_against_product, region_curves, region_r2
-from diffgeo.plots.samples import overview, region_samples, sample_grid, sample_phases
+from diffgeo.plots.samples import overview, region_samples, sample_grid, sample_phases, truth_and_sample
 from diffgeo.plots.style import AXIS_LABELS, save
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "final_values",
     "ideal_tori",
     "joint_against_product",
+    "labeled_sample",
     "learning_curves",
     "literal_angles",
     "manifold_phases",
@@ -47,6 +48,7 @@ __all__ = [
     "sample_phases",
     "save",
     "spectra",
+    "truth_and_sample",
     "umap_views",
     "wasserstein_curves",
 ]

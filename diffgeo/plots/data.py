@@ -20,7 +20,6 @@ from diffgeo.plots.panels import panels
 from diffgeo.settings import Data
 from diffgeo.settings.allowed import kind_index
 
-HELD_OUT: dict[str, Any] = {"facecolor": style.OKABE_ITO["vermillion"], "alpha": 0.28, "linewidth": 0}
 WINDOW: dict[str, Any] = {"fill": False, "edgecolor": style.TEXT_COLOR, "linewidth": 1.2}
 
 GROUPS = {
@@ -114,7 +113,7 @@ def latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
         for group, (words, color, marker) in GROUPS.items()
         if group in present
     ]
-    legend += [Patch(**HELD_OUT, label="held out of the 2D part")] if any_held_out else []
+    legend += [Patch(**style.HELD_OUT, label="held out of the 2D part")] if any_held_out else []
     legend += [Patch(**WINDOW, label="labels within the image")]
     figure.legend(handles=legend, loc="outside lower center", ncols=3 if len(legend) > 4 else len(legend))
     return figure
@@ -181,7 +180,7 @@ def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
             held = regions.scored(data).get("intersection")
             if held is not None:
                 low, high = held.moved(-data.margin).boxes[0].x
-                ax.axvspan(low, high, **HELD_OUT)
+                ax.axvspan(low, high, **style.HELD_OUT)
                 ax.set_xticks([0, low, high, data.size], [f"{tick:g}" for tick in (0, low, high, data.size)])
             for edge in (-width / 2, data.size - width / 2):
                 ax.axvline(edge, color=style.TEXT_COLOR, linewidth=1.0, linestyle=(0, (2, 2)))
@@ -189,7 +188,7 @@ def label_histograms(results: xr.Dataset, tables: Sequence[str]) -> Figure:
             ax.set_ylabel(f"{name}: labels" if axis == 0 else "")
             ax.set_xlabel(f"{'xy'[axis]} in the image (pixels)" if row == len(tables) - 1 else "")
     bars = {label: handle for ax in axes.ravel() for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
-    handles = [*bars.values(), Patch(**HELD_OUT)]
+    handles = [*bars.values(), Patch(**style.HELD_OUT)]
     dotted = Line2D([], [], color=style.TEXT_COLOR, linewidth=1.0, linestyle=(0, (2, 2)))
     figure.legend(
         [*handles, dotted], [*bars, "held-out band", "edge of the image"], loc="outside lower center", ncols=5
@@ -201,7 +200,7 @@ def draw_held_out(ax: Axes, data: Data, **changed: Any) -> bool:
     """Shade the held-out region of a member's `Data` in label coordinates; return whether there is any."""
     region = regions.held_out(data)
     if region is not None:
-        region.draw(ax, **HELD_OUT | changed)
+        region.draw(ax, **style.HELD_OUT | changed)
     return region is not None
 
 

@@ -12,11 +12,12 @@ from matplotlib.patches import Patch
 
 from diffgeo import readout
 from diffgeo.data import regions
+from diffgeo.data.label_tables import with_role
 from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.heat_maps import EMPTY
-from diffgeo.plots.tables import read_table, settings_text
-from diffgeo.results import data_at
+from diffgeo.plots.tables import evaluated_steps, read_member, read_table, settings_text
+from diffgeo.results import data_at, settings_of_member
 from diffgeo.settings import Data
 
 OUTLINE: dict[str, Any] = {"fill": False, "edgecolor": style.OKABE_ITO["vermillion"], "linewidth": 1.6}
@@ -90,6 +91,51 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
         figure.legend(handles=handles, loc="outside lower center", ncols=2)
     settings = settings_text(results, without=(axis, "seed"))
     figure.suptitle(f"Right samples at step {style.thousands(step)}{', ' + settings if settings else ''}")
+    return figure
+
+
+@style.styled
+def labeled_sample(results: xr.Dataset, region: str = "intersection", **selection: Any) -> Figure:
+    """Draw a sample of a held-out label at the last step, the parts of the hole named on it [2408.13256, Fig. 4f].
+
+    Args:
+      results: a results Dataset of members with a hole.
+      region: in which the label lies: of the stored samples there, the middle one is drawn.
+      **selection: axis values that single out a member; `dataset` by its role, see `label_tables.role_of`.
+
+    Raises:
+      UserError: as `sample_grid`, or if no stored sample lies in the region.
+    """
+    if "dataset" in selection:
+        selection["dataset"] = with_role(results["dataset"].values.tolist(), selection["dataset"])
+    member = read_member(results, selection)
+    member = member.isel(step=int(np.flatnonzero(evaluated_steps(member))[-1]))
+    data = settings_of_member(member).data
+    labels = member["label"].transpose("sample", "factor").values[: member.sizes["kept"]]
+    stored = np.flatnonzero(regions.masks(data, labels, [region])[region])
+    if not stored.size:
+        raise UserError(f"no stored sample lies in the region {region!r}: store more by --set=evaluation.stored_images")
+    chosen = int(stored[len(stored) // 2])
+    figure = style.new_figure(4.6, 5.5)
+    ax = figure.subplots()
+    gray = member["samples"].isel(kept=chosen).transpose("row", "column").values
+    ax.imshow(gray, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    hole, *inner = regions.SHAPES[data.hole](data)
+    parts = {part.name: part for part in inner or [hole]}
+    handles: list[Any] = []
+    for name, color in zip(parts, ("blue", "orange", "vermillion"), strict=False):
+        color = style.OKABE_ITO[color]
+        parts[name].moved(-data.margin).draw(ax, facecolor=color, alpha=0.28, linewidth=0)
+        handles.append(Patch(facecolor=color, alpha=0.28, linewidth=0, label=style.VALUE_WORDS["region"][name]))
+    handles += ax.plot(*(labels[chosen] - member["origin"].values), "o", color="#E8112D", mec="white", label="label")
+    ax.set_xlim(-0.5, gray.shape[1] - 0.5)
+    ax.set_ylim(gray.shape[0] - 0.5, -0.5)
+    ax.set_xlabel("x (pixels)")
+    ax.set_ylabel("y (pixels)")
+    style.set_ticks(ax)
+    figure.legend(handles=handles, loc="outside lower center", ncols=2)
+    settings = settings_text(member, without=("step",))
+    figure.suptitle(f"Sample of a held-out label, step {int(member['step']):,}\n{settings}")
     return figure
 
 

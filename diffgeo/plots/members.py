@@ -12,15 +12,18 @@ import numpy as np
 import xarray as xr
 from matplotlib.figure import Figure
 
+from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.plots import clouds, geometry, style
 from diffgeo.plots.samples import phase_steps
 from diffgeo.plots.tables import evaluated_steps, read_member
 from diffgeo.representation import analyze, clifford_torus, torus_3d
-from diffgeo.results import settings_of
+from diffgeo.results import settings_of, settings_of_member
 from diffgeo.settings.allowed import LAYER, PHASES, RECORDED
 
 _, PRE_EMBEDDING, _ = RECORDED
+EPOCHS = (0, 150)
+"""Epochs of 2408.13256, Fig. 2e, f; Fig. 2g is the last."""
 
 
 def phases(results: xr.Dataset, steps: Iterable[int] | None = None, **selection: Any) -> Figure:
@@ -95,11 +98,20 @@ def components(results: xr.Dataset, **selection: Any) -> Figure:
     return clouds.pca_views(views, member["label"].values, _period(results))
 
 
-def components_in_training(results: xr.Dataset, **selection: Any) -> Figure:
-    """Draw principal components at the first, a middle and the last checkpoint [2408.13256, Fig. 2e-g]."""
+def components_in_training(results: xr.Dataset, epochs: Iterable[float] = EPOCHS, **selection: Any) -> Figure:
+    """Draw principal components at some epochs and at the last checkpoint [2408.13256, Fig. 2e-g]; as `phases`.
+
+    Args:
+      results: with the analysis "spectrum".
+      epochs: passes over the training data, each drawn at the evaluation nearest to it. A run that ends before the last
+        of them is drawn at its first, a middle and its last evaluation.
+      **selection: axis values that single out a member.
+    """
     member = _member(results, selection, "pca")
-    steps = [0, *phase_steps(member)[1:]]
-    views = {f"step {step:,}": member["pca"].sel(step=step, tensor=LAYER).values for step in steps}
+    steps, length = epoch_steps(member, epochs), _epoch_length(member)
+    titles = {step: f"step {step:,} (epoch {step / length:g})" for step in steps}
+    titles = titles or {step: f"step {step:,}" for step in [0, *phase_steps(member)[1:]]}
+    views = {title: member["pca"].sel(step=step, tensor=LAYER).values for step, title in titles.items()}
     return clouds.pca_views(views, member["label"].values, _period(results))
 
 
@@ -151,13 +163,35 @@ def distances(results: xr.Dataset) -> Figure:
     return geometry.wasserstein_curves(results.sel(tensor=LAYER), controls)
 
 
+def epoch_steps(member: xr.Dataset, epochs: Iterable[float]) -> list[int]:
+    """Return the evaluations nearest to these epochs, and the last one; none if the run ends before one of them.
+
+    Args:
+      member: a single member, up to its last evaluated step.
+      epochs: passes over the training data.
+    """
+    steps = np.asarray(member["step"].values).reshape(-1)
+    wanted = np.array(list(epochs)) * _epoch_length(member)
+    if (wanted > steps[-1]).any():
+        return []
+    nearest = steps[np.abs(steps[:, None] - wanted[None, :]).argmin(axis=0)]
+    return sorted({*nearest.tolist(), int(steps[-1])})
+
+
+def _epoch_length(member: xr.Dataset) -> float:
+    """Return the training steps of a pass over a member's data."""
+    settings = settings_of_member(member)
+    return int(label_tables.build_label_table(settings.data).count) / settings.train.batch_size
+
+
 def shown_steps(member: xr.Dataset) -> list[int]:
     """Return all steps at which pictures of a member show samples or clouds by default."""
     if not np.isfinite(np.ravel(member["accuracy"].values)).any():
         return []
     member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
     steps = phase_steps(member)
-    return sorted({*steps, *(_phase_steps(member) if "phase" in member else ())})
+    of_epochs = epoch_steps(member, EPOCHS) if "pca" in member else ()
+    return sorted({*steps, *of_epochs, *(_phase_steps(member) if "phase" in member else ())})
 
 
 def _check(results: xr.Dataset, variable: str) -> None:

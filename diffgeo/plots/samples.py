@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from diffgeo.data import regions
 from diffgeo.errors import UserError
@@ -17,7 +18,8 @@ from diffgeo.plots import style
 from diffgeo.plots.curves import MODES, curve_legend, draw_curves, draw_failure_modes, mode_legend
 from diffgeo.plots.panels import panels
 from diffgeo.plots.tables import evaluated_steps, read_member, read_table, select, settings_text
-from diffgeo.results import data_at
+from diffgeo.results import data_at, settings_of_member
+from diffgeo.settings import Data
 
 SIDE = 5  # images in a row and in a column of a block
 DOT_COLOR, FRAME_COLOR = "#E8112D", "#BDBDBD"
@@ -119,7 +121,7 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
     """Draw blocks of up to 5 x 5 samples with labels in a region, at the last step, a block per axis value.
 
     [2402.03305, Fig. 9; 2408.13256, Fig. 10c, f]. Labels are spread evenly over those of the region whose samples are
-    stored; a label outside the image has no dot.
+    stored; a label outside the image has no dot. Of "ood" labels the hole is shaded in every image.
 
     Args:
       results: a results Dataset.
@@ -149,7 +151,9 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
                 f"no stored sample lies in the region {region!r}: store more by --set=evaluation.stored_images=..."
             )
         shown = inside[np.unique(np.linspace(0, len(inside) - 1, min(SIDE**2, len(inside))).round().astype(int))]
-        draw_samples(ax, images[shown], labels[shown] - member["origin"].values)
+        hole = regions.held_out(data) if region == "ood" else None
+        shaded = None if hole is None else hole.moved(-data.margin)
+        draw_samples(ax, images[shown], labels[shown] - member["origin"].values, shaded)
         step = int(np.asarray(member["step"].values).reshape(-1)[last])
         ax.set_title(f"{style.setting_text(axis, value)}\nstep {style.thousands(step)}")
     words = {"all": "all labels", "ood": "held-out labels"}.get(region, f"labels of the {region} part")
@@ -157,13 +161,63 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
     return figure
 
 
-def draw_samples(ax: Axes, images: np.ndarray, centers: Float[np.ndarray, "n 2"]) -> None:
+@style.styled
+def truth_and_sample(results: xr.Dataset, label: tuple[float, float] | None = None, **selection: Any) -> Figure:
+    """Draw the true image of a label beside a member's sample, at the last step [2408.13256, Fig. 6d].
+
+    Args:
+      results: a results Dataset.
+      label: (x, y) in pixels of the frame; the stored sample whose label is nearest is drawn. None for the middle.
+      **selection: axis values that single out a member; of `sigma`, if it is not named, the smallest.
+
+    Raises:
+      UserError: as `sample_grid`.
+    """
+    smallest = {"sigma": results["sigma"].values.min()} if "sigma" in results.dims else {}
+    member = read_member(results, smallest | selection)
+    member = member.isel(step=int(np.flatnonzero(evaluated_steps(member))[-1]))
+    data = settings_of_member(member).data
+    labels = member["label"].transpose("sample", "factor").values[: member.sizes["kept"]]
+    wanted = np.full(2, data.margin + (data.size - 1) / 2) if label is None else np.asarray(label)
+    distance = np.where(np.isfinite(labels).all(axis=1), np.abs(labels - wanted).sum(axis=1), np.inf)
+    nearest = int(distance.argmin())
+    center = labels[nearest] - member["origin"].values
+    drawn = member["samples"].isel(kept=nearest).transpose("row", "column").values
+    figure = style.new_figure(6.4, 4.3)
+    pictures = {"true image": true_image(data, center), "sample": drawn}
+    for ax, (name, image) in zip(figure.subplots(1, 2, sharey=True), pictures.items(), strict=True):
+        ax.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        ax.scatter(*center, s=14, facecolors="none", edgecolors=DOT_COLOR, linewidths=0.8)
+        ax.set_title(name)
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set_xlabel("x (pixels)")
+        ax.set_ylabel("y (pixels)" if name == "true image" else "")
+        style.set_ticks(ax)
+    words = f"Label ({labels[nearest, 0]:g}, {labels[nearest, 1]:g}) (red), step {int(member['step']):,}"
+    figure.suptitle(f"{words}\n{settings_text(member, without=('step',))}")
+    return figure
+
+
+def true_image(data: Data, center: Float[np.ndarray, " 2"]) -> Float[np.ndarray, "N N"]:
+    """Return the gray values 0 to 255 of a label's image, as `diffgeo.images.render`, without JAX."""
+    offset = np.arange(data.size)[:, None] - center[None, :]
+    if data.periodic:
+        offset = np.mod(offset + data.size / 2, data.size) - data.size / 2
+    along_x, along_y = np.exp(-np.square(offset / data.sigma) / 4).T
+    both = along_y[:, None] * along_x if data.kind == "bump" else (along_y[:, None] + along_x) / 2
+    return 255.0 * (1.0 - both)
+
+
+def draw_samples(
+    ax: Axes, images: np.ndarray, centers: Float[np.ndarray, "n 2"], shaded: regions.Region | None = None
+) -> None:
     """Draw up to 5 x 5 gray images in an axes, in reading order, each with a red dot at its center.
 
     Args:
       ax: an empty axes; its ticks and frame are removed.
       images: [n, N, N], 0 black to 255 white, rows from the top.
       centers: (x, y) in pixels; those outside the image are not drawn.
+      shaded: drawn over every image, in pixels of the image.
     """
     images, centers = np.asarray(images)[: SIDE**2], np.asarray(centers)[: SIDE**2]
     number, rows, columns = images.shape
@@ -176,6 +230,11 @@ def draw_samples(ax: Axes, images: np.ndarray, centers: Float[np.ndarray, "n 2"]
         ax.imshow(image, cmap="gray", vmin=0, vmax=255, extent=extent, interpolation="nearest")
         frame = Rectangle((extent[0], extent[3]), columns, rows, fill=False, edgecolor=FRAME_COLOR, linewidth=0.7)
         ax.add_patch(frame)
+        for piece in [] if shaded is None else shaded.pieces:
+            (left, right), (top, bottom) = np.add(piece.x, corner[0]), np.add(piece.y, corner[1])
+            inside = Rectangle((left, top), right - left, bottom - top, **style.HELD_OUT)
+            inside.set_clip_path(frame)
+            ax.add_patch(inside)
         if np.all(center >= -0.5) and np.all(center < np.array([columns, rows]) - 0.5):
             dots.append(corner + center)
     dots = np.array(dots).reshape(-1, 2)

@@ -47,6 +47,7 @@ GRID_COLOR = "#E6E6E6"
 NEUTRAL = "#555555"  # lines that stand for no single axis value: means, controls
 GUIDE_COLOR = "#777777"  # slopes to compare with
 EMPTY_COLOR = "#B8B8B8"
+HELD_OUT: dict[str, Any] = {"facecolor": OKABE_ITO["vermillion"], "alpha": 0.28, "linewidth": 0}
 
 AXIS_LABELS = {
     "increment": "increment d (pixels)",
@@ -87,7 +88,11 @@ AXIS_LABELS = {
 """Wording, with units, of axes and metrics; any other name is shown unchanged."""
 
 VALUE_WORDS = {
-    "dataset": {"2d": "2D", "1d": "1D", "2d+1d": "2D + 1D", "1d+rim": "1D with rim"},
+    "dataset": {
+        f"{parts}{with_0d}": words  # as the paper names the models, whose data have 0D labels as well
+        for parts, words in (("2d", "2D"), ("1d", "1D"), ("2d+1d", "2D + 1D"), ("1d+rim", "1D with rim"))
+        for with_0d in ("", "+0d")
+    },
     "hole": {"square": "interior square", "corner": "exterior square"},
     "kind": {"sos": "sum of stripes", "bump": "bump"},
     "region": {

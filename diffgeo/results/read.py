@@ -77,6 +77,12 @@ def _settings(text: str) -> Settings:
     return Settings.from_json(json.loads(text))
 
 
+def settings_of_member(member: xr.Dataset) -> Settings:
+    """Return the settings of the single member that results were reduced to, from its coordinates."""
+    settings = settings_of(member)
+    return settings.at(**{name: np.asarray(member[name].values).reshape(-1)[0].item() for name in settings.axes})
+
+
 def data_at(results: xr.Dataset, /, **coordinates: Any) -> Data:
     """Return the data settings of the members at these coordinates; axes of length 1 need none."""
     settings = settings_of(results)
