@@ -5,11 +5,15 @@ import pkgutil
 
 from diffgeo.errors import UserError, suggestion
 from diffgeo.experiment import Experiment
+from experiments._panels import PANELS, Panel
+
+__all__ = ["PANELS", "Panel", "find", "names"]
 
 
 def names() -> list[str]:
     """Return the names of all experiments, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    found = (module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(name for name in found if not name.startswith("_"))
 
 
 def find(name: str) -> Experiment:

@@ -1,21 +1,25 @@
 """List every experiment: its figure, and per preset the members, steps, evaluations and predicted cost. Runs nothing.
 
-python -m launch.list [--json | --markdown]
+python -m launch.list [--json | --markdown | --figures]
 
---markdown prints the README's table: figure, command, time and expected outcome.
+--markdown prints the README's table: figure, command, time and expected outcome. --figures prints where each panel of
+the papers is: command, files, claims, or that it is a schematic.
 """
 
 import json
 import re
+from collections.abc import Callable, Sequence
 
 from absl import flags
 
 from diffgeo.errors import UserError
 from diffgeo.experiment import Experiment
+from experiments import Panel
 from launch import program
 
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the README's table.")
+FIGURES = flags.DEFINE_boolean("figures", False, "Print the map from the papers' panels to commands, files and claims.")
 
 QUICKSTART = "quickstart"
 """Experiment with a program named after it."""
@@ -26,8 +30,11 @@ def main() -> None:
     import experiments
     from diffgeo.costs import by_hand
 
-    if JSON.value and MARKDOWN.value:
-        raise UserError("--json and --markdown are two forms of the list: give one of them")
+    if JSON.value + MARKDOWN.value + FIGURES.value > 1:
+        raise UserError("--json, --markdown and --figures are forms of the list: give one of them")
+    if FIGURES.value:
+        print(figure_map(experiments.PANELS, experiments.find))
+        return
     if MARKDOWN.value:
         print(markdown([experiments.find(name) for name in experiments.names()]))
         return
@@ -68,6 +75,18 @@ def markdown(declared: list[Experiment]) -> str:
     for experiment in sorted(declared, key=_order):
         figure = experiment.figure.partition(":")[0]
         rows.append(f"| {figure} | `{_command(experiment)}` | {experiment.time} | {experiment.expect} |")
+    return "\n".join(rows)
+
+
+def figure_map(panels: Sequence[Panel], find: Callable[[str], Experiment]) -> str:
+    """Return a Markdown table of the papers' panels: the files that show each, their commands, and its claims."""
+    rows = ["| panel | file | command | claim |", "|---|---|---|---|"]
+    for panel in panels:
+        files = [f"`runs/{name}/figures/{plot}.png`" for name, plot in panel.plots]
+        commands = dict.fromkeys(f"`{_command(find(name))}`" for name, _ in panel.plots)
+        claims = ", ".join(f"({letter})" for letter in panel.claims)
+        shown = ", ".join(files) + (f" ({panel.note})" if files and panel.note else "") or panel.note
+        rows.append(f"| {panel.paper} Fig. {panel.figure} | {shown} | {', '.join(commands)} | {claims} |")
     return "\n".join(rows)
 
 
