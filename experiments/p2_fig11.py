@@ -5,8 +5,8 @@ Claim: accuracy in the lesion falls gradually with its width.
 Scaling: the papers have N = 32 and widths 1.0 ... 8.0. `laptop` has N = 16 and widths 0.5 ... 5.5 about x = 7.75, which
 contain 1, 2, 4 and 6 columns of the unit grid; sigma = 0.7 and d = 0.5 as in p2_fig4.
 
-Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 45 models of about 1.1 hours each on a TPU v5e chip
-(`launch.plan`, 11 ms per step).
+Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 45 models of about 4.1 hours each on a TPU v5e chip
+(`launch.list`, at the rate of a plan for batches of 16).
 
     python -m launch.train --experiment=p2_fig11 --preset=laptop --workdir=runs/p2_fig11
 """

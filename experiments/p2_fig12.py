@@ -6,8 +6,8 @@ Scaling: the papers have N = 32 and do not state the widths. `laptop` has N = 16
 16, 36 and 64 labels of the unit grid both in the middle (about 7.75) and in the corner. sigma = 1 as in the papers, at
 which bumps are learned in fewer steps than at 0.7; d = 0.5.
 
-Cost: `laptop` 46 minutes on two CPU cores (24 models); `paper` 60 models of about 1.1 hours each on a TPU v5e chip
-(`launch.plan`, 11 ms per step).
+Cost: `laptop` 46 minutes on two CPU cores (24 models); `paper` 60 models of about 4.1 hours each on a TPU v5e chip
+(`launch.list`, at the rate of a plan for batches of 16).
 
     python -m launch.train --experiment=p2_fig12 --preset=laptop --workdir=runs/p2_fig12
 """

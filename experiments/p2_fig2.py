@@ -6,8 +6,8 @@ in parallel planes.
 
 Scaling: labels are those of the N x N unit grid [2408.13256, A.3], so that rings of fixed x and of fixed y exist.
 
-Cost: `laptop` 13 minutes of training and 14 of analysis on two CPU cores (3 models); `paper` 57 PFLOP of training per
-model, 1.1 hours on a TPU v5e chip (`launch.plan`, 11 ms per step).
+Cost: `laptop` 13 minutes of training and 14 of analysis on two CPU cores (3 models); `paper` 236 PFLOP per model,
+sampling included, 4.1 hours on a TPU v5e chip (`launch.list`, at the rate of a plan for batches of 16).
 
     python -m launch.train --experiment=p2_fig2 --preset=laptop --workdir=runs/p2_fig2
 """

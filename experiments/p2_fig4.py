@@ -10,8 +10,8 @@ sigma = 0.7, so that the cross is wider than a stripe (5 sigma; the papers' is 6
 d = 0.5. `paper` has the 0D labels that the paper mixes with the stripes (C.1); `laptop` leaves them out, their images
 being empty.
 
-Cost: `laptop` 32 minutes on two CPU cores (8 models); `paper` 12 models of about 1.1 hours each on a TPU v5e chip
-(`launch.plan`, 11 ms per step).
+Cost: `laptop` 32 minutes on two CPU cores (8 models); `paper` 12 models of about 4.1 hours each on a TPU v5e chip
+(`launch.list`, at the rate of a plan for batches of 16).
 
     python -m launch.train --experiment=p2_fig4 --preset=laptop --workdir=runs/p2_fig4
 """

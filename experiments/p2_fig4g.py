@@ -5,8 +5,8 @@ Claim: models of bumps and stripes generate bumps in the held-out cross, even wi
 Scaling: as p2_fig4; `laptop` keeps 0.1, 0.25, 0.5 or all of the 576 bumps outside the cross. The paper does not state
 its rates.
 
-Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 15 models of about 1.1 hours each on a TPU v5e chip
-(`launch.plan`, 11 ms per step).
+Cost: `laptop` 34 minutes on two CPU cores (8 models); `paper` 15 models of about 4.1 hours each on a TPU v5e chip
+(`launch.list`, at the rate of a plan for batches of 16).
 
     python -m launch.train --experiment=p2_fig4g --preset=laptop --workdir=runs/p2_fig4g
 """

@@ -14,8 +14,8 @@ size is therefore 12, by `ceil_mode`. sigma = 1 and d = 0.5; the frame margin of
 stripe is still visible, so that there are few stripes (12 N); the batch is half that of the other experiments. Only two
 fractions, to stay under an hour.
 
-Cost: `laptop` 50 minutes on two CPU cores (24 models); `paper` 192 models, predicted to take 0.5, 0.7, 1.0 and 2.1
-hours each at N = 16, 24, 32, 48 on a TPU v5e chip (`launch.plan`: 6, 8, 11, 20 ms per step).
+Cost: `laptop` 50 minutes on two CPU cores (24 models); `paper` 192 models, predicted to take 845 hours of a TPU v5e
+chip (`launch.list`, at the rate of a plan for batches of 16).
 
     python -m launch.train --experiment=p2_fig5 --preset=laptop --workdir=runs/p2_fig5
 """

@@ -7,8 +7,8 @@ Scaling: the papers have N = 32 and the unit lattice, 1,024 labels. `laptop` has
 labels; overlap is a property of neighbors and does not change. Bumps hardly connect at the smallest of its three
 sigmas and always do at the largest; the kept fraction takes five values from 0.1 to 1.
 
-Cost: `laptop` 53 minutes on two CPU cores shared with other work (30 models); `paper` 150 models of about 1.1 hours
-each on a TPU v5e chip (`launch.plan`, 11 ms per step).
+Cost: `laptop` 53 minutes on two CPU cores shared with other work (30 models); `paper` 150 models of about 4.1 hours
+each on a TPU v5e chip (`launch.list`, at the rate of a plan for batches of 16).
 
     python -m launch.train --experiment=p2_fig6 --preset=laptop --workdir=runs/p2_fig6
 """
