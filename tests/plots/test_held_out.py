@@ -84,7 +84,7 @@ def test_labeled_sample_names_the_parts_of_the_cross():
 
 
 def test_the_hole_is_shaded_in_every_held_out_sample():
-    found = run_of("hole_width", (2.0,), hole="square")
+    found = run_of("hole_width", (2.0,), hole="square", margin=MARGIN, dataset="2d")
     ax = draw(plots.region_samples(found, "hole_width", "ood")).axes[0]
     shaded = np.array(rectangles(ax))
     corners = np.array([image.get_extent() for image in ax.images])[:, [0, 3]] + 0.5

@@ -41,3 +41,35 @@ def test_predicted_chip_hours_are_those_of_the_plan():
     # 30 models: 320,000 steps of 10.95 ms and 51 evaluations of 4.43 s, but for the few that have under 500 labels
     told = by_hand.describe(experiments.find("p1_fig4").settings("paper"))
     assert told["v5e_chip_hours"] == pytest.approx(30 * (320_000 * 0.01095 + 51 * 4.43) / 3600, rel=0.03)
+
+
+@pytest.mark.parametrize("name", [name for name in experiments.names() if name.startswith("p2_")])
+def test_epoch_150_of_2408_13256_is_an_evaluation(name):
+    """At d = 0.1, whose 102,400 images are 1,600 batches; the run ends at epoch 200 [section 3.1, Fig. 2]."""
+    paper = experiments.find(name).settings("paper")
+    images = 320**2
+    assert paper.train.batch_size * 150 * 1_600 == 150 * images
+    assert {0, 150 * 1_600, 200 * 1_600} <= set(paper.evaluation_steps)
+    assert paper.train.steps == 200 * 1_600
+    assert paper.train.log_every == paper.evaluation.every_steps
+    assert paper.evaluation.label_source == "grid"
+
+
+@pytest.mark.parametrize("name", [name for name in experiments.names() if experiments.find(name).trained])
+def test_rates_are_constant_where_speeds_are_compared_at_the_papers_size(name):
+    presets = experiments.find(name).presets
+    schedules = {preset: settings.train.schedule for preset, settings in presets.items()}
+    about_speed = name in ("p1_fig3", "p1_fig4", "p1_fig5", "p1_fig8")
+    assert schedules.pop("paper", "one_cycle") == ("constant" if about_speed else "one_cycle")
+    assert set(schedules.values()) == {"one_cycle"}  # that of the runs in the gallery
+    if about_speed:
+        assert presets["paper"].train.warmup_fraction == 0.05
+
+
+def test_the_balanced_control_is_beside_the_imbalanced_data():
+    paper = experiments.find("p1_fig5").settings("paper")
+    assert [paper.at(increment_y=dy).data.spacing for dy in paper.axes["increment_y"]] == [
+        (0.1, 0.1),
+        (0.1, 0.5),
+        (0.1, 1.0),
+    ]
