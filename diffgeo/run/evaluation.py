@@ -117,7 +117,8 @@ def accuracy(member: Member, drawn: np.ndarray, labels: np.ndarray, origin: np.n
 def _read(member: Member, gray: np.ndarray, at: np.ndarray) -> readout.Readout:
     """Read out a member's samples by its settings; `at` are the true centers in image coordinates."""
     data = member.settings.data
-    return readout.score(gray, at, member.settings.evaluation.readout, kind=data.kind, periodic=data.periodic)
+    method = member.settings.evaluation.readout
+    return readout.score(gray, at, method, kind=data.kind, sigma=data.sigma, periodic=data.periodic)
 
 
 def empty_results(run: Run, waves: Sequence[Wave], provenance: Mapping[str, str]) -> xr.Dataset:

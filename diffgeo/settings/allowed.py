@@ -33,8 +33,11 @@ LABEL_SOURCES = ("train", "grid")
 SAMPLERS = ("ddim", "ancestral")
 """Reverse-process samplers; see `diffgeo.diffusion`."""
 
-READOUTS = ("contour", "darkest")
-"""Read-outs: of 2402.03305 (Alg. 1) and of 2408.13256 (A.3); see `diffgeo.readout`."""
+READOUTS = ("contour", "darkest", "subpixel", "contour_literal")
+"""Read-outs: of 2402.03305 (Alg. 1) and of 2408.13256 (A.3), ours, and Alg. 1 with x + w / 2; see `diffgeo.readout`."""
+
+SUBPIXEL = "subpixel"
+"""The read-out of our own statistics."""
 
 LAYER = "layer4"
 """The representation that the papers study: output of the second Up block before its attention."""
