@@ -15,12 +15,18 @@ from diffgeo.results import data_at
 from diffgeo.settings import Data
 
 BOTH, X, Y = "both", "x", "y"
+READING = 0.05
+"""Pixels by which the sub-pixel read-out may err: by it a copy at exactly the tolerance may be read as right."""
+
 PARTS = (BOTH, X, Y)
 """What of a sample is right: both coordinates, or one of them."""
 
 
 def last_samples(results: xr.Dataset) -> xr.Dataset:
-    """Return the samples of the last evaluation of every member.
+    """Return the samples of the last evaluation of every member, read to a fraction of a pixel where images are stored.
+
+    Where a run stored the images of all its samples they are read by the sub-pixel read-out; else the places are those
+    of its own read-out. A coordinate that cannot be read, of a stripe that is not there, is NaN and never right.
 
     Returns:
       A Dataset over the grid's axes and "sample", NaN where a member has fewer labels: `asked` and `drawn` (pixels of
@@ -32,17 +38,16 @@ def last_samples(results: xr.Dataset) -> xr.Dataset:
     """
     asked = results["label"].transpose(..., "sample", "factor")
     axes = tuple(str(dim) for dim in asked.dims[:-2])
-    drawn = results["prediction"].isel(step=-1).transpose(*axes, "sample", "factor").values
+    stored = results.sizes["kept"] == results.sizes["sample"]
+    drawn = _drawn(results, axes, stored)
     hit, copied = (np.full((*asked.shape[:-1], len(PARTS)), np.nan) for _ in range(2))
     for index in np.ndindex(*asked.shape[:-2]):
         data = _data(results, axes, index)
         known = np.isfinite(asked.values[index]).all(axis=-1)
         labels, places = asked.values[index][known], drawn[index][known]
-        if not np.isfinite(places).any():
-            raise UserError("samples of the last evaluation are missing: finish the run first")
         found = readout.hits(places, labels, period=data.period)
         hit[index][known] = np.column_stack([found.all(axis=1), found])
-        copied[index][known] = _copied(data, labels.tobytes())
+        copied[index][known] = _copied(data, labels.tobytes(), 1 + READING if stored else 1.0)
     coords = {dim: results[dim].values for dim in axes}
     by_part = ((*axes, "sample", "part"), hit), ((*axes, "sample", "part"), copied)
     variables = {"asked": asked, "drawn": ((*axes, "sample", "factor"), drawn)}
@@ -50,6 +55,27 @@ def last_samples(results: xr.Dataset) -> xr.Dataset:
         variables | dict(zip(("hit", "copied"), by_part, strict=True)),
         {**coords, "part": list(PARTS), "factor": results["factor"].values},
     )
+
+
+def _drawn(results: xr.Dataset, axes: tuple[str, ...], stored: bool) -> np.ndarray:
+    """Return float[axes, sample, factor], the places drawn at the last evaluation in pixels of the frame.
+
+    They are read again from the images if all are stored.
+    """
+    last = results.isel(step=-1)
+    drawn = last["prediction"].transpose(*axes, "sample", "factor").values.copy()
+    if np.isnan(drawn).all(axis=(-1, -2)).any():
+        raise UserError("samples of the last evaluation are missing: finish the run first")
+    if not stored:
+        return drawn
+    images = last["samples"].transpose(*axes, "kept", "row", "column").values
+    for index in np.ndindex(*drawn.shape[:-2]):
+        data = _data(results, axes, index)
+        known = np.isfinite(results["label"].transpose(*axes, "sample", "factor").values[index]).all(axis=-1)
+        own = images[index][known][:, : data.size, : data.size]
+        places = readout.predict_centers(own, "subpixel", data.kind, data.sigma, data.periodic)
+        drawn[index][known] = places + results["origin"].transpose(*axes, "factor").values[index]
+    return drawn
 
 
 def in_region(results: xr.Dataset, region: str) -> xr.DataArray:
@@ -115,7 +141,7 @@ def drawn_slope(samples: xr.Dataset, mask: xr.DataArray, factor: str) -> xr.Data
     single value. Dims are the grid's axes.
     """
     asked, drawn = (samples[name].sel(factor=factor, drop=True).where(mask) for name in ("asked", "drawn"))
-    middle = asked.mean("sample")
+    middle, asked = asked.mean("sample"), asked.where(drawn.notnull())
     product, spread = 0.0, 0.0
     for half in (asked < middle, asked > middle):
         places = asked.where(half)
@@ -131,8 +157,8 @@ def _data(results: xr.Dataset, axes: tuple[str, ...], index: tuple[int, ...]) ->
 
 
 @functools.lru_cache(maxsize=256)
-def _copied(data: Data, labels: bytes) -> np.ndarray:
+def _copied(data: Data, labels: bytes, tolerance: float) -> np.ndarray:
     """Return `copied_hits` of labels of a member's data; those of its seeds are the same."""
     table = label_tables.build_label_table(data)
     asked = np.frombuffer(labels, np.float32).reshape(-1, 2)
-    return copied_hits(asked, table.centers[: int(table.count)], period=data.period)
+    return copied_hits(asked, table.centers[: int(table.count)], tolerance, data.period)

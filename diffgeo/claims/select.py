@@ -7,6 +7,7 @@ from diffgeo.claims.claim import PRECONDITION, Comparison, compare
 from diffgeo.claims.intervals import share_resolution
 from diffgeo.claims.scores import sample_counts, scores
 from diffgeo.data import regions
+from diffgeo.data.label_tables import with_role
 from diffgeo.errors import UserError
 from diffgeo.settings.allowed import LAYER
 
@@ -22,12 +23,7 @@ def of_role(results: xr.Dataset, role: str) -> xr.Dataset:
     Raises:
       UserError: if the results have no such data set.
     """
-    known = [str(name) for name in results["dataset"].values]
-    # empty images of the frame's corners ("0d") may be part of any data set
-    found = [name for name in known if name.removesuffix("+0d") == role]
-    if not found:
-        raise UserError(f"there is no data set {role!r} in these results: they have {', '.join(known)}")
-    return results.sel(dataset=found[:1])
+    return results.sel(dataset=[with_role([str(name) for name in results["dataset"].values], role)])
 
 
 def analyzed(results: xr.Dataset, name: str) -> xr.DataArray:

@@ -221,7 +221,7 @@ CASES = {
         Made(draw=right(lambda at: 1.0 if at["kept_fraction"] == 1 else 1 - FRACTION[at["kept_fraction"]])),
     ),
     ("p2_fig11", "m"): (
-        Made(draw=in_hole(right(lambda at: {0.5: 1, 1.5: 0.85, 3.5: 0.6, 5.5: 0.35}[at["hole_width"]]))),
+        Made(draw=in_hole(right(lambda at: {0.5: 1, 1.5: 0.95, 3.5: 0.75, 5.5: 0.5}[at["hole_width"]], "copy"))),
         Made(draw=in_hole(right(lambda at: {0.5: 0.1, 1.5: 0.4, 3.5: 0.6, 5.5: 0.9}[at["hole_width"]]))),
     ),
     ("p2_fig12", "o"): (

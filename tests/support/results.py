@@ -7,7 +7,7 @@ import numpy as np
 import xarray as xr
 
 import experiments
-from diffgeo import readout, results
+from diffgeo import images, readout, results
 from diffgeo.data import label_tables
 from diffgeo.data.regions import masks
 from diffgeo.results.schema import COMPLETE
@@ -46,6 +46,9 @@ def made_up(name: str, score=None, measures=(), seeds=(0, 1, 2), preset: str = "
         filled["origin"].values[index] = data.margin
         places = labels if draw is None else draw(member.coordinates, labels, data)
         hits = readout.hits(places, labels, period=data.period)
+        if filled.sizes["kept"] == filled.sizes["sample"]:  # claims read the images again where all are stored
+            drawn = images.render(places - data.margin, data.sigma, data.kind, data.size, data.periodic)
+            filled["samples"].values[index][-1, : len(labels), : data.size, : data.size] = images.to_uint8(drawn)
         for at, time in enumerate(steps):
             filled["prediction"].values[index][at, : len(labels)] = places
             for number, region in enumerate(regions):
