@@ -16,6 +16,7 @@ from diffgeo.data.label_tables import with_role
 from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.heat_maps import EMPTY
+from diffgeo.plots.samples import DOT_COLOR
 from diffgeo.plots.tables import evaluated_steps, read_member, read_table, settings_text
 from diffgeo.results import data_at, settings_of_member
 from diffgeo.settings import Data
@@ -120,14 +121,14 @@ def labeled_sample(results: xr.Dataset, region: str = "intersection", **selectio
     ax = figure.subplots()
     gray = member["samples"].isel(kept=chosen).transpose("row", "column").values
     ax.imshow(gray, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    hole, *inner = regions.SHAPES[data.hole](data)
-    parts = {part.name: part for part in inner or [hole]}
+    shapes = regions.SHAPES[data.hole](data)
+    parts = {part.name: part for part in shapes[1:] or shapes}
     handles: list[Any] = []
     for name, color in zip(parts, ("blue", "orange", "vermillion"), strict=False):
         color = style.OKABE_ITO[color]
         parts[name].moved(-data.margin).draw(ax, facecolor=color, alpha=0.28, linewidth=0)
         handles.append(Patch(facecolor=color, alpha=0.28, linewidth=0, label=style.VALUE_WORDS["region"][name]))
-    handles += ax.plot(*(labels[chosen] - member["origin"].values), "o", color="#E8112D", mec="white", label="label")
+    handles += ax.plot(*(labels[chosen] - member["origin"].values), "o", color=DOT_COLOR, mec="white", label="label")
     ax.set_xlim(-0.5, gray.shape[1] - 0.5)
     ax.set_ylim(gray.shape[0] - 0.5, -0.5)
     ax.set_xlabel("x (pixels)")

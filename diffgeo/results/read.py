@@ -80,7 +80,8 @@ def _settings(text: str) -> Settings:
 def settings_of_member(member: xr.Dataset) -> Settings:
     """Return the settings of the single member that results were reduced to, from its coordinates."""
     settings = settings_of(member)
-    return settings.at(**{name: np.asarray(member[name].values).reshape(-1)[0].item() for name in settings.axes})
+    values = {name: np.asarray(member[name].values).reshape(-1)[0] for name in settings.axes}
+    return settings.at(**{name: np.asarray(value).item() for name, value in values.items()})
 
 
 def data_at(results: xr.Dataset, /, **coordinates: Any) -> Data:

@@ -9,6 +9,7 @@ import xarray as xr
 from diffgeo import images, plots
 from diffgeo.data import regions
 from diffgeo.plots.samples import true_image
+from diffgeo.results import settings_of_member
 from diffgeo.settings import Data, Evaluation, Settings, Train
 from diffgeo.settings.migration import STORE_FORMAT
 from tests.support.plots import draw
@@ -21,7 +22,7 @@ CROSS = {"hole": "cross", "hole_width": 2.0, "kind": "sos", "margin": MARGIN}
 def run_of(axis, values, **data) -> xr.Dataset:
     """Return results at steps 0 and 10 whose samples hold the index of their label, written in gray."""
     settings = Settings(
-        data=Data(size=SIZE, **data),
+        data=Data(**{"size": SIZE, **data}),
         train=Train(steps=10),
         evaluation=Evaluation(every_steps=10),
         axes={axis: values, "seed": (0,)},
@@ -64,6 +65,17 @@ def test_truth_and_sample_of_the_narrowest_bump_nearest_to_a_label():
     np.testing.assert_allclose(left.images[0].get_array(), true_image(Data(size=SIZE, sigma=0.3), np.array([2.0, 5.0])))
     np.testing.assert_array_equal(right.images[0].get_array(), 2 * SIZE + 5)
     np.testing.assert_array_equal(right.collections[0].get_offsets(), [[2, 5]])
+
+
+@pytest.mark.parametrize(
+    ("axis", "values"), [("dataset", ("2d", "1d+0d")), ("increment_y", (None, 0.5)), ("size", (8, 16))]
+)
+def test_settings_of_a_member_are_those_of_its_coordinates(axis, values):
+    found = run_of(axis, values, margin=MARGIN).assign_coords({axis: np.array(values, object)})
+    for index, value in enumerate(values):
+        data = settings_of_member(found.isel({axis: index})).data
+        assert getattr(data, axis) == value
+        assert type(getattr(data, axis)) is type(value)
 
 
 def test_labeled_sample_names_the_parts_of_the_cross():
