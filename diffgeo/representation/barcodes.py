@@ -57,13 +57,14 @@ def read_bars(bars: Sequence[Real[np.ndarray, "_ 2"]] | np.ndarray, threshold: f
         empty, many = np.full(len(known), np.nan), np.full((len(known), FIRST), np.nan)
         return Reading(empty, empty, many, many)
     betti, gaps = np.zeros(len(known)), np.zeros((len(known), FIRST))
-    logs = np.full((len(known), FIRST), np.nan)
+    lengths = np.full((len(known), FIRST), np.nan)
     # the first is the whole cloud, which never dies
     deaths = np.sort(np.minimum(known[0][:, 1], threshold))[::-1][1:]
     # no zero behind the last: the shortest bars of H0 are no longer than others by a meaningful ratio
-    steps = -np.diff(np.log(deaths[: FIRST + 1]))
+    logs = np.log(deaths[: FIRST + 1])
+    steps = logs[:-1] - logs[1:]
     gaps[0, : len(steps)] = steps
-    logs[0, : len(deaths)] = np.log(deaths[:FIRST])
+    lengths[0, : min(FIRST, len(logs))] = logs[:FIRST]
     apart = int(np.argmax(steps)) + 1 if len(steps) and steps.max() >= np.log(COMPONENT) else 0
     betti[0] = 1 + apart
     join = deaths[apart] if len(deaths) else threshold
@@ -71,10 +72,10 @@ def read_bars(bars: Sequence[Real[np.ndarray, "_ 2"]] | np.ndarray, threshold: f
         birth, death = known[degree].T
         values = np.log(np.minimum(death, threshold) / np.maximum(birth, join))
         values = np.sort(np.maximum(np.append(values, np.zeros(FIRST + 1)), 0.0))[::-1][: FIRST + 1]
-        gaps[degree], logs[degree] = -np.diff(values), values[:-1]
+        gaps[degree], lengths[degree] = values[:-1] - values[1:], values[:-1]
         clear = (gaps[degree] >= GAPS[degree - 1]) & (values[:-1] > np.log(RATIOS[degree - 1]))
         betti[degree] = 1 + np.flatnonzero(clear)[-1] if clear.any() else 0
-    return Reading(betti, gaps.max(axis=1), gaps, logs)
+    return Reading(betti, gaps.max(axis=1), gaps, lengths)
 
 
 def longest_bars(bars: Real[np.ndarray, "bars 2"], count: int) -> Float64[np.ndarray, "count 2"]:
