@@ -15,7 +15,7 @@ So under 3 means a surface, and "how many" of many dimensions is not to be told.
 import numpy as np
 from jaxtyping import Real
 
-from diffgeo.representation.points import check_points, distances
+from diffgeo.representation.points import ROUNDING, check_points, distances
 
 FIRST, LAST = 4, 24
 """Neighbors over which the line is fitted."""
@@ -35,6 +35,7 @@ def intrinsic_dimension(points: Real[np.ndarray, "n k"], first: int = FIRST, las
     points = check_points(np.unique(check_points(points, least=LEAST), axis=0), least=LEAST)
     neighbors = np.arange(first, min(last, len(points) - 1) + 1)
     apart = np.sort(distances(points), axis=1)[:, neighbors]  # column 0 is the point itself
+    apart = np.maximum(apart, ROUNDING * apart.max())  # points so near that their distance is lost
     harmonic = np.concatenate([[0.0], np.cumsum(1.0 / np.arange(1, neighbors[-1]))])[neighbors - 1]
     spread = harmonic - harmonic.mean()
     slope = np.sum(spread * np.log(apart).mean(axis=0)) / np.sum(spread**2)

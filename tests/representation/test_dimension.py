@@ -59,5 +59,7 @@ def test_nothing_moves_with_rotation_and_scale_and_equal_points_count_once():
     rotated = 1e3 * np.pad(points, ((0, 0), (0, 3))) @ np.linalg.qr(RNG.normal(size=(5, 5)))[0] + 7.0
     assert intrinsic_dimension(rotated) == pytest.approx(intrinsic_dimension(points), rel=1e-4)
     assert intrinsic_dimension(np.repeat(points, 3, axis=0)) == pytest.approx(intrinsic_dimension(points))
+    spot = np.concatenate([points, 1e-12 * RNG.random((30, 2))])  # distances of 0 in double precision
+    assert np.isfinite(intrinsic_dimension(spot))
     with pytest.raises(UserError, match="9 points are too few"):
         intrinsic_dimension(np.repeat(points[:9], 3, axis=0))
