@@ -142,7 +142,8 @@ def persistence_diagrams(clouds: Clouds) -> Figure:
     shown = panels(len(clouds), _columns(len(clouds)), (0.8, 2.8), (0.7, 3.1), share=True)
     for index, (ax, (name, fields)) in enumerate(zip(shown.axes, clouds.items(), strict=True)):
         _draw_bars(ax, fields["bars"], float(fields["bar_threshold"]))
-        betti = read_bars(fields["bars"], float(fields["bar_threshold"])).betti  # of what is shown, not what was stored
+        # of what is shown, not what was stored
+        betti = read_bars([np.asarray(degree) for degree in fields["bars"]], float(fields["bar_threshold"])).betti
         ax.set_title(f"{name}\nBetti numbers {', '.join(f'{number:.0f}' for number in betti)}")
         ax.tick_params(labelbottom=True)
         ax.set_xlabel("birth / threshold")

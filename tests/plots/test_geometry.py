@@ -129,6 +129,8 @@ def test_every_infinite_bar_is_shown():
     assert len(alive) == 3
     assert len({tuple(dot) for dot in alive}) == 3  # none hides another
     assert (alive[:, 1] > 1.0).all()
+    in_results = xr.Dataset({"bars": (("homology", "bar", "end"), FIELDS["model"]["bars"]), "bar_threshold": 2.0})
+    assert len(panels(plots.persistence_diagrams({"model": in_results}))) == 1
     stored = plots.persistence_diagrams(FIELDS)
     assert len(panels(stored)) == 2
 
