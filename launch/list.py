@@ -64,7 +64,8 @@ def main() -> None:
             pflop = facts["training_pflop"] + facts["sampling_pflop"]
             print(
                 f"  {preset:<11} {facts['members']:>4} models ({axes}), {facts['steps']:,} steps of {facts['batch']}, "
-                f"{facts['evaluations']} evaluations, {pflop:.3g} PFLOP, "
+                f"{facts['evaluations']} evaluations, {pflop:.3g} PFLOP "
+                f"({facts['common_pflop'] / pflop:.0%} at common labels), "
                 f"{facts['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints" + predicted.get(preset, "").format(**facts)
             )
 

@@ -140,7 +140,8 @@ def sample_case(
     reset_peak()
     ensemble = _ensemble(settings, members)
     size, evaluation = settings.data.size, settings.evaluation
-    labels = count or labels_drawn(evaluation.label_source, evaluation.num_samples, size, evaluation.num_samples)
+    own = labels_drawn(evaluation.label_source, evaluation.num_samples, size, evaluation.num_samples)
+    labels = count or own + evaluation.num_common
     centers = np.random.default_rng(0).uniform(0, size, (members, labels, 2)).astype(np.float32)
 
     def ours() -> float:

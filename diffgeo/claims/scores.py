@@ -5,7 +5,7 @@ import xarray as xr
 
 from diffgeo.data import regions
 from diffgeo.errors import UserError
-from diffgeo.results import SCORES, data_at
+from diffgeo.results import SCORES, data_at, select_scores
 
 
 def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
@@ -14,6 +14,7 @@ def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
     Raises:
       UserError: if the region is not scored, or the run is not finished.
     """
+    results = select_scores(results)
     measured = {name: results[name] for name in SCORES}
     if "region" in measured["accuracy"].dims:
         if region not in results["region"].values:

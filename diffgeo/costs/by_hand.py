@@ -79,9 +79,9 @@ class ProgramTotals(NamedTuple):
     """Sizes and cost of all members of a compiled program.
 
     Attributes:
-      samples, label_rows, parameters: largest of any member.
+      samples, label_rows, parameters: largest of any member; samples of an evaluation, those at common labels too.
       params_bytes, state_bytes: of one checkpoint of all members.
-      training, sampling: FLOP.
+      training, sampling, common: FLOP; the last is the part of sampling that is spent on common labels.
       two_core_seconds, v5e_seconds: at the rates above.
     """
 
@@ -92,6 +92,7 @@ class ProgramTotals(NamedTuple):
     state_bytes: int
     training: float
     sampling: float
+    common: float
     two_core_seconds: float
     v5e_seconds: float
 
@@ -108,17 +109,20 @@ def program_totals(members: Sequence[Member], analyses: Sequence[str] = ()) -> P
     ]
     flop, evaluations = 2 * forward_macs(settings), len(settings.evaluation_steps)
     training = float(len(members) * TRAIN_PASSES * flop * train.steps * train.batch_size)
-    sampling = float(flop * evaluations * network_calls(settings) * sum(drawn))
+    per_sample = float(flop * evaluations * network_calls(settings))
+    common = per_sample * len(members) * evaluation.num_common
+    sampling = per_sample * sum(drawn) + common
     cloud = CLOUDS * sum(CLOUD_SECONDS[group] for group in analyses)
     analysis = evaluations * cloud * sum((labels / 256) ** 2 for labels in drawn)
     return ProgramTotals(
-        max(drawn),
+        max(drawn) + evaluation.num_common,
         max(rows.values()),
         parameter_count(state.params),
         len(members) * (_bytes(state.params) + _bytes(state.ema)),
         len(members) * _bytes(state),
         training,
         sampling,
+        common,
         training / TRAIN_RATE + sampling / SAMPLE_RATE + analysis / 2,
         training / V5E_TRAIN_RATE + sampling / V5E_SAMPLE_RATE,
     )
@@ -137,7 +141,8 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
       "evaluations", "evaluation_steps", "samples" (per member and evaluation),
       "parameters" (per member), "label_rows" (largest table), "layer4" (shape of a sample's representation),
       "params_checkpoint_bytes" and "state_checkpoint_bytes" (a save of all members), "checkpoints_bytes" (all that a
-      finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members), "two_core_minutes" (of a
+      finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members), "common_pflop" (the part of
+      sampling that common labels take), "two_core_minutes" (of a
       small preset on two CPU cores, at the rates above; larger networks reach other rates), "v5e_chip_hours" (of the
       papers' network on a TPU v5e chip; `plan` predicts that of a grid on many).
     """
@@ -170,6 +175,7 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
         "checkpoints_bytes": len(evaluations) * params_bytes + min(2, len(evaluations)) * state_bytes,
         "training_pflop": total("training") / 1e15,
         "sampling_pflop": total("sampling") / 1e15,
+        "common_pflop": total("common") / 1e15,
         "two_core_minutes": total("two_core_seconds") / 60,
         "v5e_chip_hours": total("v5e_seconds") / 3600,
     }

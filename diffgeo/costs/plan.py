@@ -241,7 +241,8 @@ def _plan_program(members: Sequence[Member], target: Target, analyses: bool) -> 
     counts = [int(label_tables.build_label_table(member.settings.data).count) for member in members]
     rows = max(ROWS, *counts)
     evaluation = settings.evaluation
-    labels = labels_drawn(evaluation.label_source, evaluation.num_samples, settings.data.size, max(counts))
+    drawn = labels_drawn(evaluation.label_source, evaluation.num_samples, settings.data.size, max(counts))
+    labels = drawn + evaluation.num_common
     per_device, step = largest_fit(members, rows, target)
     at_once = per_device * target.groups
     try:
@@ -280,6 +281,7 @@ def _plan_program(members: Sequence[Member], target: Target, analyses: bool) -> 
         "sampling": _report(samples, target.chip)
         | {
             "labels": labels,
+            "common_labels": evaluation.num_common,
             "network_calls": calls,
             "flops_per_call_by_hand": forward * -(-labels // chunks) * per_device,
             "seconds_per_evaluation": calls * call_seconds,
@@ -334,7 +336,8 @@ def as_text(report: Mapping[str, Any]) -> str:
             f"accessed ({training['touched_per_model_step'] / 1e9:.2f} by its operations, "
             f"{training['moved_per_model_step'] / 1e9:.2f} to and from HBM), collectives "
             f"{json.dumps(training['collectives'])}, {1e3 * training['seconds_per_step']:.2f} ms ({training['bound']})",
-            f"  sampling {sampled['labels']} labels: {sampled['hbm'] / GIB:.2f} GiB a device, collectives "
+            f"  sampling {sampled['labels']} labels, {sampled['common_labels']} of them common: "
+            f"{sampled['hbm'] / GIB:.2f} GiB a device, collectives "
             f"{json.dumps(sampled['collectives'])}, {sampled['seconds_per_evaluation']:.1f} s an evaluation "
             f"({sampled['bound']})",
             f"  training {program['training_seconds'] / 3600:.2f} h, "

@@ -18,7 +18,7 @@ from diffgeo.plots import style
 from diffgeo.plots.heat_maps import EMPTY
 from diffgeo.plots.samples import DOT_COLOR
 from diffgeo.plots.tables import evaluated_steps, read_member, read_table, settings_text
-from diffgeo.results import data_at, settings_of_member
+from diffgeo.results import data_at, select_scores, settings_of_member
 from diffgeo.settings import Data
 
 OUTLINE: dict[str, Any] = {"fill": False, "edgecolor": style.OKABE_ITO["vermillion"], "linewidth": 1.6}
@@ -44,7 +44,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
     step = int(evaluated[-1]) if step is None else step
     if step not in evaluated:
         raise UserError(f"step {step} is not evaluated: choose one of {' '.join(map(style.thousands, evaluated))}")
-    at_step = results.isel(step=int(np.flatnonzero(table.steps == step)[0]))
+    at_step = select_scores(results).isel(step=int(np.flatnonzero(table.steps == step)[0]))
     members = [data_at(results, **({} if axis is None else {axis: value})) for value in table.axis_values]
     shape = (len(table.axis_values), len(table.seeds))
     label, predicted = (_by_member(at_step[name], axis, shape) for name in ("label", "prediction"))

@@ -15,10 +15,11 @@ from diffgeo.data.regions import ALL
 from diffgeo.errors import UserError
 from diffgeo.plots.style import setting_text, value_text
 from diffgeo.representation import LENGTHS
+from diffgeo.results import select_scores
 from diffgeo.results.schema import DIMS
 from diffgeo.settings.allowed import LAYER, OUTCOMES
 
-# "readout" is reserved as a dim, but a grid may have the setting of this name as an axis
+# "readout" is a dim, but grids of earlier versions may have the setting of this name as an axis
 OTHER_DIMS = (*(dim for dim in DIMS if dim != "readout"), *LENGTHS)
 """Dims of results that are not axes of the grid."""
 
@@ -39,6 +40,7 @@ class Table(NamedTuple):
 
 def metrics_of(results: xr.Dataset) -> list[str]:
     """Return names of the variables that hold one number per member and step."""
+    results = select_scores(results)
     not_a_metric = set(OTHER_DIMS) - {"step", *READ}
     return [
         str(name)
@@ -50,11 +52,13 @@ def metrics_of(results: xr.Dataset) -> list[str]:
 def read_table(results: xr.Dataset, metric: str, axis: str | None) -> Table:
     """Return a metric as an array over `axis`, seeds and steps.
 
-    Dims of length 1 are dropped; of a `region` or a `tensor` dim, the value of `READ` is read.
+    Dims of length 1 are dropped; scores are those of `select_scores`, and of a `region` or a `tensor` dim, the value of
+    `READ` is read.
 
     Raises:
       UserError: the metric or the axis does not exist, other dims are left, or nothing is evaluated yet.
     """
+    results = select_scores(results)
     array = _metric(results, metric)
     if axis == "seed":
         raise UserError('axis="seed" cannot be used, since seeds are drawn in every picture: give another axis or None')
@@ -106,6 +110,7 @@ def select(results: xr.Dataset, selection: Mapping[str, Any]) -> xr.Dataset:
     Raises:
       UserError: for an axis or a value that does not exist.
     """
+    results = select_scores(results)
     for name, value in selection.items():
         axes = [str(dim) for dim in results.dims if dim not in OTHER_DIMS]
         if name not in axes:

@@ -7,6 +7,7 @@ import xarray as xr
 
 from diffgeo.errors import UserError
 from diffgeo.experiment import Plot
+from diffgeo.results import select_scores
 
 
 def draw(
@@ -32,6 +33,7 @@ def draw(
     """
     from diffgeo.plots import style  # matplotlib takes a second to import
 
+    results = select_scores(results)  # every figure is of the papers' own labels and read-out
     drawn: dict[str, Path] = {}
     for plot in plots:
         try:

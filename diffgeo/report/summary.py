@@ -33,7 +33,7 @@ DROPPED = ("pca_scores",)
 EVERY_STEP = ("umap",)
 """Variables of which the papers' tensor is kept at every step: R^2 by region is computed from it."""
 
-STEP_DIMS = ("sample", "kept", "mode", "view", "bar", "angle_bin", "residual_bin")
+STEP_DIMS = ("sample", "common", "kept", "mode", "view", "bar", "angle_bin", "residual_bin")
 """Dims of large variables, which are kept only at the steps that figures show."""
 
 
@@ -98,7 +98,7 @@ def reduced(results: xr.Dataset) -> xr.Dataset:
         if "step" not in variable.dims or not large:
             continue
         last = small["step"] == small["step"][-1]
-        keep = last | (shown if name != "prediction" else False)
+        keep = last | (shown if name not in ("prediction", "common_prediction") else False)
         if "kept" in variable.dims:
             keep = last | (keep & (xr.DataArray(np.arange(small.sizes["kept"]), dims="kept") < SIDE**2))
         if "tensor" in variable.dims:

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, require
 from diffgeo.results.workdir import open_workdir
 from diffgeo.settings import Data, Settings, migration
+from diffgeo.settings.allowed import COMMON, OWN
 
 
 def open_results(workdir: str | Path) -> xr.Dataset:
@@ -45,14 +46,48 @@ def load_results(workdir: str | Path) -> xr.Dataset:
 
 def upgrade(stored: xr.Dataset) -> xr.Dataset:
     """Return a stored Dataset with this version's names of variables, dims and settings."""
-    if "store_format" in stored.attrs:
+    if stored.attrs.get("store_format", 1) >= migration.STORE_FORMAT:
         return stored
     known = {*stored.variables, *stored.dims}
-    names = {**migration.DIMS, **migration.VARIABLES}
-    renamed = stored.rename({old: new for old, new in names.items() if old in known})
+    names = {new: old for new, old in old_names(stored.attrs).items() if old in known}
+    renamed = stored.rename({old: new for new, old in names.items()})
     if "settings" in renamed.attrs:
         renamed.attrs["settings"] = json.dumps(migration.upgrade_settings(json.loads(renamed.attrs["settings"])))
     return renamed
+
+
+def select_scores(results: xr.Dataset, label_set: str = OWN, readout: str | None = None) -> xr.Dataset:
+    """Return results whose scores and predictions are of one set of labels and one read-out, without those dims.
+
+    Results written before these dims were stored have one of each, and are returned as they are. Of the common labels
+    `label` and `prediction` are theirs, and variables of the samples at the members' own labels, such as images and
+    activations, are left out.
+
+    Args:
+      results: of any version; selected ones are returned as they are.
+      label_set: "own", the papers' choice, or "common", equal for all members.
+      readout: "subpixel", or None for that of the settings.
+
+    Raises:
+      UserError: for a set of labels or a read-out that was not stored.
+    """
+    stored = {"label_set": [OWN], "readout": [None]}
+    if "label_set" in results.dims:
+        stored = {"label_set": results["label_set"].values.tolist(), "readout": results["readout"].values.tolist()}
+        readout = stored["readout"][0] if readout is None else readout
+    elif readout is not None and "settings" in results.attrs:
+        stored["readout"] = [settings_tree(results)["evaluation"]["readout"]]
+    for name, wanted in (("label_set", label_set), ("readout", readout)):
+        known = [str(value) for value in stored[name]]
+        require(str(wanted) in known, f"no {name} {wanted!r} is stored in these results, only {', '.join(known)}")
+    if "label_set" not in results.dims:
+        return results
+    if label_set == COMMON:
+        results = results.drop_dims("sample").rename(common_label="label", common_prediction="prediction")
+        results = results.rename(common="sample")
+    else:
+        results = results.drop_dims("common", errors="ignore")
+    return results.sel(label_set=label_set, readout=readout, drop=True)
 
 
 def old_names(attributes: Mapping[str, Any]) -> dict[str, str]:

@@ -12,22 +12,25 @@ import numpy as np
 import xarray as xr
 
 from diffgeo.data import regions
-from diffgeo.settings import Grid
-from diffgeo.settings.allowed import NEVER, OUTCOMES
+from diffgeo.errors import require
+from diffgeo.settings import Grid, Settings
+from diffgeo.settings.allowed import COMMON, NEVER, OUTCOMES, OWN, SUBPIXEL
 from diffgeo.settings.migration import STORE_FORMAT
 
 SCORES = ("accuracy", "accuracy_x", "accuracy_y")
+COPIED = tuple(f"copied_{name}" for name in SCORES)
 FACTORS = ("x", "y")
 LARGE = 2**18  # bytes of a member and step from which a variable has a chunk of its own for each
 
 DIMS = {
     "step": "training steps of the evaluations",
-    "label_set": "labels sampled at: the papers' own, or common to all members; reserved, no variable has it yet",
-    "readout": "read-out method of a score; reserved, no variable has it yet",
+    "label_set": "labels sampled at: a member's own, as the papers choose them, or those common to all members",
+    "readout": "read-out methods: that of the settings, and the sub-pixel one",
     "region": "part of the labels: all, id, ood, parts of the hole; of scores, if any member's data has a hole",
     "tensor": "recorded activations, or a control",
     "group": "part of an evaluation that is written as a whole, see `group_complete`",
     "sample": "samples of an evaluation, one a label",
+    "common": "labels that all members have in common, one sample each",
     "factor": "coordinates of a label: x, y",
     "kept": "samples that are stored as images",
     "row": "of an image, from the top",
@@ -53,7 +56,14 @@ DESCRIPTIONS = {
     "no_bump": "fraction of samples without a bump",
     "wrong_place": "fraction of samples with one bump at a wrong place",
     "several_bumps": "fraction of samples with more than one bump",
-    "prediction": "centers read out of the samples (pixels)",
+    "error": "median distance of drawn from asked-for center, by the sub-pixel read-out (pixels); a sample without a "
+    "center is farther than any other, NaN: the median is one",
+    "copied_accuracy": "accuracy of drawing the nearest label of the training data perfectly",
+    "copied_accuracy_x": "the same in x",
+    "copied_accuracy_y": "the same in y",
+    "prediction": "centers read out of the samples (pixels); NaN: no center",
+    "common_label": "true centers of the samples at common labels (pixels)",
+    "common_prediction": "centers read out of the samples at common labels (pixels); NaN: no center",
     "label": "true centers of the samples (pixels)",
     "samples": "generated images, gray values 0 (dark) to 255",
     "origin": "label of the image's pixel (0, 0) (pixels): the margin of an extended frame",
@@ -81,6 +91,16 @@ class Analyses(NamedTuple):
     groups: tuple[str, ...] = ()
 
 
+def label_sets_of(settings: Settings) -> tuple[str, ...]:
+    """Return the sets of labels that members are sampled at, the papers' own first."""
+    return (OWN, COMMON) if settings.evaluation.num_common else (OWN,)
+
+
+def readouts_of(settings: Settings) -> tuple[str, ...]:
+    """Return the methods that samples are read by, that of the settings first."""
+    return tuple(dict.fromkeys((settings.evaluation.readout, SUBPIXEL)))
+
+
 def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: Analyses = Analyses()) -> xr.Dataset:
     """Return the empty Dataset of a run, in memory; see `DESCRIPTIONS` for the variables.
 
@@ -89,7 +109,13 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
       labels: S, the largest number of samples of any member.
       attributes: strings about the run: experiment, command, commit, ...
       analyses: additions, from `diffgeo.run.measure.schema`.
+
+    Raises:
+      UserError: for an axis that is named like a dim of results, or num_common.
     """
+    for name in grid.axes:
+        require(name not in DIMS, f"axis {name!r} is also a dim of results: give one run for each of its values")
+    require("num_common" not in grid.axes, "axis 'num_common': common labels are those of all members, give one number")
     axes = {name: np.asarray(values) for name, values in grid.axes.items()}
     lengths = dict(zip(axes, grid.shape, strict=True))
     steps = grid.settings.evaluation_steps
@@ -105,10 +131,18 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
 
     scored = regions.names([member.settings.data for member in grid.members])
     lengths["region"] = len(scored)
-    by_region = by_step if len(scored) == 1 else (*by_step, "region")
+    region = () if len(scored) == 1 else ("region",)
+    common = grid.settings.evaluation.num_common
+    label_sets, methods = label_sets_of(grid.settings), readouts_of(grid.settings)
+    lengths |= {"label_set": len(label_sets), "readout": len(methods), "common": common}
     variables = {"loss": empty("loss", by_step)}
-    variables |= {name: empty(name, by_region) for name in (*SCORES, *OUTCOMES)}
-    variables["prediction"] = empty("prediction", (*by_step, "sample", "factor"))
+    variables |= {name: empty(name, (*by_step, "label_set", "readout", *region)) for name in (*SCORES, *OUTCOMES)}
+    variables["error"] = empty("error", (*by_step, "label_set", *region))
+    variables |= {name: empty(name, (*axes, "label_set", *region)) for name in COPIED}
+    variables["prediction"] = empty("prediction", (*by_step, "readout", "sample", "factor"))
+    if common:
+        variables["common_prediction"] = empty("common_prediction", (*by_step, "readout", "common", "factor"))
+        variables["common_label"] = empty("common_label", (*axes, "common", "factor"))
     variables["label"] = empty("label", (*axes, "sample", "factor"))
     variables["samples"] = empty("samples", (*by_step, "kept", "row", "column"), np.uint8, 255)
     variables["origin"] = empty("origin", (*axes, "factor"))
@@ -122,7 +156,7 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
         unfilled = np.broadcast_to(np.asarray(fill, dtype), shape)
         variables[name] = xr.Variable((*by_step, *dims), unfilled, {"description": description})
     coordinates = axes | {"step": np.array(steps), "factor": list(FACTORS), "group": np.array(groups, GROUP_NAME)}
-    coordinates |= dict(analyses.coordinates)
+    coordinates |= {"label_set": list(label_sets), "readout": list(methods), **analyses.coordinates}
     if len(scored) > 1:
         coordinates["region"] = list(scored)
     return xr.Dataset(variables, coordinates, {"store_format": STORE_FORMAT, **attributes})

@@ -25,6 +25,10 @@ from diffgeo.results.schema import (
     complete_by_value,
 )
 from diffgeo.settings import Grid, Member
+from diffgeo.settings.allowed import OWN
+
+BY_LABEL_SET = ("label_set", "readout", "common")
+"""Dims of scores and samples that stores before format 3 lack."""
 
 Values = Mapping[str, Sequence | np.ndarray]
 
@@ -66,6 +70,9 @@ class Results:
         """
         grown = _extend_tensors(path, [str(name) for name in dataset["tensor"].values] if "tensor" in dataset else [])
         stored = open_store(path)
+        if "label_set" not in stored.dims:
+            # it keeps the form in which it was started, see `write`: its scores cannot gain dims
+            dataset = dataset.drop_dims([dim for dim in BY_LABEL_SET if dim in dataset.dims])
         if "group_complete" in stored:
             _extend_groups(path, [str(name) for name in dataset["group"].values])
             _refuse(path, grown)
@@ -94,14 +101,19 @@ class Results:
         Args:
           members: M of them.
           values: variable name -> M arrays; shorter than the variable's other dims where a member has
-            fewer samples or smaller images.
+            fewer samples or smaller images. An xarray Variable names its dims: one that the store's variable lacks is
+            dropped at its first entry (a single region; in a store before format 3 the papers' own labels and
+            read-out), and such a store leaves out the variables that it does not have.
           step: evaluation step, None for variables that have no `step`.
           group: recorded as complete once all values are written.
         """
         if self._store is None:
             return
         for name, given in values.items():
+            if name not in self._store and BY_LABEL_SET[0] not in self._store and isinstance(given[0], xr.Variable):
+                continue
             array = self._array(name)
+            given = [_fitted(value, array) for value in given]
             axes = len(self._grid.shape)
             at_step = () if step is None else (self._steps.index(step),)
             if all(length == 1 for length in array.chunks[:axes]):
@@ -117,6 +129,14 @@ class Results:
             array[everything] = held
         if group is not None and step is not None:
             self.record(members, step, group)
+
+    def label_sets(self) -> list[str]:
+        """Return the sets of labels that the store has scores of; all processes call together."""
+        return distributed.broadcast(self._label_sets)
+
+    def _label_sets(self) -> list[str]:
+        assert self._store is not None
+        return [str(name) for name in self._array("label_set")[:]] if "label_set" in self._store else [OWN]
 
     def _write_one(self, array: Any, member: Member, value: np.ndarray, *index: int) -> None:
         """Write one member's part of a variable, at this index of the dims behind the axes."""
@@ -148,6 +168,14 @@ class Results:
         held = held.reshape(len(self._grid.members), len(self._steps))
         lacking = (held[[member.index for member in members]] == MISSING).any(axis=0)
         return [step for step, lacks in zip(self._steps, lacking, strict=True) if lacks]
+
+
+def _fitted(value: Any, array: Any) -> np.ndarray:
+    """Return a value without the dims that an array of the store lacks; of one without names, all of it."""
+    if not isinstance(value, xr.Variable):
+        return np.asarray(value)
+    held = array.attrs["_ARRAY_DIMENSIONS"]
+    return value.isel({dim: 0 for dim in value.dims if dim not in held}).values
 
 
 def _extend_groups(path: Path, groups: Sequence[str]) -> None:

@@ -10,14 +10,16 @@ import xarray as xr
 
 from diffgeo import images, readout
 from diffgeo.data import regions
+from diffgeo.data.nearest_seen import copied_hits
 from diffgeo.host import distributed
 from diffgeo.results import template
-from diffgeo.results.schema import EVALUATION, LOSS, SNAPSHOT
+from diffgeo.results.schema import COPIED, EVALUATION, LOSS, SNAPSHOT, label_sets_of, readouts_of
 from diffgeo.run import measure
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.run.waves import Wave, true_images
-from diffgeo.settings import Member
+from diffgeo.settings import Data, Member
+from diffgeo.settings.allowed import COMMON, OWN
 from diffgeo.training import Ensemble, Sampled
 
 
@@ -40,8 +42,11 @@ def evaluate(
     session.writer.join()
     readings = _Readings(session, wave, step)
     snapshots = bool(session.run.analyses)
-    true = wave.true_images if snapshots else None
-    sampled = ensemble.sample(params, step, wave.stacked_labels, record=snapshots, images=true)
+    common = COMMON in session.store.label_sets()
+    labels, true = (
+        (wave.sampled_labels, wave.sampled_true_images) if common else (wave.stacked_labels, wave.true_images)
+    )
+    sampled = ensemble.sample(params, step, labels, record=snapshots, images=true if snapshots else None)
     for index, samples in enumerate(sampled):
         if distributed.is_coordinator():
             clouds = _clouds(wave, index, samples) if snapshots else {}
@@ -61,13 +66,32 @@ class _Readings:
 
     def read(self, index: int, drawn: np.ndarray, clouds: Mapping[str, np.ndarray]) -> None:
         """Read out and score a member's samples; write its snapshot, the largest result, at once."""
-        member, labels, origin = self.wave.members[index], self.wave.labels[index], self.wave.origin(index)
-        gray = images.to_uint8(drawn[: len(labels)])
-        read = _read(member, gray, labels - origin)
-        values = _scores(read, regions.masks(member.settings.data, labels, self.wave.regions)) | {
-            "prediction": read.predicted + origin,
-            "samples": gray[: member.settings.evaluation.stored_images],
+        wave, member, origin = self.wave, self.wave.members[index], self.wave.origin(index)
+        gray, first = images.to_uint8(drawn), wave.longest
+        sets = {OWN: (wave.labels[index], gray[: len(wave.labels[index])])}
+        if len(gray) > first:
+            sets[COMMON] = (wave.common[index], gray[first:])
+        methods = readouts_of(member.settings)
+        read = {
+            name: [_read(member, shown, labels - origin, method) for method in methods]
+            for name, (labels, shown) in sets.items()
         }
+        masks = {
+            name: list(regions.masks(member.settings.data, labels, wave.regions).values())
+            for name, (labels, _) in sets.items()
+        }
+        values = _scores(read, masks)
+        period = member.settings.data.period
+        errors = [
+            [_error(read[name][-1], labels - origin, mask, period) for mask in masks[name]]
+            for name, (labels, _) in sets.items()
+        ]
+        values["error"] = xr.Variable(("label_set", "region"), errors)
+        for name, prediction, sample in ((OWN, "prediction", "sample"), (COMMON, "common_prediction", "common")):
+            if name in sets:
+                predicted = np.stack([one.predicted + origin for one in read[name]])
+                values[prediction] = xr.Variable(("readout", sample, "factor"), predicted)
+        values["samples"] = sets[OWN][1][: member.settings.evaluation.stored_images]
         for name, value in values.items():
             self.columns.setdefault(name, []).append(value)
         if clouds:
@@ -79,7 +103,7 @@ class _Readings:
         if loss is not None:
             store.write(members, {"loss": list(loss)}, self.step, LOSS)
         store.write(members, self.columns, self.step, EVALUATION)
-        accuracy = float(np.mean([np.ravel(values)[0] for values in self.columns["accuracy"]]))
+        accuracy = float(np.mean([values.values.flat[0] for values in self.columns["accuracy"]]))
         self.session.progress.note(accuracy=f"{accuracy:.2f}")
 
 
@@ -94,10 +118,35 @@ def _clouds(wave: Wave, index: int, samples: Sampled) -> dict[str, np.ndarray]:
     return {name: tensor[: len(wave.labels[index])] for name, tensor in clouds.items()}
 
 
-def _scores(read: readout.Readout, masks: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return each score of `readout.summarize` in every region; no dim for a single one."""
-    columns = [readout.summarize(read, mask) for mask in masks.values()]
-    return {name: np.squeeze([column[name] for column in columns]) for name in columns[0]}
+def _scores(read: Mapping[str, Sequence[readout.Readout]], masks: Mapping[str, Sequence[np.ndarray]]) -> dict[str, Any]:
+    """Return each score of `readout.summarize` by set of labels, read-out method and region."""
+    columns = [[[readout.summarize(one, mask) for mask in masks[name]] for one in read[name]] for name in read]
+    dims = ("label_set", "readout", "region")
+    return {
+        name: xr.Variable(dims, [[[column[name] for column in part] for part in of_set] for of_set in columns])
+        for name in columns[0][0][0]
+    }
+
+
+def _error(read: readout.Readout, at: np.ndarray, mask: np.ndarray, period: float | None) -> float:
+    """Return the median distance in pixels of a region's samples; NaN if the median sample has no center."""
+    distance = np.hypot(*readout.distances(read.predicted, at, period)[mask].T)
+    median = np.median(np.where(np.isnan(distance), np.inf, distance)) if len(distance) else np.inf
+    return float(median) if np.isfinite(median) else float("nan")
+
+
+def copied_scores(data: Data, labels: np.ndarray, seen: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
+    """Return float[3, region], the expected accuracies (both, x, y) of drawing the nearest seen label perfectly.
+
+    Args:
+      data: the member's.
+      labels: float[n, 2], asked for.
+      seen: float[m, 2], of the training data.
+      wanted: names of regions.
+    """
+    hits = copied_hits(labels, seen, period=data.period)
+    masks = regions.masks(data, labels, wanted).values()
+    return np.stack([hits[mask].mean(axis=0) if mask.any() else np.full(3, np.nan) for mask in masks], axis=1)
 
 
 def readout_ceiling(member: Member, labels: np.ndarray, origin: np.ndarray) -> float:
@@ -111,13 +160,13 @@ def readout_ceiling(member: Member, labels: np.ndarray, origin: np.ndarray) -> f
 
 def accuracy(member: Member, drawn: np.ndarray, labels: np.ndarray, origin: np.ndarray) -> float:
     """Return the fraction of images float32[S, N, N, 1] read out as right at float32[S, 2] labels of the frame."""
-    return readout.summarize(_read(member, images.to_uint8(drawn), labels - origin[None]))["accuracy"]
+    read = _read(member, images.to_uint8(drawn), labels - origin[None], member.settings.evaluation.readout)
+    return readout.summarize(read)["accuracy"]
 
 
-def _read(member: Member, gray: np.ndarray, at: np.ndarray) -> readout.Readout:
-    """Read out a member's samples by its settings; `at` are the true centers in image coordinates."""
+def _read(member: Member, gray: np.ndarray, at: np.ndarray, method: str) -> readout.Readout:
+    """Read out a member's samples; `at` are the true centers in image coordinates."""
     data = member.settings.data
-    method = member.settings.evaluation.readout
     return readout.score(gray, at, method, kind=data.kind, sigma=data.sigma, periodic=data.periodic)
 
 
@@ -127,9 +176,19 @@ def empty_results(run: Run, waves: Sequence[Wave], provenance: Mapping[str, str]
     empty = template(run.grid, longest, run.attributes | dict(provenance), measure.schema(run.analyses, longest))
     flat = empty["label"].values.reshape(-1, longest, 2)
     ceilings, origins = empty["readout_ceiling"].values.reshape(-1), empty["origin"].values.reshape(-1, 2)
+    sets = label_sets_of(run.settings)
+    copied = {name: empty[name].values.reshape(len(run.grid.members), len(sets), -1) for name in COPIED}
+    common = empty["common_label"].values.reshape(len(run.grid.members), -1, 2) if COMMON in sets else None
     for wave in waves:
         for index, (member, labels) in enumerate(zip(wave.members, wave.labels, strict=True)):
             origins[member.index] = wave.origin(index)
             flat[member.index, : len(labels)] = labels
             ceilings[member.index] = readout_ceiling(member, labels, wave.origin(index))
+            seen = wave.tables.centers[index][: int(np.asarray(wave.tables.count)[index])]
+            if common is not None:
+                common[member.index] = wave.common[index]
+            for at, asked in enumerate((labels, wave.common[index])[: len(sets)]):
+                found = copied_scores(member.settings.data, asked, seen, wave.regions)
+                for name, values in zip(COPIED, found, strict=True):
+                    copied[name][member.index, at] = values
     return empty

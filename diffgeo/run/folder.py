@@ -59,6 +59,7 @@ def members_at_once(run: Run, tables: Mapping[int, LabelTable], waves_wanted: in
     settings = largest[0].settings
     evaluation = settings.evaluation
     drawn = labels_drawn(evaluation.label_source, evaluation.num_samples, settings.data.size, count)
+    drawn += evaluation.num_common
     rows = label_tables.padded(count)
     fit = training.members_at_once(run.placement, largest, rows, drawn, bool(run.analyses))
     return min(fit, len(largest))
@@ -76,9 +77,9 @@ def prepare(
     Without results the configuration, if given, is written first. On process 0 alone.
     """
     settle(run, workdir)  # again, now that the folder is held
+    empty = empty_results(run, waves, provenance)  # before the configuration: a refused axis leaves no run behind
     if config is not None and not workdir.results.exists():
         workdir.write_config(dict(config))
-    empty = empty_results(run, waves, provenance)
     if workdir.results.exists():
         Results.extend(workdir.results, empty, measure.fields_of_groups(run.analyses))
     else:

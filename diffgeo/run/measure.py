@@ -15,7 +15,7 @@ import xarray as xr
 from diffgeo import readout, representation
 from diffgeo.errors import Interrupted, UserError, require_choice
 from diffgeo.host import pool
-from diffgeo.results import Analyses, Variable, open_results
+from diffgeo.results import Analyses, Variable, open_results, select_scores
 from diffgeo.results.schema import COMPLETE, EVALUATION, IMPOSSIBLE, LOSS, MISSING, SNAPSHOT, cloud_group
 from diffgeo.run.session import Session
 from diffgeo.settings import Member
@@ -251,6 +251,7 @@ def _outcomes(
 def _judge(session: Session, results: xr.Dataset) -> None:
     """Write factorization and phase of every evaluation that lacks them."""
     store, members = session.store, session.run.grid.members
+    results = select_scores(results)
     recorded = results["group_complete"].load()
     judged = [group for group in (FACTORIZATION, PHASE) if group in recorded["group"].values]
     for member in members:

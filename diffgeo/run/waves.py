@@ -7,7 +7,7 @@ import numpy as np
 
 from diffgeo import images
 from diffgeo.data import label_tables, regions
-from diffgeo.data.evaluation_labels import evaluation_labels
+from diffgeo.data.evaluation_labels import common_labels, evaluation_labels
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.settings import Grid, Member
 from diffgeo.training.keys import member_key, stream
@@ -23,6 +23,7 @@ class Wave:
       tables: their label tables, stacked: every array has a leading M.
       labels: float32[S_m, 2] of each member, sampled at every evaluation, in frame coordinates.
       regions: names of the regions of all the grid's scores.
+      common: float32[C, 2] of each member, sampled beside them: the same place in every member's image.
     """
 
     index: int
@@ -30,12 +31,23 @@ class Wave:
     tables: LabelTable = field(repr=False)
     labels: tuple[np.ndarray, ...] = field(repr=False)
     regions: tuple[str, ...] = ()
+    common: tuple[np.ndarray, ...] = field(default=(), repr=False)
+
+    @property
+    def longest(self) -> int:
+        """S, the largest number of own labels of a member."""
+        return max(len(labels) for labels in self.labels)
 
     @property
     def stacked_labels(self) -> np.ndarray:
         """float32[M, S, 2]; members with fewer labels repeat their first one."""
-        longest = max(len(labels) for labels in self.labels)
+        longest = self.longest
         return np.stack([np.concatenate([x, np.repeat(x[:1], longest - len(x), 0)]) for x in self.labels])
+
+    @property
+    def sampled_labels(self) -> np.ndarray:
+        """float32[M, S + C, 2], `stacked_labels`, then the common ones."""
+        return np.concatenate([self.stacked_labels, np.stack(self.common)], axis=1)
 
     def origin(self, index: int) -> np.ndarray:
         """Return float32[2], where the image's pixel (0, 0) lies in the frame of one member."""
@@ -44,6 +56,10 @@ class Wave:
     def true_images(self, index: int) -> np.ndarray:
         """Return float32[S, N, N, 1], what one member should draw at its `stacked_labels`."""
         return true_images(self.members[index], self.stacked_labels[index], self.origin(index))
+
+    def sampled_true_images(self, index: int) -> np.ndarray:
+        """Return float32[S + C, N, N, 1], what one member should draw at its `sampled_labels`."""
+        return true_images(self.members[index], self.sampled_labels[index], self.origin(index))
 
 
 def build_tables(grid: Grid) -> dict[int, LabelTable]:
@@ -62,6 +78,7 @@ def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], members_at_once: in
             tables=label_tables.stack([tables[member.index] for member in members], rows),
             labels=tuple(_labels(member, tables[member.index]) for member in members),
             regions=scored,
+            common=tuple(_common(member, tables[member.index]) for member in members),
         )
         for index, members in enumerate(grid.waves(members_at_once))
     ]
@@ -72,6 +89,11 @@ def _labels(member: Member, table: LabelTable) -> np.ndarray:
     evaluation, key = member.settings.evaluation, stream(member_key(member.seed), "labels")
     labels = evaluation_labels(table, key, evaluation.label_source, evaluation.num_samples, member.settings.data.size)
     return labels.astype(np.float32)
+
+
+def _common(member: Member, table: LabelTable) -> np.ndarray:
+    """Return float32[C, 2], the common labels in a member's frame."""
+    return common_labels(member.settings.evaluation.num_common, member.settings.data.size, table.origin)
 
 
 def true_images(member: Member, labels: np.ndarray, origin: np.ndarray) -> np.ndarray:

@@ -27,8 +27,11 @@ WARMUP_START = 1 / 25  # PyTorch's div_factor of OneCycleLR
 REMAT = ("none", "blocks")
 """Rematerialization in the backward pass: nothing, or the inside of each block."""
 
-LABEL_SOURCES = ("train", "grid")
-"""Evaluation labels: drawn from the training labels, or the N x N unit grid."""
+LABEL_SOURCES = ("train", "grid", "uniform")
+"""Evaluation labels: drawn from the training labels, the N x N unit grid, or uniform and equal for all members."""
+
+OWN, COMMON = "own", "common"
+"""Sets of evaluation labels: those of `evaluation.label_source`, and the `num_common` that all members have."""
 
 SAMPLERS = ("ddim", "ancestral")
 """Reverse-process samplers; see `diffgeo.diffusion`."""

@@ -1,6 +1,7 @@
 """Names of earlier versions: the one table by which their runs, checkpoints and summaries are still read.
 
-Format 1 is everything written before `STORE_FORMAT` was stored; CHANGELOG.md lists the formats.
+Format 1 is everything written before `STORE_FORMAT` was stored; CHANGELOG.md lists the formats. Names of
+formats 2 and 3 are equal; the latter has more settings and dims.
 """
 
 import dataclasses
@@ -9,7 +10,7 @@ from typing import Any
 
 from diffgeo.settings.schema import SECTIONS
 
-STORE_FORMAT = 2
+STORE_FORMAT = 3
 """Format of what this version writes: names of settings, variables, dims and checkpoint leaves."""
 
 SETTINGS = {

@@ -14,7 +14,7 @@ TINY = Settings(
     data=Data(size=8, increment=0.5),
     diffusion=Diffusion(timesteps=20),
     train=Train(steps=6, batch_size=4, learning_rate=2e-3, log_every=2),
-    evaluation=Evaluation(every_steps=2, num_samples=24, sampler_steps=4, readout="darkest"),
+    evaluation=Evaluation(every_steps=2, num_samples=24, num_common=8, sampler_steps=4, readout="darkest"),
     axes={"seed": (0, 1)},
 )
 

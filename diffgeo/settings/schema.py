@@ -188,8 +188,10 @@ class Evaluation:
     Attributes:
       every_steps: training steps between evaluations.
       label_source: "train" draws `num_samples` of the training labels without replacement, the same at every
-        evaluation [2402.03305, B.3]; "grid" takes the N x N unit grid [2408.13256, A.3] and ignores `num_samples`.
-      num_samples: S for "train".
+        evaluation [2402.03305, B.3]; "grid" takes the N x N unit grid [2408.13256, A.3] and ignores `num_samples`;
+        "uniform" draws `num_samples` labels in [1, N - 2]^2 of the image, the same for all members.
+      num_samples: S for "train" and "uniform".
+      num_common: "uniform" labels that are sampled and scored beside those of `label_source`, 0 for none.
       sampler: "ddim" or "ancestral".
       sampler_steps: network calls of "ddim".
       eta, clip: see `diffgeo.diffusion.ddim_coefficients` and `run_reverse`.
@@ -201,6 +203,7 @@ class Evaluation:
     every_steps: int = 6_400
     label_source: str = "train"
     num_samples: int = 500
+    num_common: int = 128
     sampler: str = "ddim"
     sampler_steps: int = 50
     eta: float = 1.0
@@ -211,6 +214,7 @@ class Evaluation:
 
     def __post_init__(self):
         require_positive(self, "every_steps", "num_samples", "sampler_steps", "stored_images")
+        require(self.num_common >= 0, f"num_common={self.num_common} must not be negative")
         require(0 <= self.eta <= 1, f"eta={self.eta} must lie between 0 and 1")
         require_choice("label_source", self.label_source, LABEL_SOURCES)
         require_choice("sampler", self.sampler, SAMPLERS)

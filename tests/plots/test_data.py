@@ -130,7 +130,7 @@ def evaluated():
         evaluation=Evaluation(every_steps=10, label_source="grid"),
         axes={"hole": ("none", "square"), "seed": (0, 1)},
     )
-    found = results.template(Grid(settings), 64, {"settings": json.dumps(settings.to_json())})
+    found = results.select_scores(results.template(Grid(settings), 64, {"settings": json.dumps(settings.to_json())}))
     labels = label_tables.lattice(8, 1.0, 1.0) + 2
     found["label"].values[:] = labels
     found["prediction"].values[..., 1, :, :] = labels + 0.9

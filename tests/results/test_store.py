@@ -35,7 +35,7 @@ def store(tmp_path):
 
 def scores(count: int = 4) -> dict[str, np.ndarray]:
     """Return what an evaluation of so many members writes, as far as these tests need it."""
-    return {"accuracy": np.full(count, 0.25), "prediction": np.ones((count, 6, 2), np.float32)}
+    return {"accuracy": np.full(count, 0.25), "prediction": np.ones((count, 2, 6, 2), np.float32)}
 
 
 def test_a_new_store_lacks_every_group_at_every_step(store):

@@ -42,6 +42,9 @@ class Noted(Results):
     def __init__(self):
         self.written, self.go = [], threading.Event()
 
+    def label_sets(self):
+        return ["own"]
+
     def write(self, members, values, step=None, group=None):
         self.go.wait()
         names = [*values] if group is None else [*values, f"{group} complete"]
@@ -163,7 +166,7 @@ def test_one_members_largest_results_lie_alone(wave, tmp_path, monkeypatch):
     store.write([grid.members[2], grid.members[0]], {"pca_scores": scores}, 20)
     found = open_results(tmp_path)
     assert found["pca_scores"].encoding["chunks"] == (1, 1, len(measure.TENSORS), 6, 6)
-    assert found["accuracy"].encoding["chunks"] == (4, 1)
+    assert found["accuracy"].encoding["chunks"] == (4, 1, 1, 2)
     np.testing.assert_array_equal(found["pca_scores"].sel(seed=2, step=20), scores[0])
     np.testing.assert_array_equal(found["pca_scores"].sel(seed=0, step=20), scores[1])
     assert np.isnan(found["pca_scores"].sel(seed=[1, 3])).all()

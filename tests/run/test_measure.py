@@ -79,7 +79,9 @@ def evaluated(session, step=0, scores=None):
     prediction = labels + np.where(np.arange(SIDE**2) % 2 == 0, 0.0, 3.0)[:, None] * np.array([0.0, 1.0])
     own = [measure.snapshot(clouds(member.index)) if scores is None else scores for member in members]
     session.store.write(members, {"pca_scores": own}, step, SNAPSHOT)
-    session.store.write(members, {"prediction": prediction, "accuracy": np.full(4, 0.5)}, step, EVALUATION)
+    session.store.write(
+        members, {"prediction": np.stack([prediction] * 2, axis=1), "accuracy": np.full(4, 0.5)}, step, EVALUATION
+    )
 
 
 def measured(session) -> tuple[list, list[str]]:
@@ -200,7 +202,12 @@ def test_phases_follow_from_samples_and_manifold(tmp_path):
     rest = {"no_bump": np.array([0.9, 0.1, 0, 0]), "several_bumps": np.zeros(4)}
     store.write(
         members,
-        {"prediction": stored(session)["label"].values, "correct": correct, "wrong_place": wrong, **rest},
+        {
+            "prediction": np.stack([stored(session)["label"].values] * 2, axis=1),
+            "correct": correct,
+            "wrong_place": wrong,
+            **rest,
+        },
         0,
         EVALUATION,
     )

@@ -33,7 +33,7 @@ def made_up(name: str, score=None, measures=(), seeds=(0, 1, 2), preset: str = "
     largest = max(member.settings.data.size for member in grid.members)
     about = {"settings": json.dumps(settings.to_json()), "experiment": name, "preset": preset}
     count = largest**2
-    filled = results.template(grid, count, about, measure.schema(declared.analyses, count))
+    filled = results.select_scores(results.template(grid, count, about, measure.schema(declared.analyses, count)))
     filled = filled.drop_vars("pca_scores", errors="ignore").copy(deep=True)
     filled["group_complete"].values[:] = COMPLETE
     steps = np.array(settings.evaluation_steps, float) / settings.train.steps

@@ -24,7 +24,14 @@ def tiny(**axes) -> Settings:
         TINY,
         data={"increment": 1.0},
         train={"steps": 40, "ema_decay": EMA_DECAY, "log_every": 10},
-        evaluation={"every_steps": 10, "num_samples": 6, "sampler_steps": 3, "stored_images": 4, "readout": "contour"},
+        evaluation={
+            "every_steps": 10,
+            "num_samples": 6,
+            "num_common": 0,
+            "sampler_steps": 3,
+            "stored_images": 4,
+            "readout": "contour",
+        },
     )
     return dataclasses.replace(small, axes=axes or {"seed": (0,)})
 
