@@ -146,14 +146,15 @@ def cell_shares(
     """Return the fraction of right samples per cell of a pixel around integer labels low ... high; NaN without samples.
 
     Args:
-      label, predicted: (x, y) in pixels of the frame; NaN rows are left out.
+      label, predicted: (x, y) in pixels of the frame; labels that are NaN are left out, samples without a center are
+        wrong, and a member without any is not evaluated.
       data: the member's, for distances on the circle if it is periodic.
       low, high: int[2], the first and the last cell in x and y.
 
     Returns:
       Indexed [y, x], as images are.
     """
-    known = np.isfinite(label).all(axis=1) & np.isfinite(predicted).all(axis=1)
+    known = np.isfinite(label).all(axis=1) & np.isfinite(predicted).any()
     label, predicted = label[known], predicted[known]
     right = readout.hits(predicted, label, period=data.period).all(axis=1)
     x, y = (np.floor(label + 0.5).astype(int) - low).T
