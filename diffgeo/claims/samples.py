@@ -8,6 +8,7 @@ import xarray as xr
 
 from diffgeo import readout
 from diffgeo.claims.intervals import share_resolution
+from diffgeo.claims.scores import is_subpixel, own_scores
 from diffgeo.data import label_tables, regions
 from diffgeo.data.nearest_seen import copied_hits
 from diffgeo.errors import UserError
@@ -25,8 +26,8 @@ PARTS = (BOTH, X, Y)
 def last_samples(results: xr.Dataset) -> xr.Dataset:
     """Return the samples of the last evaluation of every member, read to a fraction of a pixel where images are stored.
 
-    Where a run stored the images of all its samples they are read by the sub-pixel read-out; else the places are those
-    of its own read-out. A coordinate that cannot be read, of a stripe that is not there, is NaN and never right.
+    By the sub-pixel read-out where it was stored, or where the images of all samples were and can be read again; else
+    by the run's own. A coordinate that cannot be read, of a stripe that is not there, is NaN and never right.
 
     Returns:
       A Dataset over the grid's axes and "sample", NaN where a member has fewer labels: `asked` and `drawn` (pixels of
@@ -38,8 +39,9 @@ def last_samples(results: xr.Dataset) -> xr.Dataset:
     """
     asked = results["label"].transpose(..., "sample", "factor")
     axes = tuple(str(dim) for dim in asked.dims[:-2])
-    stored = results.sizes["kept"] == results.sizes["sample"]
-    drawn = _drawn(results, axes, stored)
+    again = not is_subpixel(results) and results.sizes["kept"] == results.sizes["sample"]
+    tolerance = 1 + READING if again or is_subpixel(results) else 1.0
+    drawn = _drawn(own_scores(results), axes, again)
     hit, copied = (np.full((*asked.shape[:-1], len(PARTS)), np.nan) for _ in range(2))
     for index in np.ndindex(*asked.shape[:-2]):
         data = _data(results, axes, index)
@@ -47,7 +49,7 @@ def last_samples(results: xr.Dataset) -> xr.Dataset:
         labels, places = asked.values[index][known], drawn[index][known]
         found = readout.hits(places, labels, period=data.period)
         hit[index][known] = np.column_stack([found.all(axis=1), found])
-        copied[index][known] = _copied(data, labels.tobytes(), 1 + READING if stored else 1.0)
+        copied[index][known] = _copied(data, labels.tobytes(), tolerance)
     coords = {dim: results[dim].values for dim in axes}
     by_part = ((*axes, "sample", "part"), hit), ((*axes, "sample", "part"), copied)
     variables = {"asked": asked, "drawn": ((*axes, "sample", "factor"), drawn)}
@@ -57,16 +59,16 @@ def last_samples(results: xr.Dataset) -> xr.Dataset:
     )
 
 
-def _drawn(results: xr.Dataset, axes: tuple[str, ...], stored: bool) -> np.ndarray:
+def _drawn(results: xr.Dataset, axes: tuple[str, ...], again: bool) -> np.ndarray:
     """Return float[axes, sample, factor], the places drawn at the last evaluation in pixels of the frame.
 
-    They are read again from the images if all are stored.
+    If `again`, they are read from the images.
     """
     last = results.isel(step=-1)
     drawn = last["prediction"].transpose(*axes, "sample", "factor").values.copy()
     if np.isnan(drawn).all(axis=(-1, -2)).any():
         raise UserError("samples of the last evaluation are missing: finish the run first")
-    if not stored:
+    if not again:
         return drawn
     images = last["samples"].transpose(*axes, "kept", "row", "column").values
     for index in np.ndindex(*drawn.shape[:-2]):

@@ -6,15 +6,36 @@ import xarray as xr
 from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.results import SCORES, data_at, select_scores
+from diffgeo.settings.allowed import COMMON, OWN
+
+SUBPIXEL = "subpixel"
+"""The read-out of our own statistics: its accuracy does not depend on the label lattice."""
+
+COMMON_LABELS = "accuracy on labels common to all members"
 
 
 def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
-    """Return accuracies (of both, x, y) in a region; dims are the grid's axes and step.
+    """Return accuracies (of both, x, y) in a region on the members' own labels; dims are the grid's axes and step.
+
+    By the sub-pixel read-out where it was stored, else by that of the run.
 
     Raises:
       UserError: if the region is not scored, or the run is not finished.
     """
-    results = select_scores(results)
+    return _scores(own_scores(results), region)
+
+
+def own_scores(results: xr.Dataset) -> xr.Dataset:
+    """Return results with the scores and predictions of the members' own labels, by sub-pixel read-out if stored."""
+    return select_scores(results, OWN, SUBPIXEL if is_subpixel(results) else None)
+
+
+def is_subpixel(results: xr.Dataset) -> bool:
+    """Return whether scores by the sub-pixel read-out were stored."""
+    return "readout" in results.dims and SUBPIXEL in results["readout"].values
+
+
+def _scores(results: xr.Dataset, region: str) -> xr.Dataset:
     measured = {name: results[name] for name in SCORES}
     if "region" in measured["accuracy"].dims:
         if region not in results["region"].values:
@@ -29,12 +50,11 @@ def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
     return xr.Dataset({name: array.astype(float) for name, array in measured.items()})
 
 
-COMMON_LABELS = "accuracy on labels common to all members"
-
-
 def common_scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset | None:
     """Return `scores` on the labels common to all members, by sub-pixel read-out; None if not measured."""
-    return None
+    if not is_subpixel(results) or COMMON not in results["label_set"].values:
+        return None
+    return _scores(select_scores(results, COMMON, SUBPIXEL), region)
 
 
 def mean_over_training(values: xr.DataArray) -> xr.DataArray:

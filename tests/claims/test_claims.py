@@ -20,14 +20,16 @@ from tests.support.claims import (
     copying,
     diagrams,
     flat,
+    half_at,
     in_hole,
     mixed,
     perfect,
+    probes,
     right,
     rings,
     rising,
 )
-from tests.support.results import made_up
+from tests.support.results import made_up, with_common
 
 LOSSES = ("p2_fig6", "p, losses")
 
@@ -72,6 +74,36 @@ def test_what_was_not_measured_is_named(case):
     verdict = verdict_of(case, LATER[case])
     assert verdict.verdict == UNDECIDED
     assert verdict.reason.startswith("not measured in this run: ")
+
+
+def slow_where(axis):
+    """Accuracy on common labels that passes one half later at larger values of an axis."""
+    return lambda at, t: half_at(lambda at: 0.3 * at[axis] ** 0.5)(at, t, None)
+
+
+def test_common_labels_decide_what_depends_on_speed():
+    found = made_up("p1_fig4", half_at(lambda at: 0.3), seeds=(0, 1, 2, 3))
+    for score, verdict in (
+        (slow_where("increment"), HOLDS),
+        (lambda at, t: slow_where("increment")({"increment": 1 / at["increment"]}, t), FAILS),
+    ):
+        judged = judge(claim_of("p1_fig4", "c"), with_common(found, score))
+        assert judged.verdict == verdict, claims.table([judged])
+
+
+def test_coordinates_are_compared_on_common_labels():
+    found = made_up("p1_fig5", rising, probes(0.9, 0.9), seeds=(0, 1, 2, 3))
+    equal = with_common(found, lambda at, t: 0.9 * t)
+    assert judge(claim_of("p1_fig5", "d"), equal).verdict == HOLDS
+    assert judge(claim_of("p1_fig5", "d, y ahead"), equal).verdict == UNDECIDED
+    ahead = equal.assign(accuracy_x=equal["accuracy_x"] * 0.7)
+    assert judge(claim_of("p1_fig5", "d"), ahead).verdict == HOLDS
+    assert judge(claim_of("p1_fig5", "d, y ahead"), ahead).verdict == HOLDS
+    behind = equal.assign(accuracy_y=equal["accuracy_y"] * 0.7)
+    assert judge(claim_of("p1_fig5", "d"), behind).verdict == FAILS
+    assert judge(claim_of("p1_fig5", "d, y ahead"), behind).verdict == FAILS
+    apart = found.assign(probe_r2_x=found["probe_r2_x"] * 0.5)
+    assert judge(claim_of("p1_fig5", "d"), apart).verdict == FAILS
 
 
 HELD_OUT = [case for case in CASES if case[0] in ("p1_fig9", "p2_fig4", "p2_fig4g", "p2_fig11", "p2_fig12")]
