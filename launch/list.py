@@ -1,9 +1,10 @@
 """List every experiment: its figure, and per preset the members, steps, evaluations and predicted cost. Runs nothing.
 
-python -m launch.list [--json | --markdown | --figures]
+python -m launch.list [--json | --markdown | --figures | --claims]
 
 --markdown prints the README's table: figure, command, time and expected outcome. --figures prints where each panel of
-the papers is: command, files, claims, or that it is a schematic.
+the papers is: command, files, claims, or that it is a schematic. --claims prints what each claim quotes, how it is
+tested, its baseline and what would refute it: docs/claims.md.
 """
 
 import json
@@ -12,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from absl import flags
 
+from diffgeo.claims import catalog
 from diffgeo.errors import UserError
 from diffgeo.experiment import Experiment
 from experiments import Panel
@@ -20,6 +22,8 @@ from launch import program
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the README's table.")
 FIGURES = flags.DEFINE_boolean("figures", False, "Print the map from the papers' panels to commands, files and claims.")
+
+CLAIMS = flags.DEFINE_boolean("claims", False, "Print the claims as Markdown: quote, statistic, baseline, refutation.")
 
 QUICKSTART = "quickstart"
 """Experiment with a program named after it."""
@@ -30,8 +34,11 @@ def main() -> None:
     import experiments
     from diffgeo.costs import by_hand
 
-    if JSON.value + MARKDOWN.value + FIGURES.value > 1:
-        raise UserError("--json, --markdown and --figures are forms of the list: give one of them")
+    if JSON.value + MARKDOWN.value + FIGURES.value + CLAIMS.value > 1:
+        raise UserError("--json, --markdown, --figures and --claims are forms of the list: give one of them")
+    if CLAIMS.value:
+        print(catalog.markdown({name: experiments.find(name).claims for name in experiments.names()}))
+        return
     if FIGURES.value:
         print(figure_map(experiments.PANELS, experiments.find))
         return

@@ -30,6 +30,7 @@ def main() -> None:
     """Read the flags and run the experiment."""
     import experiments
     from diffgeo import run
+    from diffgeo.costs import by_hand
     from diffgeo.host import distributed, runtime
     from diffgeo.settings import override
     from diffgeo.training import Placement
@@ -43,7 +44,11 @@ def main() -> None:
     )
     planned = run.Run.of(declared, PRESET.value, settings, placement)
     shape = " x ".join(f"{len(values)} {name}" for name, values in planned.grid.axes.items())
-    size = f"{shape} models, {settings.train.steps:,} steps each" if declared.trained else "computed without training"
+    size = "computed without training"
+    if declared.trained:
+        facts = by_hand.describe(settings, declared.trained, declared.analyses)
+        common = facts["common_pflop"] / facts["sampling_pflop"]
+        size = f"{shape} models, {settings.train.steps:,} steps each, {common:.0%} of sampling at common labels"
     distributed.say(f"{declared.name}, preset {PRESET.value}: {size}, in {WORKDIR.value}")
     run.execute(planned, WORKDIR.value, runtime.provenance(), WAVES.value)
 

@@ -66,7 +66,8 @@ def _drawn(results: xr.Dataset, axes: tuple[str, ...], again: bool) -> np.ndarra
     """
     last = results.isel(step=-1)
     drawn = last["prediction"].transpose(*axes, "sample", "factor").values.copy()
-    if np.isnan(drawn).all(axis=(-1, -2)).any():
+    finished = last["accuracy"].sel(region=regions.ALL) if "region" in last["accuracy"].dims else last["accuracy"]
+    if finished.isnull().any():  # places may be NaN where nothing can be read
         raise UserError("samples of the last evaluation are missing: finish the run first")
     if not again:
         return drawn
