@@ -49,7 +49,7 @@ PANELS = (
     _panel(P2, "2c", "p2_fig2", "fig2c", claims="h"),
     _panel(P2, "2d", "p2_fig2", "fig2d"),
     _panel(P2, "2e-g", "p2_fig2", "fig2efg", "fig2_controls"),
-    _panel(P2, "3", "p2_fig2", "fig3", claims="i"),
+    _panel(P2, "3", "p2_fig2", "fig3_literal", "fig3", claims="i"),
     _panel(P2, "4a-b", "latents", "p2_fig4ab"),
     _panel(P2, "4c-e", "p2_fig4", "fig4cde", claims="jk"),
     _panel(P2, "4f", "p2_fig4", "fig4f"),

@@ -224,3 +224,17 @@ def test_literal_contours_are_half_a_pixel_higher():
     square = np.full((1, 16, 16), 255, np.uint8)
     square[0, 6:9, 3:5] = 0  # x = 3, w = 2; y = 6, h = 3
     np.testing.assert_array_equal(predict_centers(square, "contour_literal"), [[4.0, 7.5]])
+
+
+@pytest.mark.parametrize("periodic", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_images_without_a_profile_are_read_without_a_warning(kind, periodic):
+    """Noise, black and white pixels, plateaus, one dark pixel, a single gray: neighbors may be equal or all dark."""
+    generator = np.random.default_rng(0)
+    noise = generator.integers(0, 256, (200, 8, 8)).astype(np.uint8)
+    block, dot = np.full_like(noise[:1], 255), np.full_like(noise[:1], 255)
+    block[:, 2:5, 3:7], dot[:, 7, 0] = 0, 0
+    grays = np.stack([np.full((8, 8), gray, np.uint8) for gray in (0, 128, 255)])
+    for images in (noise, noise // 128 * 255, block, dot, grays):
+        for sigma in (None, 0.3, 1.0):
+            assert not np.isinf(predict_centers(images, "subpixel", kind, sigma, periodic)).any()

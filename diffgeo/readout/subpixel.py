@@ -147,7 +147,7 @@ def _parabola(
         low, middle, high = np.log(near).T
         curvature = low - 2 * middle + high  # -1 / 2 s^2; 0 on a clipped plateau
         known = curvature < -1e-3
-        starts[known, axis] = ((low - high) / (2 * curvature))[known]
+        starts[known, axis] = (low[known] - high[known]) / (2 * curvature[known])
         curvatures[known, axis] = curvature[known]
     starts = np.clip(starts, -STEP, STEP)
     if sigma is not None:

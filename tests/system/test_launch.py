@@ -131,7 +131,7 @@ def test_list_shows_sizes_and_cost_of_the_paper_preset_without_running_it(launch
     paper = json.loads(done.stdout)["p1_fig4"]["presets"]["paper"]
     assert paper["members"] == 30
     assert paper["axes"] == {"increment": 10, "seed": 3}
-    assert (paper["steps"], paper["batch"], paper["samples"]) == (320_000, 16, 500)
+    assert (paper["steps"], paper["batch"], paper["samples"]) == (320_000, 16, 500 + 128)
     assert paper["evaluation_steps"] == list(range(0, 320_001, 6_400))
     assert paper["parameters"] == 23_790_209
     assert paper["label_rows"] == 102_400
@@ -145,7 +145,7 @@ def test_list_shows_sizes_and_cost_of_the_paper_preset_without_running_it(launch
 
 def test_samplers_of_a_trained_run(launch, finished):
     """The run's own sampler draws what the run drew; the others stand beside it."""
-    stored = results.open_results(finished)
+    stored = results.select_scores(results.open_results(finished))
     steps = json.loads((finished / "config.json").read_text())["settings"]["evaluation"]["sampler_steps"]
     flags = ["--suite=samplers", f"--workdir={finished}", f"--ddim={steps}", "--ddim=2", "--members=3", "--json"]
     done = launch("bench", *flags)
