@@ -128,6 +128,7 @@ def test_an_experiment_that_trains_nothing_has_no_plan(launch):
     assert_refused(launch("plan", "--experiment=p1_fig7", "--topology=v5e:2x4"), "trains nothing")
 
 
+@pytest.mark.slow
 def test_the_program_plans_for_a_chip_that_is_not_here(launch, tmp_path):
     pytest.importorskip("libtpu")
     flags = ["--experiment=p1_fig4", "--preset=tiny", "--seeds=0", "--set=axes.increment=1", "--topology=v5e:1x1"]

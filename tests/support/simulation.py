@@ -2,7 +2,7 @@
 
     python -m tests.support.simulation
 
-prints the table of docs/claims.md: 4,000 experiments a cell, 1,000 of speeds; about ten minutes.
+prints the table of docs/claims.md: 4,000 experiments a cell, 400 of speeds; about ten minutes.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,7 +17,7 @@ from diffgeo.claims.intervals import share_resolution
 SEEDS = (2, 3, 5, 8)
 STEPS = np.arange(100, 2_001, 100)
 LABELS = 128
-SLOW = 1_000
+SLOW = 400
 """Experiments of speeds, each of which fits a curve to every model."""
 
 Experiment = Callable[[np.random.Generator, int], Comparison]
