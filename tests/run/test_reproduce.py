@@ -48,7 +48,7 @@ def test_each_is_run_reported_and_then_skipped(trained, tmp_path):
     made = reproduce.reproduce(chosen, "tiny", tmp_path, say=said.append)
     assert started == ["p2_fig12"]
     assert {name for name, page in made.items() if page is None} == {*UNTRAINED, "quickstart"}
-    assert [verdict.claim.name for verdict in made["p2_fig12"].verdicts] == ["o"]
+    assert [verdict.claim.name for verdict in made["p2_fig12"].verdicts] == ["o", "o, decay"]
     assert (tmp_path / "p2_fig12/report.html").exists()
     assert any(line.startswith("[3/4] quickstart: done, see ") for line in said)
 

@@ -205,7 +205,7 @@ def test_only_the_newest_two_states_and_all_parameters_are_kept(whole):
 
 
 def test_results_are_labeled_and_complete(whole):
-    found = results.open_results(whole)
+    found = results.select_scores(results.open_results(whole))
     assert found.accuracy.dims == ("increment", "seed", "step")
     assert found.increment.values.tolist() == [0.5, 1.0]
     assert found.step.values.tolist() == list(range(0, 161, 10))
