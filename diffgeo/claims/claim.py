@@ -134,18 +134,22 @@ def judge(claim: Claim, results: xr.Dataset) -> Verdict:
     # with k parts, each of which may wrongly fail in 2.5 %, a true conjunction would fail k times as often
     if min((each.p_against for each in primary), default=1.0) * len(primary) <= 1 - LEVEL:
         return Verdict(claim, FAILS, comparisons, "")
-    unmeasured = [each for each in comparisons if each.role in (PRIMARY, BASELINE) and math.isnan(each.value)]
-    if unmeasured:
-        return Verdict(claim, UNDECIDED, comparisons, unmeasured[0].note)
+    lacking = [each for each in primary if math.isnan(each.value)]
+    if lacking:
+        return Verdict(claim, UNDECIDED, comparisons, lacking[0].note)
     if all(each.seeds < 2 for each in primary):
         return Verdict(claim, UNDECIDED, comparisons, "one seed has no interval")
     if any(each.verdict != HOLDS for each in primary):
         return Verdict(claim, UNDECIDED, comparisons, "an interval reaches over its limit")
-    untold = [each for each in comparisons if each.role == BASELINE and each.verdict != HOLDS]
+    baselines = [each for each in comparisons if each.role == BASELINE]
+    untold = [each for each in baselines if each.verdict != HOLDS and not math.isnan(each.value)]
     if untold and claim.qualified:
         return Verdict(claim, HOLDS, comparisons, claim.qualified)
     if untold:
         return Verdict(claim, UNDECIDED, comparisons, f"not told from {untold[0].note}")
+    lacking = [each for each in baselines if math.isnan(each.value)]
+    if lacking:
+        return Verdict(claim, UNDECIDED, comparisons, lacking[0].note)
     return Verdict(claim, HOLDS, comparisons, "")
 
 

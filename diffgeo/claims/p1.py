@@ -1,8 +1,8 @@
 """Tests of the claims of 2402.03305, (a) to (f): functions from a results Dataset to comparisons.
 
 experiments/CHOICES.md lists the claims by letter, docs/claims.md is made of the docstrings here. Where the paper says
-"slightly", "high" or "no strong effect", the limit is an argument with a default chosen here, before any run was
-judged.
+"slightly", "high" or "no strong effect", the limit is an argument with a default chosen here. docs/verdict-history.md
+says which limits were chosen with stored runs known.
 """
 
 import math

@@ -226,7 +226,7 @@ def claim_o_squares(results: xr.Dataset) -> list[Comparison]:
     """
     found, inside = samples.last_samples(results), samples.in_region(results, "ood")
     right = samples.held_out(found, inside, BOTH, far=BOTH)
-    share = right.share.mean("hole_width")
+    share = right.share.dropna("hole_width").mean("hole_width")  # widths with such labels in every square
     bump, sos = (share.sel(kind=kind, drop=True) for kind in ("bump", "sos"))
     resolution = right.resolution
     comparisons = [learned(results, "accuracy outside the square", "id")]

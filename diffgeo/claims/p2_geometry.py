@@ -9,6 +9,7 @@ import xarray as xr
 
 from diffgeo.claims.claim import BASELINE, CONTROL, Comparison, compare, compare_seeds, unmeasured
 from diffgeo.claims.select import LAYER, analyzed, at_peak_of_others, has, learned, log
+from diffgeo.representation import rings
 from diffgeo.representation.barcodes import GAPS, RATIOS, read_bars
 from diffgeo.results import settings_of
 
@@ -116,7 +117,8 @@ def claim_i_orthogonal_not_parallel(results: xr.Dataset) -> list[Comparison]:
     model is encoding different values of x in an almost orthogonal, as opposed to parallel, fashion".
     Statistic: mean principal angle of x-on-y less that of x-on-x rings, over 0; and that of x-on-x over 0 by 30 degrees
     (not parallel). Planes in 20 dimensions are 75 degrees apart by chance: only the contrast says something.
-    Baseline: the contrast must be over the untrained network's, and differ from that of the true images' pixels.
+    Baseline: the contrast must be over the untrained network's and over that of the same cloud with its labels
+    shuffled, which has the same spectrum, and differ from that of the true images' pixels.
     Refuted by: no contrast, or parallel planes.
     """
     angles = analyzed(results, "ring_mean").sel(ring_statistic="angles", drop=True)
@@ -128,6 +130,7 @@ def claim_i_orthogonal_not_parallel(results: xr.Dataset) -> list[Comparison]:
         compare("angle of x-on-y less x-on-x rings (degrees)", last, lower=0.0),
         compare("angle of x-on-x rings (degrees)", parallel, lower=30.0),
         *_told("angle of x-on-y less x-on-x rings (degrees)", last, contrast),
+        _over_shuffled(results, last),
     ]
 
 
@@ -138,7 +141,8 @@ def claim_i_like_coupled_torus(results: xr.Dataset, tolerance: float = 10.0) -> 
     torus".
     Statistic: mean angle between single components, as the paper takes it, of x-on-x rings less that of x-on-y rings of
     an ideal 3-D torus, within 10 degrees (equivalence).
-    Baseline: the untrained network's (a control).
+    Baseline: planes that have nothing to do with labels may be as far apart: it must differ from the untrained
+    network's.
     Refuted by: a difference over 10 degrees.
     """
     name = "ring_mean_literal"
@@ -147,16 +151,15 @@ def claim_i_like_coupled_torus(results: xr.Dataset, tolerance: float = 10.0) -> 
             learned(results, "last accuracy"),
             unmeasured("literal angle of x-on-x rings", "literal angles of rings"),
         ]
-    from diffgeo.representation import rings  # loads what only this claim needs
-
     literal = results[name].sel(ring_pair="x_on_x", tensor=LAYER, drop=True)
     side = settings_of(results).data.size
+    last = literal.isel(step=-1, drop=True)
     ideal = rings.ideal_statistics("torus3d", (side, side), literal=True)["x_on_y"]["angles"].mean()
     description = "literal angle of x-on-x rings less that of x-on-y of a 3-D torus (degrees)"
     return [
         learned(results, "last accuracy"),
-        compare(description, literal.isel(step=-1, drop=True) - ideal, lower=-tolerance, upper=tolerance),
-        compare(f"{description}, untrained network", literal.isel(step=0, drop=True) - ideal, role=CONTROL),
+        compare(description, last - ideal, lower=-tolerance, upper=tolerance),
+        _differs("literal angle of x-on-x rings (degrees)", last - literal.isel(step=0, drop=True), UNTRAINED),
     ]
 
 
@@ -179,19 +182,30 @@ def _read(results: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray, xr.DataArray
     return lengths.assign_coords(rank=ranks), gaps.assign_coords(rank=ranks), betti
 
 
+def _over_shuffled(results: xr.Dataset, last: xr.DataArray) -> Comparison:
+    """Return whether the contrast of angles is over that of shuffled labels."""
+    name = "ring_contrast_null"
+    description = "angle of x-on-y less x-on-x rings (degrees), less that of shuffled labels"
+    if not has(results, name):
+        return unmeasured(description, "rings of shuffled labels", BASELINE)
+    null = results[name].sel(tensor=LAYER, drop=True).isel(step=-1, null_statistic=0, drop=True)
+    return compare(description, last - null, lower=0.0, role=BASELINE)._replace(note="shuffled labels")
+
+
 def _told(description: str, last: xr.DataArray, values: xr.DataArray) -> list[Comparison]:
     """Return whether a value is over the untrained network's, and differs from that of the true images themselves.
 
-    The images have a geometry of their own, which a representation may show more or less clearly: either tells them
-    apart, at a level of 5 % for both sides together.
+    The images have a geometry of their own, which a representation may show more or less clearly.
     """
+    more = compare(f"{description}, less that of {UNTRAINED}", last - _at_start(values), lower=0.0, role=BASELINE)
     pixels = values.sel(tensor="pixels", drop=True).isel(step=-1, drop=True)
-    more, apart = last - _at_start(values), last - pixels
+    return [more._replace(note=UNTRAINED), _differs(description, last - pixels, PIXELS)]
+
+
+def _differs(description: str, apart: xr.DataArray, words: str) -> Comparison:
+    """Return whether a value differs from a baseline's on either side, at a level of 5 % for both together."""
     lower, upper = (0.0, np.inf) if float(apart.mean()) > 0 else (-np.inf, 0.0)
-    return [
-        compare(f"{description}, less {UNTRAINED}'s", more, lower=0.0, role=BASELINE)._replace(note=UNTRAINED),
-        compare(f"{description}, less that of {PIXELS}", apart, lower, upper, BASELINE)._replace(note=PIXELS),
-    ]
+    return compare(f"{description}, less that of {words}", apart, lower, upper, BASELINE)._replace(note=words)
 
 
 def _at_start(values: xr.DataArray) -> xr.DataArray:

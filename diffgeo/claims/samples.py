@@ -14,13 +14,14 @@ from diffgeo.data.nearest_seen import copied_hits
 from diffgeo.errors import UserError
 from diffgeo.results import data_at
 from diffgeo.settings import Data
+from diffgeo.settings.allowed import SUBPIXEL
 
 BOTH, X, Y = "both", "x", "y"
+PARTS = (BOTH, X, Y)
+"""Parts of a label that a sample can get right: both coordinates, or one of them."""
+
 READING = 0.05
 """Pixels by which the sub-pixel read-out may err: by it a copy at exactly the tolerance may be read as right."""
-
-PARTS = (BOTH, X, Y)
-"""What of a sample is right: both coordinates, or one of them."""
 
 
 def last_samples(results: xr.Dataset) -> xr.Dataset:
@@ -76,7 +77,7 @@ def _drawn(results: xr.Dataset, axes: tuple[str, ...], again: bool) -> np.ndarra
         data = _data(results, axes, index)
         known = np.isfinite(results["label"].transpose(*axes, "sample", "factor").values[index]).all(axis=-1)
         own = images[index][known][:, : data.size, : data.size]
-        places = readout.predict_centers(own, "subpixel", data.kind, data.sigma, data.periodic)
+        places = readout.predict_centers(own, SUBPIXEL, data.kind, data.sigma, data.periodic)
         drawn[index][known] = places + results["origin"].transpose(*axes, "factor").values[index]
     return drawn
 

@@ -6,10 +6,7 @@ import xarray as xr
 from diffgeo.data import regions
 from diffgeo.errors import UserError
 from diffgeo.results import SCORES, data_at, select_scores
-from diffgeo.settings.allowed import COMMON, OWN
-
-SUBPIXEL = "subpixel"
-"""The read-out of our own statistics: its accuracy does not depend on the label lattice."""
+from diffgeo.settings.allowed import COMMON, OWN, SUBPIXEL
 
 COMMON_LABELS = "accuracy on labels common to all members"
 

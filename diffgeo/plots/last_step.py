@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator
 
 from diffgeo.claims import scaling
+from diffgeo.data.label_tables import role_of
 from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.tables import Table, read_table, refuse_dims, select, settings_text
@@ -156,7 +157,7 @@ def data_needed(results: xr.Dataset, threshold: float = 0.6) -> Figure:
     handles, first, hollow = [], [], False
     smallest = scaling.labels_of(results).min("kept_fraction")
     for name, color, marker in zip(results["dataset"].values, style.CATEGORICAL, MARKERS, strict=False):
-        needed = scaling.labels_needed(results, str(name).removesuffix("+0d"), threshold)
+        needed = scaling.labels_needed(results, role_of(str(name)), threshold)
         points = needed.transpose("size", "seed").values
         at_most = np.isclose(points, smallest.sel(dataset=name).transpose("size").values[:, None])
         hollow |= bool(at_most.any())

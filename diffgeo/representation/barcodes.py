@@ -35,8 +35,6 @@ class Reading(NamedTuple):
 
     betti: Float64[np.ndarray, " homology"]
     """Betti numbers."""
-    gap: Float64[np.ndarray, " homology"]
-    """The largest of `gaps`: 0 for bars that all have the same length, whatever the rule's thresholds."""
     gaps: Float64[np.ndarray, "homology 6"]
     """Gaps behind the first, second, ... bar: two holes of H1 show as one at index 1."""
     values: Float64[np.ndarray, "homology 6"]
@@ -55,7 +53,7 @@ def read_bars(bars: Sequence[Real[np.ndarray, "_ 2"]] | np.ndarray, threshold: f
     known = [degree[~np.isnan(degree[:, 0])] for degree in known]
     if not len(known[0]):
         empty, many = np.full(len(known), np.nan), np.full((len(known), FIRST), np.nan)
-        return Reading(empty, empty, many, many)
+        return Reading(empty, many, many)
     betti, gaps = np.zeros(len(known)), np.zeros((len(known), FIRST))
     lengths = np.full((len(known), FIRST), np.nan)
     # the first is the whole cloud, which never dies
@@ -75,7 +73,7 @@ def read_bars(bars: Sequence[Real[np.ndarray, "_ 2"]] | np.ndarray, threshold: f
         gaps[degree], lengths[degree] = values[:-1] - values[1:], values[:-1]
         clear = (gaps[degree] >= GAPS[degree - 1]) & (values[:-1] > np.log(RATIOS[degree - 1]))
         betti[degree] = 1 + np.flatnonzero(clear)[-1] if clear.any() else 0
-    return Reading(betti, gaps.max(axis=1), gaps, lengths)
+    return Reading(betti, gaps, lengths)
 
 
 def longest_bars(bars: Real[np.ndarray, "bars 2"], count: int) -> Float64[np.ndarray, "count 2"]:

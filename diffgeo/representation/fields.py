@@ -61,7 +61,6 @@ FIELDS = {
     "neighbor_r2_y": Field("manifold", (), "R^2 of y predicted by its nearest neighbors, chance taken off"),
     "intrinsic_dimension": Field("manifold", (), "dimension of the manifold at the scale of neighbors"),
     "betti": Field("topology", ("homology",), "Betti numbers by `barcodes.read_bars`"),
-    "bar_gap": Field("topology", ("homology",), "largest gap between log lengths of the six longest bars"),
     "bars": Field("topology", ("homology", "bar", "end"), "longest (birth, death), inf where alive, NaN where none"),
     "bar_threshold": Field("topology", (), "distance up to which bars were followed"),
     "covering_radius": Field("topology", (), "largest distance from a point to the cloud's landmarks"),
@@ -72,8 +71,9 @@ FIELDS = {
     "ring_residual_90": Field("rings", ("ring_pair",), "mean residual on that many components"),
     "ring_angles_literal": Field("rings", ("ring_pair", "angle_bin"), "share of angles between single components"),
     "ring_mean_literal": Field("rings", ("ring_pair",), "mean angle between single components (degrees)"),
-    "ring_contrast": Field("rings", (), "mean angle of x-on-y pairs less that of x-on-x pairs (degrees)"),
-    "ring_contrast_null": Field("rings", ("null_statistic",), "mean and sd of that contrast with shuffled labels"),
+    "ring_contrast_null": Field(
+        "rings", ("null_statistic",), "mean and sd of the angle of x-on-y less x-on-x pairs, labels shuffled (degrees)"
+    ),
     "additive_share": Field("rings", (), "share of variance in a function of x plus a function of y"),
     "wasserstein_clifford": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal Clifford torus"),
     "wasserstein_torus3d": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal 3-D torus"),
@@ -188,7 +188,6 @@ def _topology(cloud: np.ndarray) -> dict[str, Any]:
     result = persistence(cloud)
     return {
         "betti": result.betti,
-        "bar_gap": result.gap,
         "bars": np.stack([longest_bars(bars, LENGTHS["bar"]) for bars in result.diagrams]),
         "bar_threshold": result.threshold,
         "covering_radius": result.covering_radius,
@@ -209,7 +208,6 @@ def _rings(cloud: np.ndarray, shape: tuple[int, int], seed: int) -> dict[str, An
         "ring_components_90": components,
         "ring_angles_literal": rings.ring_histograms(literal)[0],
         "ring_mean_literal": [literal[pair]["angles"].mean() for pair in rings.PAIRS],
-        "ring_contrast": contrast.ring_contrast(cloud, shape),
         "ring_contrast_null": [null.mean(), null.std(ddof=1)],
         "additive_share": additive_share(cloud, shape),
         "ring_residual_90": [wider[pair]["residual"].mean() for pair in rings.PAIRS],

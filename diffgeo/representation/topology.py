@@ -37,8 +37,6 @@ class Persistence(NamedTuple):
     """(birth, death) of each class of H0, H1, ...; death is inf if alive at `threshold`."""
     betti: tuple[int, ...]
     """Numbers of H0, H1, ... by `read_bars`."""
-    gap: tuple[float, ...]
-    """The largest gap between bars, per degree, by `read_bars`."""
     threshold: float
     """T, up to which distances were used."""
     covering_radius: float
@@ -74,7 +72,7 @@ def persistence(points: Real[np.ndarray, "n k"], maxdim: int = 2, most: int = MA
     diagrams = [np.asarray(bars, np.float64).reshape(-1, 2) for bars in result["dgms"]]
     reading = read_bars(diagrams, threshold)
     betti = tuple(int(number) for number in reading.betti)
-    return Persistence(diagrams, betti, tuple(map(float, reading.gap)), threshold, radius)
+    return Persistence(diagrams, betti, threshold, radius)
 
 
 def _threshold(matrix: np.ndarray) -> float:

@@ -147,14 +147,14 @@ def diagrams(last, images=CLEARER, start=NOTHING):
     return {"bars": made, "bar_threshold": lambda at, t, tensor: 5.0}
 
 
-def rings(xy, xx, images=(80, 78), start=(75, 77)):
+def rings(xy, xx, images=(80, 78), start=(75, 77), shuffled=-2.0):
     """Mean angles of x-on-y and x-on-x rings at the end, of the images, and of the untrained network."""
 
     def made(at, t, tensor):
         both = images if tensor == "pixels" else ((xy, xx) if t == 1 else start)
         return [[both[0], 0.9], [both[1], 0.5], [both[1], 0.5]]
 
-    return {"ring_mean": made}
+    return {"ring_mean": made, "ring_contrast_null": lambda at, t, tensor: [shuffled, 0.5]}
 
 
 def ahead_of_pixels(half, pixels):
@@ -166,9 +166,13 @@ def ahead_of_pixels(half, pixels):
     return {"r2": made}
 
 
-def literal(degrees):
-    """Mean angle between single components of x-on-x rings."""
-    return {"ring_mean_literal": lambda at, t, tensor: [60.0, degrees, degrees]}
+def literal(degrees, start=80.0):
+    """Mean angle between single components of x-on-x rings, at the end and of the untrained network."""
+
+    def made(at, t, tensor):
+        return [60.0, *[degrees if t == 1 else start] * 2]
+
+    return {"ring_mean_literal": made}
 
 
 def prominent(last):
