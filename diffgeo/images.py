@@ -75,14 +75,15 @@ def _render(
     return (1.0 - 2.0 * darkness)[..., None]
 
 
-def to_uint8(images: Float[ArrayLike, "*batch N N 1"]) -> np.ndarray:
+def to_uint8(images: Float[ArrayLike, "*batch N N C"]) -> np.ndarray:
     """Return gray values 0 (dark) to 255 (white) of images in [-1, 1]; values outside are clipped.
 
     NaN, which a network that has diverged may generate, becomes white: such an image shows no bump.
 
-    Returns uint8[*batch, N, N], on host.
+    Returns uint8[*batch, N, N], on host; uint8[*batch, N, N, C] of images of several channels.
     """
-    gray = (np.asarray(images)[..., 0] + 1.0) * 127.5
+    images = np.asarray(images)
+    gray = ((images[..., 0] if images.shape[-1] == 1 else images) + 1.0) * 127.5
     return np.rint(np.clip(np.nan_to_num(gray, nan=255.0), 0.0, 255.0)).astype(np.uint8)
 
 

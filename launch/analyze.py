@@ -22,7 +22,8 @@ def main() -> None:
     program.start_jax()
     _, config = read_run(WORKDIR.value)
     declared = experiments.find(config["experiment"])
-    run.analyze(run.Run.of(declared, config["preset"], Settings.from_json(config["settings"])), WORKDIR.value)
+    settings = Settings.from_json(config["settings"], declared.dataset)
+    run.analyze(run.Run.of(declared, config["preset"], settings), WORKDIR.value)
 
 
 if __name__ == "__main__":

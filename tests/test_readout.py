@@ -326,7 +326,9 @@ def test_bad_centers_and_counts_are_refused():
     with pytest.raises(ValueError, match=r"\(3, 2\) and \(1, 2\)"):
         hits(np.zeros((3, 2)), np.zeros((1, 2)))
     with pytest.raises(ValueError, match=r"\(2, 3\)"):
-        hits(np.zeros((2, 3)), np.zeros((2, 3)))
+        hits(np.zeros((2, 3)), np.zeros((2, 2)))
+    with pytest.raises(ValueError, match=r"\(2,\)"):
+        hits(np.zeros(2), np.zeros(2))
     with pytest.raises(ValueError, match=r"\(3,\).*\(1,\)"):
         outcomes(np.zeros((3, 2)), np.zeros((3, 2)), np.ones(1, int))
 

@@ -16,6 +16,7 @@ from diffgeo.costs import by_hand
 from diffgeo.costs.timing import matrix_product, seconds
 from diffgeo.data import label_tables
 from diffgeo.data.evaluation_labels import labels_drawn
+from diffgeo.data.sources import source_of
 from diffgeo.errors import UserError, require_choice
 from diffgeo.settings import Grid, Settings
 from diffgeo.training import Ensemble, Placement, sampling
@@ -73,7 +74,7 @@ def pairs(ours: Callable[[], float], theirs: Callable[[], float] | None, repeats
 def _ensemble(settings: Settings, members: int) -> Ensemble:
     """Return this many members (seeds 0, 1, ...) on one device, at step 0."""
     grid = Grid(dataclasses.replace(settings, axes={"seed": tuple(range(members))}))
-    table = label_tables.build_label_table(settings.data)
+    table = source_of(settings).table()
     tables = label_tables.stack([table] * members)
     ensemble = Placement().place(grid.members, tables, jax.devices()[:1])
     ensemble.initialize()

@@ -27,9 +27,10 @@ def layers_called(settings: Settings) -> dict[str, Counter]:
 
     "norms" are those over images; an attention block counts as "attention" with all its layers.
     """
-    network = unet.from_settings(settings.model)
+    program = settings.program
+    network = unet.from_program(program)
     calls: dict[str, Counter] = {part: Counter() for part in KINDS}
-    n, size = settings.train.batch_size, settings.data.size
+    n = settings.train.batch_size
 
     def record(method: Callable, arguments: tuple, keywords: dict, context: nn.module.InterceptorContext) -> Any:
         layer = context.module
@@ -39,9 +40,10 @@ def layers_called(settings: Settings) -> dict[str, Counter]:
         return method(*arguments, **keywords)
 
     def forward() -> Any:
-        params = step.initial_state(settings.program, 0).params
+        params = step.initial_state(program, 0).params
+        images, labels = jnp.zeros((n, *program.image_shape)), jnp.zeros((n, program.num_factors))
         with nn.intercept_methods(record):
-            return network.apply({"params": params}, jnp.zeros((n, size, size, 1)), jnp.ones(n, int), jnp.zeros((n, 2)))
+            return network.apply({"params": params}, images, jnp.ones(n, int), labels)
 
     jax.eval_shape(forward)
     return calls

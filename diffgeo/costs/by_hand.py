@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from diffgeo.data.evaluation_labels import labels_drawn
-from diffgeo.data.label_tables import build_label_table
+from diffgeo.data.sources import source_of
 from diffgeo.settings import Grid, Member, Model, Settings, Train
 from diffgeo.training import step
 from diffgeo.unet import parameter_count
@@ -102,7 +102,8 @@ def program_totals(members: Sequence[Member], analyses: Sequence[str] = ()) -> P
     settings = members[0].settings
     evaluation, train = settings.evaluation, settings.train
     state = _state(settings.model, bool(train.ema_decay))
-    rows = {data: int(build_label_table(data).count) for data in {member.settings.data for member in members}}
+    settled = {member.settings.data: member.settings for member in members}
+    rows = {data: int(source_of(one).table().count) for data, one in settled.items()}
     drawn = [
         labels_drawn(evaluation.label_source, evaluation.num_samples, settings.data.size, rows[member.settings.data])
         for member in members

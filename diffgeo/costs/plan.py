@@ -20,6 +20,7 @@ from diffgeo.costs import by_hand, hlo_traffic
 from diffgeo.costs.chips import Chip, Target
 from diffgeo.data import label_tables
 from diffgeo.data.evaluation_labels import labels_drawn
+from diffgeo.data.sources import source_of
 from diffgeo.errors import UserError, one_line
 from diffgeo.host.platform import GIB, compiling_for
 from diffgeo.host.runtime import usable_cores
@@ -125,7 +126,7 @@ def ensemble(members: Sequence[Member], per_device: int, rows: int, target: Targ
     """Return an ensemble of this many members on each device of the target, repeating members if there are fewer."""
     count = 1 if target.loops else per_device * target.groups
     repeated = list(itertools.islice(itertools.cycle(members), count))
-    distinct = {member.settings.data: label_tables.build_label_table(member.settings.data) for member in repeated}
+    distinct = {member.settings.data: source_of(member.settings).table() for member in repeated}
     tables = label_tables.stack([distinct[member.settings.data] for member in repeated], rows)
     return target.placement.place(repeated, tables, target.devices)
 
@@ -238,7 +239,7 @@ def plan(settings: Settings, target: Target, analyses: bool = False) -> dict[str
 def _plan_program(members: Sequence[Member], target: Target, analyses: bool) -> dict[str, Any]:
     """Plan the members of a compiled program."""
     settings = members[0].settings
-    counts = [int(label_tables.build_label_table(member.settings.data).count) for member in members]
+    counts = [int(source_of(member.settings).table().count) for member in members]
     rows = max(ROWS, *counts)
     evaluation = settings.evaluation
     drawn = labels_drawn(evaluation.label_source, evaluation.num_samples, settings.data.size, max(counts))

@@ -7,23 +7,30 @@ from jaxtyping import Array, Float, Int, Key
 from diffgeo import images
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.data.permutation import epoch_permutation
+from diffgeo.data.sources import from_gray, render_declared
+from diffgeo.settings import Dataset
 
 
 def render_rows(
-    table: LabelTable, rows: Int[Array, " n"], size: int, periodic: bool
-) -> tuple[Float[Array, "n N N 1"], Float[Array, "n 2"]]:
-    """Render these rows of a table.
+    table: LabelTable, rows: Int[Array, " n"], size: int, periodic: bool, dataset: Dataset | None = None
+) -> tuple[Float[Array, "n N N C"], Float[Array, "n K"]]:
+    """Render these rows of a table, or gather their images.
 
     Args:
       table: of one member.
       rows: below the table's count.
       size: N, the image's side in pixels.
-      periodic: wrap both axes.
+      periodic: wrap both axes of the papers' images.
+      dataset: of the user, None for the papers' images.
 
     Returns:
-      Images in [-1, 1] and their labels, (x, y) in pixels of the frame.
+      Images in [-1, 1] and their labels, of the papers (x, y) in pixels of the frame.
     """
     centers = jnp.asarray(table.centers)[rows]
+    if dataset is not None:
+        if table.images is not None:
+            return from_gray(jnp.asarray(table.images)[rows]), centers
+        return render_declared(dataset, centers, size, table.parameters), centers
     kinds = jnp.asarray(table.kinds)[rows].astype(jnp.int32)
     return images.render(centers - table.origin[None, :], table.sigma, kinds, size, periodic), centers
 

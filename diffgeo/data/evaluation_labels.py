@@ -19,7 +19,7 @@ def labels_drawn(source: str, count: int, size: int, rows: int) -> int:
 
 def evaluation_labels(
     table: LabelTable, key: Key[Array, ""], source: str, count: int, size: int
-) -> Float[np.ndarray, "S 2"]:
+) -> Float[np.ndarray, "S K"]:
     """Return the labels at which a member is sampled, in frame coordinates, on host.
 
     Args:
@@ -27,14 +27,11 @@ def evaluation_labels(
       key: the member's key for labels.
       source: "train": `count` of the table's rows without replacement (all of them, in random order, when it has
         fewer) [2402.03305, B.3]; "grid": the N x N unit grid of the window, x slowest [2408.13256, A.3].
-        "uniform": `common_labels`.
-      count: S for "train" and "uniform".
+      count: S for "train".
       size: N.
     """
     if source == "grid":
         return lattice(size, 1.0, 1.0) + table.origin[None, :]
-    if source == "uniform":
-        return common_labels(count, size, table.origin)
     drawn = jnp.arange(labels_drawn(source, count, size, int(table.count)), dtype=jnp.uint32)
     rows = jax.jit(epoch_permutation)(key, jnp.zeros_like(drawn), drawn, jnp.uint32(table.count))
     return table.centers[np.asarray(rows)]

@@ -8,8 +8,8 @@ Every data set is the label lattice of a frame, less what masks remove. Its name
 that it keeps (`PARTS`), "2d+1d" for instance; `diffgeo.data.regions` defines the holes, `keep_mask` subsamples.
 """
 
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool
@@ -27,11 +27,13 @@ class LabelTable(NamedTuple):
     """Labels of one member; stacked over M members, every array gains a leading M.
 
     Attributes:
-      centers: float32[L, 2], (x, y) in pixels of the frame: the network's conditioning.
+      centers: float32[L, K], the factors, the network's conditioning; of the papers (x, y) in pixels of the frame.
       kinds: int8[L], index into `allowed.KINDS`.
       count: int32, rows below it are data, the others padding.
       sigma: float32[2], (s_x, s_y) in pixels.
-      origin: float32[2], where the image's pixel (0, 0) lies in the frame; (0, 0) unless the frame is extended.
+      origin: float32[K], where the image's pixel (0, 0) lies in the frame; 0 unless the frame is extended.
+      parameters: float32 scalars by name, of a user's data set.
+      images: uint8[L, N, N, C], None for a data set that is rendered.
     """
 
     centers: np.ndarray
@@ -39,6 +41,8 @@ class LabelTable(NamedTuple):
     count: np.ndarray | np.int32  # pyright: ignore[reportIncompatibleMethodOverride] (of tuple)
     sigma: np.ndarray
     origin: np.ndarray
+    parameters: Mapping[str, Any] = {}
+    images: np.ndarray | None = None
 
 
 def lattice(stop: float, dx: float, dy: float) -> np.ndarray:
@@ -231,5 +235,17 @@ def stack(tables: Sequence[LabelTable], rows: int | None = None) -> LabelTable:
     def pad(x: np.ndarray) -> np.ndarray:
         return np.concatenate([x, np.zeros((length - len(x), *x.shape[1:]), x.dtype)])
 
-    same_length = [table._replace(centers=pad(table.centers), kinds=pad(table.kinds)) for table in tables]
-    return LabelTable(*(np.stack(leaves) for leaves in zip(*same_length, strict=True)))
+    def together(name: str, padding: bool = False) -> np.ndarray:
+        arrays = [np.asarray(getattr(table, name)) for table in tables]
+        return np.stack([pad(array) for array in arrays] if padding else arrays)
+
+    first = tables[0]
+    return LabelTable(
+        centers=together("centers", padding=True),
+        kinds=together("kinds", padding=True),
+        count=together("count"),
+        sigma=together("sigma"),
+        origin=together("origin"),
+        parameters={name: np.stack([table.parameters[name] for table in tables]) for name in first.parameters},
+        images=None if first.images is None else together("images", padding=True),
+    )

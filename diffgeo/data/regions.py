@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from jaxtyping import Bool
 
-from diffgeo.settings import Data
+from diffgeo.settings import Data, Settings
 from diffgeo.settings.allowed import EDGE, HOLES
 
 if TYPE_CHECKING:
@@ -162,9 +162,12 @@ def scored(data: Data) -> dict[str, Region | None]:
     return {ALL: None, in_distribution.name: in_distribution} | {region.name: region for region in parts}
 
 
-def names(members: Sequence[Data]) -> tuple[str, ...]:
+def names(members: Sequence[Settings]) -> tuple[str, ...]:
     """Return the names of all regions in which any of these members is scored, "all" first."""
-    return tuple(dict.fromkeys(name for data in members for name in scored(data)))
+    dataset = members[0].dataset
+    if dataset is not None:
+        return (ALL, *dataset.regions)
+    return tuple(dict.fromkeys(name for settings in members for name in scored(settings.data)))
 
 
 def masks(data: Data, labels: np.ndarray, wanted: Sequence[str]) -> Mapping[str, Bool[np.ndarray, " S"]]:

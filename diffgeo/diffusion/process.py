@@ -19,8 +19,8 @@ class DenoiseFn(Protocol):
     """The network with its parameters and labels bound."""
 
     def __call__(
-        self, x: Float[Array, "n N N 1"], t: Int[Array, " n"], /
-    ) -> tuple[Float[Array, "n N N 1"], dict[str, jax.Array]]:
+        self, x: Float[Array, "n N N C"], t: Int[Array, " n"], /
+    ) -> tuple[Float[Array, "n N N C"], dict[str, jax.Array]]:
         """Return the predicted noise and the recorded tensors of noisy images x at steps t."""
         ...
 
@@ -60,8 +60,8 @@ def _per_image(table: np.ndarray, t: Int[Array, " n"]) -> Float[Array, "n 1 1 1"
 
 
 def q_sample(
-    schedule: Schedule, x0: Float[Array, "n N N 1"], t: Int[Array, " n"], noise: Float[Array, "n N N 1"]
-) -> Float[Array, "n N N 1"]:
+    schedule: Schedule, x0: Float[Array, "n N N C"], t: Int[Array, " n"], noise: Float[Array, "n N N C"]
+) -> Float[Array, "n N N C"]:
     r"""Draw from :math:`q(x_t | x_0) = N(\sqrt{\bar\alpha_t} x_0, (1 - \bar\alpha_t) I)` [Ho et al. 2020, eq. 4].
 
     Args:
@@ -77,9 +77,9 @@ def q_sample(
 def denoising_loss(
     schedule: Schedule,
     denoise: DenoiseFn,
-    x0: Float[Array, "n N N 1"],
+    x0: Float[Array, "n N N C"],
     t: Int[Array, " n"],
-    noise: Float[Array, "n N N 1"],
+    noise: Float[Array, "n N N C"],
 ) -> Float[Array, " n"]:
     """Return the mean squared error of the predicted noise, per image [2402.03305, eq. 2].
 

@@ -3,6 +3,7 @@
 Both run the same loop, `run_reverse`, x <- a x + b noise + c z, with different coefficients.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
@@ -87,11 +88,11 @@ def run_reverse(
     reverse: ReverseSteps,
     denoise: DenoiseFn,
     keys: Key[Array, " n"],
-    start: Float[Array, "n N N 1"],
+    start: Float[Array, "n N N C"],
     *,
     clip: bool = False,
     record: bool = False,
-) -> tuple[Float[Array, "n N N 1"], dict[str, jax.Array]]:
+) -> tuple[Float[Array, "n N N C"], dict[str, jax.Array]]:
     """Run a reverse process from noise to images; the whole loop is one scan.
 
     Each image's noise comes from its key, so it does not depend on the other images of the batch.
@@ -117,7 +118,7 @@ def run_reverse(
             clean = jnp.clip((x - spread * noise) / signal, -1.0, 1.0)
             noise = (x - signal * clean) / spread
         x = a * x + b * noise
-        return (x + c * normal_images(keys, t, x.shape[1]) if noisy else x), recorded
+        return (x + c * normal_images(keys, t, x.shape[1:]) if noisy else x), recorded
 
     def scanned(x, inputs):
         return step(x, inputs)[0], None
@@ -130,12 +131,12 @@ def run_reverse(
     return step(x, jax.tree.map(lambda v: v[-1], inputs))
 
 
-def initial_noise(schedule: Schedule, keys: Key[Array, " n"], size: int) -> Float[Array, "n N N 1"]:
-    """Draw the images x_T that start the reverse process, one for each key."""
-    return normal_images(keys, schedule.timesteps + 1, size)
+def initial_noise(schedule: Schedule, keys: Key[Array, " n"], shape: Sequence[int]) -> Float[Array, "n N N C"]:
+    """Draw the images x_T of a shape (N, N, C) that start the reverse process, one for each key."""
+    return normal_images(keys, schedule.timesteps + 1, shape)
 
 
-def normal_images(keys: Key[Array, " n"], t: Int[Array, ""] | int, size: int) -> Float[Array, "n N N 1"]:
-    """Draw the standard normal images of a step, each from its key."""
+def normal_images(keys: Key[Array, " n"], t: Int[Array, ""] | int, shape: Sequence[int]) -> Float[Array, "n N N C"]:
+    """Draw the standard normal images of a shape (N, N, C) at a step, each from its key."""
     keys_t = jax.vmap(lambda key: jax.random.fold_in(key, t))(keys)
-    return jax.vmap(lambda key: jax.random.normal(key, (size, size, 1)))(keys_t)
+    return jax.vmap(lambda key: jax.random.normal(key, tuple(shape)))(keys_t)

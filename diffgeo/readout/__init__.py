@@ -17,7 +17,7 @@ error of 0.6 pixels, "darkest" scores .71, .58, .39, .39 at label spacings of 1/
 
 from diffgeo.readout.centers import load_packages, predict_centers
 from diffgeo.readout.counts import BACKGROUND, BUMP_LEVEL, MIN_CONTRAST, count_bumps
-from diffgeo.readout.scores import Readout, accuracy, distances, hits, outcomes, score, summarize
+from diffgeo.readout.scores import Readout, accuracy, compare, distances, hits, outcomes, score, summarize
 from diffgeo.readout.subpixel import STRIPE_CONTRAST, stripes_present
 from diffgeo.settings.allowed import OUTCOMES
 
@@ -29,6 +29,7 @@ __all__ = [
     "STRIPE_CONTRAST",
     "Readout",
     "accuracy",
+    "compare",
     "count_bumps",
     "distances",
     "hits",

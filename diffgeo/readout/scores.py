@@ -1,63 +1,72 @@
 """Accuracy of read-out centers, and the failure modes of generation."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int, Int8
+from jaxtyping import Bool, Float, Int, Int8
 
 from diffgeo.readout.centers import predict_centers
 from diffgeo.readout.counts import count_bumps
+from diffgeo.settings import Factor
 from diffgeo.settings.allowed import OUTCOMES
+
+Each = float | int | None | Sequence[float | None]
+"""A number of all factors, or one of each."""
 
 
 class Readout(NamedTuple):
     """Read-outs of n images, from `score`."""
 
-    predicted: Float32[np.ndarray, "n 2"]
-    """Read-out centers (x, y), pixels."""
-    bumps: Int[np.ndarray, " n"]
-    """Number of bumps (crossings of stripes, for SOS) in each image."""
-    hits: Bool[np.ndarray, "n 2"]
-    """Whether the read-out's x, and its y, is within tolerance."""
-    outcomes: Int8[np.ndarray, " n"]
-    """Indices into `OUTCOMES`."""
+    predicted: Float[np.ndarray, "n K"]
+    """Read-out factors; of the papers centers (x, y), pixels."""
+    bumps: Int[np.ndarray, " n"] | None
+    """Number of bumps (crossings of stripes, for SOS) in each image; None for a user's images."""
+    hits: Bool[np.ndarray, "n K"]
+    """Whether each factor's read-out is within tolerance."""
+    outcomes: Int8[np.ndarray, " n"] | None
+    """Indices into `OUTCOMES`; None for a user's images."""
+    factors: tuple[str, ...] = ("x", "y")
+    """Names of the factors."""
 
 
 def hits(
-    predicted: np.ndarray, true: np.ndarray, tolerance: float | int = 1.0, period: float | int | None = None
-) -> Bool[np.ndarray, "n 2"]:
-    """Return which coordinates are read within tolerance: the indicators of eq. (1) of both papers.
+    predicted: np.ndarray, true: np.ndarray, tolerance: Each = 1.0, period: Each = None
+) -> Bool[np.ndarray, "n K"]:
+    """Return which factors are read within tolerance: the indicators of eq. (1) of both papers.
 
     Args:
-      predicted, true: float[n, 2], (x, y) in pixels.
-      tolerance: pixels; the distance must be strictly less.
-      period: circumference of both axes in pixels (N for periodic images), None for a plain distance.
+      predicted, true: float[n, K]; of the papers (x, y) in pixels.
+      tolerance: of all factors, or of each; the distance must be strictly less.
+      period: circumference of all factors, or of each (N for the papers' periodic images); None for a plain distance.
 
     Returns:
-      bool[n, 2], for (x, y); False where a center is NaN.
+      bool[n, K]; False where a read-out is NaN.
 
     Raises:
-      ValueError: for centers that are not two equal [n, 2].
+      ValueError: for read-outs that are not two equal [n, K].
     """
-    return distances(predicted, true, period) < tolerance
+    return distances(predicted, true, period) < np.asarray(tolerance, np.float64)
 
 
-def distances(predicted: np.ndarray, true: np.ndarray, period: float | int | None = None) -> Float[np.ndarray, "n 2"]:
-    """Return |predicted - true| per coordinate in pixels, NaN where a center is.
+def distances(predicted: np.ndarray, true: np.ndarray, period: Each = None) -> Float[np.ndarray, "n K"]:
+    """Return |predicted - true| per factor in its unit, NaN where a read-out is.
 
     Args:
       predicted, true, period: as for `hits`.
 
     Raises:
-      ValueError: for centers that are not two equal [n, 2].
+      ValueError: for read-outs that are not two equal [n, K].
     """
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
-    if predicted.ndim != 2 or predicted.shape[1] != 2 or predicted.shape != true.shape:
-        raise ValueError(f"predicted and true centers must both be [n, 2], got {predicted.shape} and {true.shape}")
+    if predicted.ndim != 2 or predicted.shape != true.shape:
+        raise ValueError(f"predicted and true factors must both be [n, K], got {predicted.shape} and {true.shape}")
     distance = np.abs(predicted - true)
-    if period is not None:
-        distance = np.mod(distance, period)
-        distance = np.minimum(distance, period - distance)
+    for index in range(distance.shape[1]):
+        of_factor = period[index] if isinstance(period, Sequence) else period
+        if of_factor is not None:
+            column = np.mod(distance[:, index], of_factor)
+            distance[:, index] = np.minimum(column, of_factor - column)
     return distance
 
 
@@ -65,8 +74,8 @@ def outcomes(
     predicted: np.ndarray,
     true: np.ndarray,
     bumps: np.ndarray,
-    tolerance: float | int = 1.0,
-    period: float | int | None = None,
+    tolerance: Each = 1.0,
+    period: Each = None,
 ) -> Int8[np.ndarray, " n"]:
     """Return the outcome of each generated image, as an index into `OUTCOMES` [2402.03305, section 3].
 
@@ -95,8 +104,8 @@ def outcomes(
 def accuracy(
     predicted: np.ndarray,
     true: np.ndarray,
-    tolerance: float | int = 1.0,
-    period: float | int | None = None,
+    tolerance: Each = 1.0,
+    period: Each = None,
     mask: np.ndarray | None = None,
 ) -> dict[str, float]:
     """Return fractions of images read within tolerance [2402.03305, eq. (1); 2408.13256, eq. (1)].
@@ -146,8 +155,21 @@ def score(
     return Readout(predicted, bumps, hit, outcomes(predicted, true, bumps, tolerance, period))
 
 
+def compare(predicted: Float[np.ndarray, "n K"], true: Float[np.ndarray, "n K"], factors: Sequence[Factor]) -> Readout:
+    """Compare factors read out of a user's images with those that they are conditioned on.
+
+    Args:
+      predicted: NaN where a factor could not be read.
+      true: asked for.
+      factors: K of them, with tolerances and periods.
+    """
+    tolerances, periods = [factor.tolerance for factor in factors], [factor.period for factor in factors]
+    hit = hits(predicted, true, tolerances, periods)
+    return Readout(predicted, None, hit, None, tuple(factor.name for factor in factors))
+
+
 def summarize(readout: Readout, mask: np.ndarray | None = None) -> dict[str, float]:
-    """Return means over images of a `Readout`: the three accuracies, and the fraction of each outcome.
+    """Return means over images of a `Readout`: accuracies, and the fraction of each outcome where it has any.
 
     Args:
       readout: from `score`.
@@ -159,18 +181,19 @@ def summarize(readout: Readout, mask: np.ndarray | None = None) -> dict[str, flo
     Raises:
       ValueError: for a mask that is not bool[n].
     """
+    means = _accuracy(readout.hits, mask, readout.factors)
+    if readout.outcomes is None:
+        return means
     chosen = readout.outcomes[_mask(mask, len(readout.outcomes))]
-    fractions = {name: _mean(np.equal(chosen, index)) for index, name in enumerate(OUTCOMES)}
-    return _accuracy(readout.hits, mask) | fractions
+    return means | {name: _mean(np.equal(chosen, index)) for index, name in enumerate(OUTCOMES)}
 
 
-def _accuracy(hit: Bool[np.ndarray, "n 2"], mask: np.ndarray | None) -> dict[str, float]:
+def _accuracy(
+    hit: Bool[np.ndarray, "n K"], mask: np.ndarray | None, factors: Sequence[str] = ("x", "y")
+) -> dict[str, float]:
     hit = hit[_mask(mask, len(hit))]
-    return {
-        "accuracy": _mean(np.all(hit, axis=1)),
-        "accuracy_x": _mean(hit[:, 0]),
-        "accuracy_y": _mean(hit[:, 1]),
-    }
+    each = {f"accuracy_{name}": _mean(hit[:, index]) for index, name in enumerate(factors)}
+    return {"accuracy": _mean(np.all(hit, axis=1))} | each
 
 
 def _mean(values: np.ndarray) -> float:

@@ -18,8 +18,6 @@ from diffgeo.settings.allowed import COMMON, NEVER, OUTCOMES, OWN, SUBPIXEL
 from diffgeo.settings.migration import STORE_FORMAT
 
 SCORES = ("accuracy", "accuracy_x", "accuracy_y")
-COPIED = tuple(f"copied_{name}" for name in SCORES)
-FACTORS = ("x", "y")
 LARGE = 2**18  # bytes of a member and step from which a variable has a chunk of its own for each
 
 DIMS = {
@@ -31,10 +29,11 @@ DIMS = {
     "group": "part of an evaluation that is written as a whole, see `group_complete`",
     "sample": "samples of an evaluation, one a label",
     "common": "labels that all members have in common, one sample each",
-    "factor": "coordinates of a label: x, y",
+    "factor": "coordinates of a label: x, y, or the factors of a user's data set",
     "kept": "samples that are stored as images",
     "row": "of an image, from the top",
     "column": "of an image, from the left",
+    "channel": "of an image that has several",
     "component": "principal components",
 }
 """Dims behind the grid's axes, in their order; those of single measures are `representation.LENGTHS`."""
@@ -49,22 +48,18 @@ MISSING, COMPLETE, IMPOSSIBLE = 0, 1, 2
 
 DESCRIPTIONS = {
     "loss": "mean training loss over the last window of train.log_every steps",
-    "accuracy": "fraction of samples within 1 pixel in x and y",
-    "accuracy_x": "fraction of samples within 1 pixel in x",
-    "accuracy_y": "fraction of samples within 1 pixel in y",
+    "accuracy": "fraction of samples whose factors are all within tolerance: within 1 pixel in x and y",
     "correct": "fraction of samples with exactly one bump, at the right place",
     "no_bump": "fraction of samples without a bump",
     "wrong_place": "fraction of samples with one bump at a wrong place",
     "several_bumps": "fraction of samples with more than one bump",
-    "error": "median distance of drawn from asked-for center, by the sub-pixel read-out (pixels); a sample without a "
-    "center is farther than any other, NaN: the median is one",
+    "error": "median distance of drawn from asked-for label, in tolerances (of the papers: of centers by the sub-pixel "
+    "read-out, pixels); a sample that cannot be read is farther than any other, NaN: the median is one",
     "copied_accuracy": "accuracy of drawing the nearest label of the training data perfectly",
-    "copied_accuracy_x": "the same in x",
-    "copied_accuracy_y": "the same in y",
-    "prediction": "centers read out of the samples (pixels); NaN: no center",
-    "common_label": "true centers of the samples at common labels (pixels)",
-    "common_prediction": "centers read out of the samples at common labels (pixels); NaN: no center",
-    "label": "true centers of the samples (pixels)",
+    "prediction": "factors read out of the samples (of the papers centers, pixels); NaN: none",
+    "common_label": "true labels of the samples at common labels (pixels)",
+    "common_prediction": "factors read out of the samples at common labels (of the papers centers, pixels); NaN: none",
+    "label": "true labels of the samples (of the papers centers, pixels)",
     "samples": "generated images, gray values 0 (dark) to 255",
     "origin": "label of the image's pixel (0, 0) (pixels): the margin of an extended frame",
     "readout_ceiling": "accuracy that the read-out reaches on perfect images of the same labels",
@@ -96,8 +91,25 @@ def label_sets_of(settings: Settings) -> tuple[str, ...]:
     return (OWN, COMMON) if settings.evaluation.num_common else (OWN,)
 
 
+def scores_of(settings: Settings) -> tuple[str, ...]:
+    """Return the names of the accuracies: of all factors together, and of each."""
+    return ("accuracy", *(f"accuracy_{factor.name}" for factor in settings.factors))
+
+
+def describe(name: str, settings: Settings) -> str:
+    """Return the description of a variable of `template`."""
+    for factor in settings.factors:
+        if name == f"accuracy_{factor.name}":
+            return f"fraction of samples within {factor.tolerance:g} {factor.unit} in {factor.name}".replace("  ", " ")
+        if name == f"copied_accuracy_{factor.name}":
+            return f"the same in {factor.name}"
+    return DESCRIPTIONS[name]
+
+
 def readouts_of(settings: Settings) -> tuple[str, ...]:
-    """Return the methods that samples are read by, that of the settings first."""
+    """Return the methods that samples are read by, that of the settings first; a user's data set has one."""
+    if settings.dataset is not None:
+        return (OWN,)
     return tuple(dict.fromkeys((settings.evaluation.readout, SUBPIXEL)))
 
 
@@ -121,30 +133,33 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
     steps = grid.settings.evaluation_steps
     size = max(member.settings.data.size for member in grid.members)
     groups = (EVALUATION, LOSS, *analyses.groups)
-    lengths |= {"step": len(steps), "sample": labels, "factor": len(FACTORS), "group": len(groups)}
+    factors, channels = grid.settings.factors, grid.settings.program.image_shape[-1]
+    lengths |= {"step": len(steps), "sample": labels, "factor": len(factors), "group": len(groups), "channel": channels}
     lengths |= {"kept": min(grid.settings.evaluation.stored_images, labels), "row": size, "column": size}
     by_step = (*axes, "step")
 
     def empty(name: str, dims: Iterable[str], dtype: type = np.float32, fill: float | int = np.nan) -> xr.Variable:
         filled = np.full([lengths[d] for d in dims], fill, dtype)
-        return xr.Variable(tuple(dims), filled, {"description": DESCRIPTIONS[name]})
+        return xr.Variable(tuple(dims), filled, {"description": describe(name, grid.settings)})
 
-    scored = regions.names([member.settings.data for member in grid.members])
+    scored = regions.names([member.settings for member in grid.members])
     lengths["region"] = len(scored)
     region = () if len(scored) == 1 else ("region",)
+    image = ("row", "column", "channel") if channels > 1 else ("row", "column")
     common = grid.settings.evaluation.num_common
     label_sets, methods = label_sets_of(grid.settings), readouts_of(grid.settings)
     lengths |= {"label_set": len(label_sets), "readout": len(methods), "common": common}
     variables = {"loss": empty("loss", by_step)}
-    variables |= {name: empty(name, (*by_step, "label_set", "readout", *region)) for name in (*SCORES, *OUTCOMES)}
+    scores, outcomes = scores_of(grid.settings), OUTCOMES if grid.settings.dataset is None else ()
+    variables |= {name: empty(name, (*by_step, "label_set", "readout", *region)) for name in (*scores, *outcomes)}
     variables["error"] = empty("error", (*by_step, "label_set", *region))
-    variables |= {name: empty(name, (*axes, "label_set", *region)) for name in COPIED}
+    variables |= {name: empty(name, (*axes, "label_set", *region)) for name in (f"copied_{score}" for score in scores)}
     variables["prediction"] = empty("prediction", (*by_step, "readout", "sample", "factor"))
     if common:
         variables["common_prediction"] = empty("common_prediction", (*by_step, "readout", "common", "factor"))
         variables["common_label"] = empty("common_label", (*axes, "common", "factor"))
     variables["label"] = empty("label", (*axes, "sample", "factor"))
-    variables["samples"] = empty("samples", (*by_step, "kept", "row", "column"), np.uint8, 255)
+    variables["samples"] = empty("samples", (*by_step, "kept", *image), np.uint8, 255)
     variables["origin"] = empty("origin", (*axes, "factor"))
     variables["readout_ceiling"] = empty("readout_ceiling", axes)
     variables["nonfinite_step"] = empty("nonfinite_step", axes, np.int64, NEVER)
@@ -155,7 +170,11 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
         # not filled in memory: snapshots of a large grid take gigabytes
         unfilled = np.broadcast_to(np.asarray(fill, dtype), shape)
         variables[name] = xr.Variable((*by_step, *dims), unfilled, {"description": description})
-    coordinates = axes | {"step": np.array(steps), "factor": list(FACTORS), "group": np.array(groups, GROUP_NAME)}
+    coordinates = axes | {
+        "step": np.array(steps),
+        "factor": [f.name for f in factors],
+        "group": np.array(groups, GROUP_NAME),
+    }
     coordinates |= {"label_set": list(label_sets), "readout": list(methods), **analyses.coordinates}
     if len(scored) > 1:
         coordinates["region"] = list(scored)

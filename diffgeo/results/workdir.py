@@ -56,8 +56,7 @@ class Workdir:
             config = json.loads(path.read_text())
             if not {"experiment", "settings"} <= config.keys():
                 raise KeyError("experiment, settings")
-            if config.get("store_format", 1) < migration.STORE_FORMAT:
-                config["settings"] = migration.upgrade_settings(config["settings"])
+            config["settings"] = migration.upgrade_settings(config["settings"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{str(path)!r} is not a run's configuration: choose another --workdir") from error
         return config

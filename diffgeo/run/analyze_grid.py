@@ -12,6 +12,7 @@ from diffgeo.results.workdir import read_run
 from diffgeo.run import folder as run_folder
 from diffgeo.run import untrained
 from diffgeo.run.evaluation import evaluate
+from diffgeo.run.measure import metric_group
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.run.train_grid import finish
@@ -68,7 +69,8 @@ def analyze_wave(session: Session, wave: Wave, ensemble: Ensemble) -> None:
 
 def _missing_steps(session: Session, wave: Wave) -> list[int]:
     """Return the evaluation steps of a wave that have a checkpoint and lack results."""
-    groups = (EVALUATION, SNAPSHOT) if session.run.analyses else (EVALUATION,)
+    snapshot = (SNAPSHOT,) if session.run.analyses else ()
+    groups = (EVALUATION, *snapshot, *map(metric_group, session.run.metrics))
     missing = {step for group in groups for step in session.store.missing(wave.members, group)}
     with session.checkpoints(wave) as checkpoints:
         return sorted(missing & set(checkpoints.params_steps))

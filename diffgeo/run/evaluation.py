@@ -9,16 +9,16 @@ import numpy as np
 import xarray as xr
 
 from diffgeo import images, readout
-from diffgeo.data import regions
 from diffgeo.data.nearest_seen import copied_hits
+from diffgeo.data.sources import source_of
 from diffgeo.host import distributed
 from diffgeo.results import template
-from diffgeo.results.schema import COPIED, EVALUATION, LOSS, SNAPSHOT, label_sets_of, readouts_of
+from diffgeo.results.schema import EVALUATION, LOSS, SNAPSHOT, label_sets_of, readouts_of, scores_of
 from diffgeo.run import measure
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.run.waves import Wave, true_images
-from diffgeo.settings import Data, Member
+from diffgeo.settings import Factor, Member, Settings
 from diffgeo.settings.allowed import COMMON, OWN
 from diffgeo.training import Ensemble, Sampled
 
@@ -63,6 +63,7 @@ class _Readings:
     wave: Wave
     step: int
     columns: dict[str, list] = field(default_factory=dict)
+    measured: dict[str, list] = field(default_factory=dict)
 
     def read(self, index: int, drawn: np.ndarray, clouds: Mapping[str, np.ndarray]) -> None:
         """Read out and score a member's samples; write its snapshot, the largest result, at once."""
@@ -76,14 +77,11 @@ class _Readings:
             name: [_read(member, shown, labels - origin, method) for method in methods]
             for name, (labels, shown) in sets.items()
         }
-        masks = {
-            name: list(regions.masks(member.settings.data, labels, wave.regions).values())
-            for name, (labels, _) in sets.items()
-        }
+        source, factors = source_of(member.settings), member.settings.factors
+        masks = {name: list(source.masks(labels, wave.regions).values()) for name, (labels, _) in sets.items()}
         values = _scores(read, masks)
-        period = member.settings.data.period
         errors = [
-            [_error(read[name][-1], labels - origin, mask, period) for mask in masks[name]]
+            [_error(read[name][-1], labels - origin, mask, factors) for mask in masks[name]]
             for name, (labels, _) in sets.items()
         ]
         values["error"] = xr.Variable(("label_set", "region"), errors)
@@ -91,6 +89,9 @@ class _Readings:
             if name in sets:
                 predicted = np.stack([one.predicted + origin for one in read[name]])
                 values[prediction] = xr.Variable(("readout", sample, "factor"), predicted)
+        for metric in self.session.run.metrics:
+            labels, shown = sets[OWN]
+            self.measured.setdefault(metric.variable, []).append(metric.of(shown, labels, member.settings))
         values["samples"] = sets[OWN][1][: member.settings.evaluation.stored_images]
         for name, value in values.items():
             self.columns.setdefault(name, []).append(value)
@@ -103,6 +104,9 @@ class _Readings:
         if loss is not None:
             store.write(members, {"loss": list(loss)}, self.step, LOSS)
         store.write(members, self.columns, self.step, EVALUATION)
+        for metric in self.session.run.metrics:
+            values = {metric.variable: self.measured[metric.variable]}
+            store.write(members, values, self.step, measure.metric_group(metric))
         accuracy = float(np.mean([values.values.flat[0] for values in self.columns["accuracy"]]))
         self.session.progress.note(accuracy=f"{accuracy:.2f}")
 
@@ -128,29 +132,35 @@ def _scores(read: Mapping[str, Sequence[readout.Readout]], masks: Mapping[str, S
     }
 
 
-def _error(read: readout.Readout, at: np.ndarray, mask: np.ndarray, period: float | None) -> float:
-    """Return the median distance in pixels of a region's samples; NaN if the median sample has no center."""
-    distance = np.hypot(*readout.distances(read.predicted, at, period)[mask].T)
+def _error(read: readout.Readout, at: np.ndarray, mask: np.ndarray, factors: Sequence[Factor]) -> float:
+    """Return the median distance in tolerances (pixels, of the papers) of a region's samples.
+
+    NaN if the median sample cannot be read.
+    """
+    each = readout.distances(read.predicted, at, [factor.period for factor in factors])[mask]
+    distance = functools.reduce(np.hypot, (each / [factor.tolerance for factor in factors]).T)
     median = np.median(np.where(np.isnan(distance), np.inf, distance)) if len(distance) else np.inf
     return float(median) if np.isfinite(median) else float("nan")
 
 
-def copied_scores(data: Data, labels: np.ndarray, seen: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
-    """Return float[3, region], the expected accuracies (both, x, y) of drawing the nearest seen label perfectly.
+def copied_scores(settings: Settings, labels: np.ndarray, seen: np.ndarray, wanted: Sequence[str]) -> np.ndarray:
+    """Return float[K + 1, region], the expected accuracies (all, then each factor's) of drawing the nearest seen label.
 
     Args:
-      data: the member's.
-      labels: float[n, 2], asked for.
-      seen: float[m, 2], of the training data.
+      settings: the member's.
+      labels: float[n, K], asked for.
+      seen: float[m, K], of the training data.
       wanted: names of regions.
     """
-    hits = copied_hits(labels, seen, period=data.period)
-    masks = regions.masks(data, labels, wanted).values()
-    return np.stack([hits[mask].mean(axis=0) if mask.any() else np.full(3, np.nan) for mask in masks], axis=1)
+    factors = settings.factors
+    hits = copied_hits(labels, seen, [f.tolerance for f in factors], [f.period for f in factors])
+    masks = source_of(settings).masks(labels, wanted).values()
+    nothing = np.full(hits.shape[1], np.nan)
+    return np.stack([hits[mask].mean(axis=0) if mask.any() else nothing for mask in masks], axis=1)
 
 
 def readout_ceiling(member: Member, labels: np.ndarray, origin: np.ndarray) -> float:
-    """Return the accuracy that the member's read-out reaches on true images of float32[S, 2] labels.
+    """Return the accuracy that the member's read-out reaches on true images of float32[S, K] labels.
 
     Under 1 where the read-out itself fails: Alg. 1 of 2402.03305 cuts its rectangle at the border, so at N = 32 and
     sigma = 1 it is about 0.94 for d = 0.1 and 0.89 for d = 1, which looks like slower learning of sparse data.
@@ -159,26 +169,29 @@ def readout_ceiling(member: Member, labels: np.ndarray, origin: np.ndarray) -> f
 
 
 def accuracy(member: Member, drawn: np.ndarray, labels: np.ndarray, origin: np.ndarray) -> float:
-    """Return the fraction of images float32[S, N, N, 1] read out as right at float32[S, 2] labels of the frame."""
+    """Return the fraction of images float32[S, N, N, C] read out as right at float32[S, K] labels of the frame."""
     read = _read(member, images.to_uint8(drawn), labels - origin[None], member.settings.evaluation.readout)
     return readout.summarize(read)["accuracy"]
 
 
 def _read(member: Member, gray: np.ndarray, at: np.ndarray, method: str) -> readout.Readout:
-    """Read out a member's samples; `at` are the true centers in image coordinates."""
-    data = member.settings.data
-    return readout.score(gray, at, method, kind=data.kind, sigma=data.sigma, periodic=data.periodic)
+    """Read out a member's samples; `at` are the true labels in image coordinates."""
+    return source_of(member.settings).read(gray, at, method)
 
 
 def empty_results(run: Run, waves: Sequence[Wave], provenance: Mapping[str, str]) -> xr.Dataset:
     """Return a run's Dataset before it starts: `results.template` with the members' labels filled in."""
     longest = max(len(labels) for wave in waves for labels in wave.labels)
-    empty = template(run.grid, longest, run.attributes | dict(provenance), measure.schema(run.analyses, longest))
-    flat = empty["label"].values.reshape(-1, longest, 2)
-    ceilings, origins = empty["readout_ceiling"].values.reshape(-1), empty["origin"].values.reshape(-1, 2)
+    empty = template(run.grid, longest, run.attributes | dict(provenance), measure.schema_of(run, longest))
+    flat = empty["label"].values.reshape(-1, longest, empty.sizes["factor"])
+    ceilings, origins = (
+        empty["readout_ceiling"].values.reshape(-1),
+        empty["origin"].values.reshape(-1, empty.sizes["factor"]),
+    )
     sets = label_sets_of(run.settings)
-    copied = {name: empty[name].values.reshape(len(run.grid.members), len(sets), -1) for name in COPIED}
-    common = empty["common_label"].values.reshape(len(run.grid.members), -1, 2) if COMMON in sets else None
+    count, names = len(run.grid.members), [f"copied_{name}" for name in scores_of(run.settings)]
+    copied = {name: empty[name].values.reshape(count, len(sets), -1) for name in names}
+    common = empty["common_label"].values.reshape(count, -1, empty.sizes["factor"]) if COMMON in sets else None
     for wave in waves:
         for index, (member, labels) in enumerate(zip(wave.members, wave.labels, strict=True)):
             origins[member.index] = wave.origin(index)
@@ -188,7 +201,7 @@ def empty_results(run: Run, waves: Sequence[Wave], provenance: Mapping[str, str]
             if common is not None:
                 common[member.index] = wave.common[index]
             for at, asked in enumerate((labels, wave.common[index])[: len(sets)]):
-                found = copied_scores(member.settings.data, asked, seen, wave.regions)
-                for name, values in zip(COPIED, found, strict=True):
+                found = copied_scores(member.settings, asked, seen, wave.regions)
+                for name, values in zip(names, found, strict=True):
                     copied[name][member.index, at] = values
     return empty

@@ -14,9 +14,11 @@ import xarray as xr
 
 from diffgeo import readout, representation
 from diffgeo.errors import Interrupted, UserError, require_choice
+from diffgeo.experiment import Metric
 from diffgeo.host import pool
 from diffgeo.results import Analyses, Variable, open_results, select_scores
 from diffgeo.results.schema import COMPLETE, EVALUATION, IMPOSSIBLE, LOSS, MISSING, SNAPSHOT, cloud_group
+from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.settings import Member
 from diffgeo.settings.allowed import LAYER, OUTCOMES, PHASES, RECORDED
@@ -51,13 +53,13 @@ JUDGED = {
 """Variables of the group `FACTORIZATION`."""
 
 
-def groups_of(analyses: Sequence[str]) -> tuple[str, ...]:
-    """Return the groups of `group_complete` that these analyses fill, in their order."""
+def groups_of(analyses: Sequence[str], judged: bool = True) -> tuple[str, ...]:
+    """Return the groups of `group_complete` that these analyses fill, in their order; `judged` as for `schema`."""
     if not analyses:
         return ()
     clouds = [cloud_group(tensor, kind) for tensor in TENSORS for kind in MEASURED[tensor] if kind in analyses]
-    judged = [FACTORIZATION, *([PHASE] if "manifold" in analyses else [])]
-    return (SNAPSHOT, *clouds, *judged)
+    of_samples = [FACTORIZATION, *([PHASE] if "manifold" in analyses else [])] if judged else []
+    return (SNAPSHOT, *clouds, *of_samples)
 
 
 def fields_of_groups(analyses: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -71,12 +73,49 @@ def fields_of_groups(analyses: Sequence[str]) -> dict[str, tuple[str, ...]]:
     return fields
 
 
-def schema(analyses: Sequence[str], samples: int) -> Analyses:
+def check(run: Run) -> None:
+    """Raise `UserError` unless a run's data set can be measured by its analyses."""
+    factors, related = run.settings.factors, [kind for kind in ("manifold", "rings") if kind in run.analyses]
+    if related and (len(factors) != 2 or factors[0].period != factors[1].period):
+        raise UserError(
+            f"the analysis {related[0]!r} relates activations to two factors of one period, and the data set "
+            f"{run.settings.data.dataset!r} has {', '.join(f.name for f in factors)}: leave it out of analyses"
+        )
+
+
+def metric_group(metric: Metric) -> str:
+    """Return the group of `group_complete` that a metric of one's own fills."""
+    return metric.variable
+
+
+def schema_of(run: Run, samples: int) -> Analyses:
+    """Return what the analyses and metrics of a run add to the results of `samples` = S labels.
+
+    Raises:
+      UserError: for an unknown analysis, one that the data set cannot be measured by, or a metric that occurs twice.
+    """
+    check(run)
+    names = [metric.name for metric in run.metrics]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise UserError(f"two metrics are named {min(twice)!r}: rename one")
+    added = schema(run.analyses, samples, judged=run.settings.dataset is None)
+    variables = {one.variable: Variable(one.dims, one.description) for one in run.metrics}
+    lengths = {dim: length for one in run.metrics for dim, length in zip(one.dims, one.shape, strict=True)}
+    return Analyses(
+        {**added.variables, **variables},
+        {**added.lengths, **lengths},
+        added.coordinates,
+        (*added.groups, *map(metric_group, run.metrics)),
+    )
+
+
+def schema(analyses: Sequence[str], samples: int, judged: bool = True) -> Analyses:
     """Return what analyses add to the results.
 
     Args:
       analyses: some of `representation.GROUPS`; none adds nothing.
       samples: S.
+      judged: measure `FACTORIZATION` and `PHASE` too, which are of the papers' images.
 
     Raises:
       UserError: for an unknown group.
@@ -86,8 +125,8 @@ def schema(analyses: Sequence[str], samples: int) -> Analyses:
     if not analyses:
         return Analyses()
     about = "activations in the basis of their principal components; inf: not finite"
-    variables = {"pca_scores": Variable(("tensor", "sample", "component"), about), **JUDGED}
-    if "manifold" in analyses:
+    variables = {"pca_scores": Variable(("tensor", "sample", "component"), about), **(JUDGED if judged else {})}
+    if "manifold" in analyses and judged:
         about = "phase of learning by `representation.phase`: 0 = A, 1 = B, 2 = C, -1 = not analyzed"
         variables["phase"] = Variable((), about, np.int8, UNKNOWN)
     for name, field in representation.FIELDS.items():
@@ -100,7 +139,7 @@ def schema(analyses: Sequence[str], samples: int) -> Analyses:
         variables,
         {dim: length for dim, length in lengths.items() if dim in used},
         {dim: values for dim, values in coordinates.items() if dim in used},
-        groups_of(analyses),
+        groups_of(analyses, judged),
     )
 
 
@@ -166,7 +205,7 @@ def _arguments(task: Task, results: xr.Dataset) -> tuple:
     at = results.sel(dict(task.member.coordinates)).sel(step=task.step, tensor=task.tensor)
     labels = at["label"].values
     count = int(np.isfinite(labels).all(axis=1).sum())
-    period = task.member.settings.data.period
+    period = task.member.settings.factors[0].period
     return at["pca_scores"].values[:count, :count], labels[:count], period, (task.kind,), task.member.seed
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from diffgeo.experiment import Experiment, Plot
+from diffgeo.experiment import Experiment, Metric, Plot
 from diffgeo.settings import Grid, Settings
 from diffgeo.training import Placement
 
@@ -22,6 +22,7 @@ class Run:
       placement: how devices are used; not part of a folder's identity.
       analyses: groups of `representation.GROUPS` to measure every checkpoint by; not part of it either.
       plots: pictures drawn into DIR/figures at the end.
+      metrics: measured of every evaluation's samples; not part of it either.
       compute: for a run that trains nothing, the function from its settings to its results.
     """
 
@@ -31,6 +32,7 @@ class Run:
     placement: Placement = field(default_factory=Placement)
     analyses: tuple[str, ...] = ()
     plots: tuple[Plot, ...] = ()
+    metrics: tuple[Metric, ...] = ()
     compute: Callable[[Settings], Any] | None = None
 
     @staticmethod
@@ -49,6 +51,7 @@ class Run:
             placement=placement or Placement(),
             analyses=experiment.analyses,
             plots=experiment.plots,
+            metrics=experiment.metrics,
             compute=experiment.compute,
         )
 

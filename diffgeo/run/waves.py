@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from diffgeo import images
 from diffgeo.data import label_tables, regions
-from diffgeo.data.evaluation_labels import common_labels, evaluation_labels
+from diffgeo.data.evaluation_labels import evaluation_labels
 from diffgeo.data.label_tables import LabelTable
+from diffgeo.data.sources import source_of
 from diffgeo.settings import Grid, Member
 from diffgeo.training.keys import member_key, stream
 
@@ -21,9 +21,9 @@ class Wave:
       index: of the wave in its run.
       members: M of them.
       tables: their label tables, stacked: every array has a leading M.
-      labels: float32[S_m, 2] of each member, sampled at every evaluation, in frame coordinates.
+      labels: float32[S_m, K] of each member, sampled at every evaluation, in frame coordinates.
       regions: names of the regions of all the grid's scores.
-      common: float32[C, 2] of each member, sampled beside them: the same place in every member's image.
+      common: float32[C, K] of each member, sampled beside them: the same place in every member's image.
     """
 
     index: int
@@ -40,37 +40,37 @@ class Wave:
 
     @property
     def stacked_labels(self) -> np.ndarray:
-        """float32[M, S, 2]; members with fewer labels repeat their first one."""
+        """float32[M, S, K]; members with fewer labels repeat their first one."""
         longest = self.longest
         return np.stack([np.concatenate([x, np.repeat(x[:1], longest - len(x), 0)]) for x in self.labels])
 
     @property
     def sampled_labels(self) -> np.ndarray:
-        """float32[M, S + C, 2], `stacked_labels`, then the common ones."""
+        """float32[M, S + C, K], `stacked_labels`, then the common ones."""
         return np.concatenate([self.stacked_labels, np.stack(self.common)], axis=1)
 
     def origin(self, index: int) -> np.ndarray:
-        """Return float32[2], where the image's pixel (0, 0) lies in the frame of one member."""
+        """Return float32[K], where the image's pixel (0, 0) lies in the frame of one member."""
         return self.tables.origin[index]
 
     def true_images(self, index: int) -> np.ndarray:
-        """Return float32[S, N, N, 1], what one member should draw at its `stacked_labels`."""
+        """Return float32[S, N, N, C], what one member should draw at its `stacked_labels`."""
         return true_images(self.members[index], self.stacked_labels[index], self.origin(index))
 
     def sampled_true_images(self, index: int) -> np.ndarray:
-        """Return float32[S + C, N, N, 1], what one member should draw at its `sampled_labels`."""
+        """Return float32[S + C, N, N, C], what one member should draw at its `sampled_labels`."""
         return true_images(self.members[index], self.sampled_labels[index], self.origin(index))
 
 
 def build_tables(grid: Grid) -> dict[int, LabelTable]:
     """Build every member's label table on host: index of the member -> table."""
-    return {member.index: label_tables.build_label_table(member.settings.data) for member in grid.members}
+    return {member.index: source_of(member.settings).table() for member in grid.members}
 
 
 def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], members_at_once: int | None) -> list[Wave]:
     """Return the grid's waves, at most `members_at_once` members each (None: all of a program)."""
     rows = label_tables.padded(max(int(table.count) for table in tables.values()))
-    scored = tuple(regions.names([member.settings.data for member in grid.members]))
+    scored = regions.names([member.settings for member in grid.members])
     return [
         Wave(
             index=index,
@@ -85,18 +85,19 @@ def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], members_at_once: in
 
 
 def _labels(member: Member, table: LabelTable) -> np.ndarray:
-    """Return float32[S, 2], the labels that a member is sampled at."""
+    """Return float32[S, K], the labels that a member is sampled at."""
     evaluation, key = member.settings.evaluation, stream(member_key(member.seed), "labels")
+    if evaluation.label_source == "uniform":
+        return source_of(member.settings).uniform_labels(evaluation.num_samples, table.origin)
     labels = evaluation_labels(table, key, evaluation.label_source, evaluation.num_samples, member.settings.data.size)
     return labels.astype(np.float32)
 
 
 def _common(member: Member, table: LabelTable) -> np.ndarray:
-    """Return float32[C, 2], the common labels in a member's frame."""
-    return common_labels(member.settings.evaluation.num_common, member.settings.data.size, table.origin)
+    """Return float32[C, K], the common labels in a member's frame."""
+    return source_of(member.settings).uniform_labels(member.settings.evaluation.num_common, table.origin)
 
 
 def true_images(member: Member, labels: np.ndarray, origin: np.ndarray) -> np.ndarray:
-    """Return float32[S, N, N, 1], what a member should draw at float32[S, 2] labels in frame coordinates."""
-    data = member.settings.data
-    return np.asarray(images.render(labels - origin[None], data.sigma, data.kind, data.size, data.periodic))
+    """Return float32[S, N, N, C], what a member should draw at float32[S, K] labels in frame coordinates."""
+    return source_of(member.settings).images(labels, origin)

@@ -1,18 +1,18 @@
 """Settings of a run: what they are, which values are allowed, how they are overridden, the grid they span."""
 
+from diffgeo.settings.datasets import Dataset, Factor
 from diffgeo.settings.grid import Grid, Member
+from diffgeo.settings.mapping import Axes
 from diffgeo.settings.overrides import override, parse
 from diffgeo.settings.presets import COMPARABLE_SPEED, LAPTOP, P2_PAPER, PAPER, TENTHS, TINY, adapt
-from diffgeo.settings.schema import (
+from diffgeo.settings.schema import Program, Settings
+from diffgeo.settings.sections import (
     SECTIONS,
     STATIC_DATA,
-    Axes,
     Data,
     Diffusion,
     Evaluation,
     Model,
-    Program,
-    Settings,
     Train,
     field_of,
     is_static,
@@ -29,8 +29,10 @@ __all__ = [
     "TINY",
     "Axes",
     "Data",
+    "Dataset",
     "Diffusion",
     "Evaluation",
+    "Factor",
     "Grid",
     "Member",
     "Model",

@@ -2,7 +2,7 @@
 
 import math
 
-from diffgeo.errors import UserError, require_choice
+from diffgeo.errors import UserError, require, require_choice
 
 KINDS = ("bump", "sos")
 """Image kinds; a label table stores the index into this tuple."""
@@ -18,6 +18,9 @@ DTYPES = ("float32", "bfloat16")
 
 ENCODINGS = ("sinusoid", "sinusoid_literal", "one_hot", "joint_one_hot", "periodic")
 """Encodings of labels; see `diffgeo.unet.encodings`."""
+
+CONDITIONINGS = ("concat", "sum", "film")
+"""Ways in which the codes of the diffusion step and the label reach a block; see `diffgeo.unet.UNet`."""
 
 SCHEDULES = ("one_cycle", "constant")
 """Learning-rate schedules; both start at `WARMUP_START` of the peak and reach it after `train.warmup_fraction`."""
@@ -81,8 +84,6 @@ def check_network(base_channels: int, embedding: int, heads: int, conv_impl: str
     """Raise `UserError` unless a `diffgeo.unet.UNet` can be built with these attributes."""
     if base_channels < 1 or heads < 1 or base_channels % heads:
         raise UserError(f"base_channels={base_channels} must be a positive multiple of heads={heads}, itself positive")
-    if embedding < 6:
-        raise UserError(f"embedding={embedding} must be at least 6: three pairs of sine and cosine")
     require_choice("conv_impl", conv_impl, CONV_IMPLS)
     require_choice("dtype", dtype, DTYPES)
 
@@ -92,25 +93,44 @@ def check_encoding(encoding: str) -> None:
     require_choice("encoding", encoding, ENCODINGS)
 
 
-def check_labels(encoding: str, embedding: int, size: int, margin: float, spacing: tuple[float, float]) -> None:
-    """Raise `UserError` unless the encoding tells all labels of the frame apart; see `diffgeo.unet.encodings`.
+def check_conditioning(conditioning: str) -> None:
+    """Raise `UserError` unless this is one of `CONDITIONINGS`."""
+    require_choice("conditioning", conditioning, CONDITIONINGS)
+
+
+def code_width(embedding: int, factors: int) -> int:
+    """Return the width of each of the codes of the diffusion step and the K factors: the largest even one that fits."""
+    return 2 * (embedding // (2 * (factors + 1)))
+
+
+def check_embedding(embedding: int, factors: int) -> None:
+    """Raise `UserError` unless the conditioning holds a pair of sine and cosine of the step and of each factor."""
+    codes = factors + 1
+    require(
+        embedding >= 2 * codes, f"embedding={embedding} must be at least {2 * codes}: {codes} pairs of sine and cosine"
+    )
+
+
+def check_labels(encoding: str, embedding: int, span: tuple[float, float], factors: int) -> None:
+    """Raise `UserError` unless the encoding tells all labels apart; see `diffgeo.unet.encodings`.
 
     Args:
       encoding: one of `ENCODINGS`.
       embedding: width of the whole conditioning.
-      size, margin: of image and frame, in pixels.
-      spacing: (dx, dy) of the data's labels; samples are drawn at whole pixels, too.
+      span: smallest and largest value of a factor.
+      factors: K.
     """
-    if encoding == "periodic" and margin:
-        raise UserError(f"encoding='periodic' gives labels 0 and {size} one code: it needs margin=0, got {margin}")
-    width = 2 * (embedding // 6)  # of the code of x, and of that of y
-    places = {"one_hot": width, "joint_one_hot": math.isqrt(2 * width)}.get(encoding)
-    largest = math.ceil(size + 2 * margin - min(1.0, *spacing) - EDGE)
-    if places is not None and places <= largest:
-        raise UserError(
-            f"encoding={encoding!r} ends at label {places - 1} with embedding={embedding}, and the data's go up to "
-            f"{largest}: widen it"
-        )
+    width = code_width(embedding, factors)
+    cells = math.floor((factors * width) ** (1 / factors) + 1e-9)
+    places = {"one_hot": width, "joint_one_hot": cells}.get(encoding)
+    if places is None:
+        return
+    require(span[0] >= 0, f"encoding={encoding!r} begins at label 0, and the data's go down to {span[0]}: take another")
+    require(
+        places > span[1],
+        f"encoding={encoding!r} ends at label {places - 1} with embedding={embedding}, and the data's go up to "
+        f"{span[1]}: widen it",
+    )
 
 
 def check_remat(remat: str) -> None:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from diffgeo.settings.schema import Settings, is_static
+from diffgeo.settings.schema import Settings
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Grid:
     def programs(self) -> list[list[Member]]:
         """Members grouped by the values of the static axes: one compiled program a group."""
         groups: dict[tuple, list[Member]] = {}
-        static = [name for name in self.axes if is_static(name)]
+        static = [name for name in self.axes if self.settings.is_static(name)]
         for member in self.members:
             groups.setdefault(tuple(member.coordinates[name] for name in static), []).append(member)
         return list(groups.values())

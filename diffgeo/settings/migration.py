@@ -4,11 +4,11 @@ Format 1 is everything written before `STORE_FORMAT` was stored; CHANGELOG.md li
 formats 2 and 3 are equal; the latter has more settings and dims.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from diffgeo.settings.schema import SECTIONS
+from diffgeo.settings.schema import Settings
+from diffgeo.settings.sections import SECTIONS
 
 STORE_FORMAT = 3
 """Format of what this version writes: names of settings, variables, dims and checkpoint leaves."""
@@ -59,13 +59,14 @@ CHECKPOINT_LEAVES = {"frozen_step": "nonfinite_step"}
 def upgrade_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
     """Return `Settings.to_json`'s tree as this version writes it.
 
-    Renames fields and axes, and gives fields that are new since their default; `train.log_every` that of the
-    evaluation interval, by which earlier versions averaged the loss.
+    Renames fields and axes, and gives fields that are new since, in this format too, their default; `train.log_every`
+    that of the evaluation interval, by which earlier versions averaged the loss.
     """
     stored = {name: rename(tree.get(name, {}), SETTINGS.get(name, {})) for name in SECTIONS}
+    defaults = Settings().to_json()
     if "every_steps" in stored["evaluation"]:
         stored["train"] = {"log_every": stored["evaluation"]["every_steps"]} | stored["train"]
-    sections = {name: dataclasses.asdict(kind()) | stored[name] for name, kind in SECTIONS.items()}
+    sections = {name: defaults[name] | stored[name] for name in SECTIONS}
     return {**tree, **sections, "axes": rename(tree["axes"], AXES)}
 
 

@@ -7,7 +7,8 @@ from dataclasses import fields
 
 from diffgeo.errors import UserError, require, suggestion
 from diffgeo.settings.migration import AXES, SETTINGS
-from diffgeo.settings.schema import SECTIONS, Settings, field_of
+from diffgeo.settings.schema import Settings
+from diffgeo.settings.sections import SECTIONS, field_of
 
 
 def override(settings: Settings, *assignments: str) -> Settings:
@@ -20,8 +21,10 @@ def override(settings: Settings, *assignments: str) -> Settings:
     for assignment in assignments:
         section, name, value = _assigned(settings, assignment)
         changes[section][name] = value
+    own = {name: changes["data"].pop(name) for name in settings.data.parameters if name in changes["data"]}
     sections = {name: dataclasses.replace(getattr(settings, name), **changes[name]) for name in SECTIONS}
-    return Settings(**sections, axes={**settings.axes, **changes["axes"]})
+    sections["data"] = sections["data"].with_parameters(own)
+    return dataclasses.replace(settings, **sections, axes={**settings.axes, **changes["axes"]})
 
 
 def _assigned(settings: Settings, assignment: str) -> tuple[str, str, object]:
@@ -31,17 +34,19 @@ def _assigned(settings: Settings, assignment: str) -> tuple[str, str, object]:
     require(bool(equals and name), f"setting {assignment!r} is not of the form section.name=value")
     name = (AXES if section == "axes" else SETTINGS.get(section, {})).get(name, name)  # names of format 1
     require(section in (*SECTIONS, "axes"), f"unknown setting {path!r}{suggestion(section, [*SECTIONS, 'axes'])}")
+    own = {parameter: type(value) for parameter, value in settings.data.parameters.items()}
     if section == "axes":
-        kind = int if name == "seed" else field_of(name)[1].type
+        kind = int if name == "seed" else own.get(name) or field_of(name, own)[1].type
         require(all(text.split(",")), f"{path}={text!r} leaves out a value: write as {path}=1,2,3")
         return section, name, tuple(parse(part, kind, path) for part in text.split(","))
-    known = {f.name: f for f in fields(SECTIONS[section])}
+    known = {f.name: f.type for f in fields(SECTIONS[section]) if f.name != "parameters"}
+    known |= own if section == "data" else {}
     require(name in known, f"unknown setting {path!r}{suggestion(name, known)}")
     require(
         name not in settings.axes,
         f"setting {path!r} is an axis of this grid: change its values by --set=axes.{name}={text}",
     )
-    return section, name, parse(text, known[name].type, path)
+    return section, name, parse(text, known[name], path)
 
 
 def parse(text: str, kind, path: str):

@@ -7,7 +7,9 @@ model; the papers' own sizes are the defaults of `Settings`.
 import dataclasses
 from collections.abc import Mapping
 
-from diffgeo.settings.schema import SECTIONS, Data, Diffusion, Evaluation, Model, Settings, Train
+from diffgeo.settings.datasets import Dataset
+from diffgeo.settings.schema import Settings
+from diffgeo.settings.sections import SECTIONS, Data, Diffusion, Evaluation, Model, Train
 
 TINY = Settings(
     model=Model(base_channels=4, embedding=24),
@@ -35,20 +37,31 @@ TENTHS = tuple(i / 10 for i in range(1, 11))
 """0.1, 0.2, ..., 1: the papers' values of increments, spreads and kept fractions."""
 
 
-def adapt(base: Settings, axes: Mapping[str, tuple] | None = None, **sections: Mapping[str, object]) -> Settings:
+def adapt(
+    base: Settings,
+    axes: Mapping[str, tuple] | None = None,
+    dataset: Dataset | None = None,
+    **sections: Mapping[str, object],
+) -> Settings:
     """Return settings with some fields of some sections replaced.
 
     Args:
       base: what to start from.
       axes: those of the grid in their order; "seed" is added from `base`, last, unless it is named.
-      **sections: section -> field -> value, as in data={"sigma": 0.7}.
+      dataset: of the user, in place of the base's: of its data settings, the images' size stays.
+      **sections: section -> field -> value, as in data={"sigma": 0.7}; parameters of a user's data set as
+        data={"parameters": {"gap": 2.0}}.
     """
-    changed = {name: dataclasses.replace(getattr(base, name), **sections.get(name, {})) for name in SECTIONS}
+    start = {name: getattr(base, name) for name in SECTIONS}
+    if dataset is not None:
+        start["data"] = Data(size=base.data.size)
+    changed = {name: dataclasses.replace(start[name], **sections.get(name, {})) for name in SECTIONS}
     unknown = set(sections) - set(SECTIONS)
     if unknown:
         raise TypeError(f"unknown sections {sorted(unknown)}: choose of {', '.join(SECTIONS)}")
     grid = dict(axes or {})
-    return Settings(**changed, axes=grid if "seed" in grid else {**grid, "seed": base.axes["seed"]})
+    axes = grid if "seed" in grid else {**grid, "seed": base.axes["seed"]}
+    return dataclasses.replace(base, **changed, axes=axes, dataset=dataset or base.dataset)
 
 
 P2_PAPER = adapt(

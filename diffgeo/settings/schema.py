@@ -1,260 +1,28 @@
-"""Settings of a run as frozen, hashable dataclasses, validated where they are made.
-
-Every field can be swept: the name of a grid's axis is "seed" or the name of a field. Fields of `Data` are arrays of a
-member (a label table and its sigma), so a grid over them is one compiled program; `STATIC_DATA` and the fields of the
-other sections change shapes or the program, and a grid over them runs one program per value.
-"""
+"""Settings of a run: its sections, axes and data set, checked against each other, and the program they compile to."""
 
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from diffgeo.errors import UserError, require, require_choice, suggestion
-from diffgeo.settings.allowed import (
-    HOLES,
-    LABEL_SOURCES,
-    READOUTS,
-    SAMPLERS,
-    SCHEDULES,
-    check_encoding,
-    check_labels,
-    check_network,
-    check_size,
-    kind_index,
+from diffgeo.errors import require
+from diffgeo.settings.allowed import EDGE, check_embedding, check_labels, check_size
+from diffgeo.settings.datasets import Dataset, Factor
+from diffgeo.settings.mapping import Axes
+from diffgeo.settings.sections import (
+    SECTIONS,
+    Data,
+    Diffusion,
+    Evaluation,
+    Model,
+    Train,
+    check_evaluation,
+    declared_data,
+    field_of,
+    is_static,
 )
-
-
-def require_positive(settings: Any, *names: str) -> None:
-    """Raise `UserError` unless each named field is > 0."""
-    for name in names:
-        value = getattr(settings, name)
-        require(value > 0, f"{name}={value} must be positive")
-
-
-@dataclass(frozen=True)
-class Model:
-    """The network; see `diffgeo.unet.UNet` for the fields."""
-
-    base_channels: int = 64
-    embedding: int = 768
-    heads: int = 4
-    conv_impl: str = "auto"
-    dtype: str = "float32"
-    ceil_mode: bool = False
-    encoding: str = "sinusoid"
-
-    def __post_init__(self):
-        check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
-        check_encoding(self.encoding)
-
-
-@dataclass(frozen=True)
-class Data:
-    """Training data of a member; `dataset` names a table of `diffgeo.data.label_tables`.
-
-    Lengths are in pixels.
-
-    Attributes:
-      size: N, the image's side.
-      periodic: whether both axes wrap.
-      dataset: "grid", or a sum of parts of an extended frame, "2d+1d" for instance.
-      kind: "bump" or "sos".
-      sigma: spread of a bump or stripe.
-      increment: d = dx = dy, spacing of the labels.
-      increment_x, increment_y: spacing along one axis in place of `increment`; None for none.
-      margin: width of the frame of labels around the image; "grid" has none.
-      hole: shape of the region held out of the 2D part, one of `allowed.HOLES`.
-      hole_width: width of its bands, or side of its square.
-      hole_center: its middle in both axes, in pixels of the image; None for N / 2.
-      hole_area_fraction: fraction of the image's area that a square hole covers, in place of its width.
-      kept_fraction: fraction of the remaining 2D part that is kept, chosen at random by `subset_seed` alone.
-      subset_seed: seed of that choice.
-    """
-
-    size: int = 32
-    periodic: bool = False
-    dataset: str = "grid"
-    kind: str = "bump"
-    sigma: float = 1.0
-    increment: float = 1.0
-    increment_x: float | None = None
-    increment_y: float | None = None
-    margin: float = 0.0
-    hole: str = "none"
-    hole_width: float = 6.0
-    hole_center: float | None = None
-    hole_area_fraction: float | None = None
-    kept_fraction: float = 1.0
-    subset_seed: int = 0
-
-    def __post_init__(self):
-        kind_index(self.kind)
-        require_positive(self, "size", "sigma", "increment", "hole_width")
-        for name in ("increment_x", "increment_y", "hole_center"):
-            value = getattr(self, name)
-            require(value is None or value > 0, f"{name}={value} must be positive")
-        require(self.margin >= 0, f"margin={self.margin} must not be negative")
-        require_choice("hole", self.hole, HOLES)
-        require(
-            self.hole_area_fraction is None or 0 < self.hole_area_fraction < 1,
-            f"hole_area_fraction={self.hole_area_fraction} must lie between 0 and 1",
-        )
-        require(
-            self.hole_area_fraction is None or self.hole not in ("cross", "lesion"),
-            f"hole_area_fraction={self.hole_area_fraction} is that of a square hole: give the {self.hole} a width",
-        )
-        require(0 < self.kept_fraction <= 1, f"kept_fraction={self.kept_fraction} must be over 0 and at most 1")
-        require(self.subset_seed >= 0, f"subset_seed={self.subset_seed} must not be negative")
-
-    @property
-    def period(self) -> float | None:
-        """Circumference of both axes in pixels, None unless images are periodic."""
-        return float(self.size) if self.periodic else None
-
-    @property
-    def spacing(self) -> tuple[float, float]:
-        """(dx, dy) in pixels."""
-        return (
-            self.increment if self.increment_x is None else self.increment_x,
-            self.increment if self.increment_y is None else self.increment_y,
-        )
-
-
-@dataclass(frozen=True)
-class Diffusion:
-    """Linear noise schedule; see `diffgeo.diffusion.Schedule`."""
-
-    timesteps: int = 1000
-    beta_start: float = 1e-4
-    beta_end: float = 0.02
-
-    def __post_init__(self):
-        require_positive(self, "timesteps", "beta_start")
-        require(
-            self.beta_start <= self.beta_end < 1,
-            f"beta_end={self.beta_end} must lie between beta_start={self.beta_start} and 1",
-        )
-
-
-@dataclass(frozen=True)
-class Train:
-    """Optimization: AdamW under a learning-rate schedule, float32.
-
-    Attributes:
-      steps: training steps.
-      batch_size: B, images per step.
-      learning_rate: peak of the schedule.
-      schedule: "one_cycle", cosine up to the peak and down to almost 0, or "constant", linear up to the peak and
-        constant after that. Under one_cycle a step's rate depends on `steps`, so the speed at which accuracy rises is
-        a property of the horizon as well; speeds are compared under "constant".
-      weight_decay: of AdamW, on every parameter.
-      warmup_fraction: fraction of the steps up to the peak.
-      ema_decay: decay of the exponential moving average of parameters; 0 keeps none.
-      log_every: steps over which the reported loss is averaged; the window restarts at its multiples.
-    """
-
-    steps: int = 320_000
-    batch_size: int = 16
-    learning_rate: float = 3e-4
-    weight_decay: float = 0.01
-    warmup_fraction: float = 0.3
-    ema_decay: float = 0.0
-    log_every: int = 6_400
-    schedule: str = "one_cycle"
-
-    def __post_init__(self):
-        require_positive(self, "batch_size", "learning_rate", "log_every")
-        require_choice("schedule", self.schedule, SCHEDULES)
-        require(self.steps >= 0, f"steps={self.steps} must not be negative")
-        require(
-            self.steps * self.batch_size < 2**32,  # `batches.batch_indices` counts the images drawn in 32 bits
-            f"steps={self.steps} of batch_size={self.batch_size} are 2**32 images or more: take fewer",
-        )
-        require(0 < self.warmup_fraction < 1, f"warmup_fraction={self.warmup_fraction} must lie between 0 and 1")
-        require(0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay} must be at least 0 and under 1")
-        require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """When and how members are sampled and read out.
-
-    Samples are drawn every `every_steps` steps, at step 0 and at the last one. 20 deterministic DDIM steps leave most
-    images of a half-trained model without a bump where 1000 ancestral ones show it; 20 with eta = 1 and clipping agree
-    with the latter.
-
-    Attributes:
-      every_steps: training steps between evaluations.
-      label_source: "train" draws `num_samples` of the training labels without replacement, the same at every
-        evaluation [2402.03305, B.3]; "grid" takes the N x N unit grid [2408.13256, A.3] and ignores `num_samples`;
-        "uniform" draws `num_samples` labels in [1, N - 2]^2 of the image, the same for all members.
-      num_samples: S for "train" and "uniform".
-      num_common: "uniform" labels that are sampled and scored beside those of `label_source`, 0 for none.
-      sampler: "ddim" or "ancestral".
-      sampler_steps: network calls of "ddim".
-      eta, clip: see `diffgeo.diffusion.ddim_coefficients` and `run_reverse`.
-      readout: one of `allowed.READOUTS`.
-      stored_images: how many of the samples are stored as images.
-      use_ema: sample from the moving average of the parameters.
-    """
-
-    every_steps: int = 6_400
-    label_source: str = "train"
-    num_samples: int = 500
-    num_common: int = 128
-    sampler: str = "ddim"
-    sampler_steps: int = 50
-    eta: float = 1.0
-    clip: bool = True
-    readout: str = "contour"
-    stored_images: int = 25
-    use_ema: bool = False
-
-    def __post_init__(self):
-        require_positive(self, "every_steps", "num_samples", "sampler_steps", "stored_images")
-        require(self.num_common >= 0, f"num_common={self.num_common} must not be negative")
-        require(0 <= self.eta <= 1, f"eta={self.eta} must lie between 0 and 1")
-        require_choice("label_source", self.label_source, LABEL_SOURCES)
-        require_choice("sampler", self.sampler, SAMPLERS)
-        require_choice("readout", self.readout, READOUTS)
-
-
-SECTIONS: dict[str, type] = {
-    "model": Model,
-    "data": Data,
-    "diffusion": Diffusion,
-    "train": Train,
-    "evaluation": Evaluation,
-}
-STATIC_DATA = ("size", "periodic")
-"""Fields of `Data` that change shapes or the compiled program."""
-
-
-class Axes(Mapping[str, tuple]):
-    """An ordered, hashable mapping from axis name to values; equal to another of the same axes in the same order."""
-
-    def __init__(self, axes: Mapping[str, Any]):
-        self._values = {name: tuple(values) for name, values in axes.items()}
-
-    def __getitem__(self, name: str) -> tuple:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mapping) and list(self.items()) == list(Axes(other).items())
-
-    def __hash__(self) -> int:
-        return hash(tuple(self._values.items()))
-
-    def __repr__(self) -> str:
-        return repr(self._values)
 
 
 @dataclass(frozen=True)
@@ -264,6 +32,7 @@ class Program:
     Attributes:
       model, diffusion, train: the sections.
       size, periodic: N, and whether images wrap.
+      dataset: of the user, None for the papers'.
       sampler, sampler_steps, eta, clip: see `Evaluation`.
     """
 
@@ -276,35 +45,53 @@ class Program:
     sampler_steps: int
     eta: float
     clip: bool
+    dataset: Dataset | None = None
+
+    @property
+    def num_factors(self) -> int:
+        """K, the coordinates of a label."""
+        return 2 if self.dataset is None else len(self.dataset.factors)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(N, N, C)."""
+        return (self.size, self.size, 1 if self.dataset is None else self.dataset.channels)
 
 
 @dataclass(frozen=True)
 class Settings:
     """Everything that determines the numbers of a run.
 
-    `axes` maps axis names to values, in the order of the results' dims.
+    Attributes:
+      model, data, diffusion, train, evaluation: the sections.
+      axes: axis names to values, in the order of the results' dims.
+      dataset: declared by the user, None for the papers' bumps and stripes.
 
     Raises:
       UserError: for a value that a section refuses, sections that do not fit each other at some point of the grid, an
         unknown axis, or one without values or with a value twice.
     """
 
-    model: Model = Model()
-    data: Data = Data()
-    diffusion: Diffusion = Diffusion()
-    train: Train = Train()
-    evaluation: Evaluation = Evaluation()
+    model: Model = field(default_factory=Model)
+    data: Data = field(default_factory=Data)
+    diffusion: Diffusion = field(default_factory=Diffusion)
+    train: Train = field(default_factory=Train)
+    evaluation: Evaluation = field(default_factory=Evaluation)
     axes: Mapping[str, tuple] = field(default_factory=lambda: Axes({"seed": (0,)}))
+    dataset: Dataset | None = None
 
     def __post_init__(self):
         object.__setattr__(self, "axes", Axes(self.axes))
+        if self.dataset is not None:
+            object.__setattr__(self, "data", declared_data(self.data, self.dataset))
+            check_evaluation(self.evaluation, self.dataset)
         for name, values in self.axes.items():
             require(len(values) > 0, f"axis {name!r} has no values")
             require(
                 len(set(values)) == len(values), f"axis {name!r} names a value twice: {', '.join(map(str, values))}"
             )
             if name != "seed":
-                field_of(name)
+                self.section_of(name)
             else:
                 require(
                     all(isinstance(v, int) and 0 <= v < 2**32 for v in values),
@@ -315,7 +102,7 @@ class Settings:
             self.at(**dict(zip(swept, point, strict=True)))
         if not swept:  # what fields of two sections must agree on; of a grid every point is checked, not its defaults
             check_size(self.data.size, self.model.ceil_mode)
-            check_labels(self.model.encoding, self.model.embedding, self.data.size, self.data.margin, self.data.spacing)
+            self._check_labels()
             require(
                 self.evaluation.sampler_steps <= self.diffusion.timesteps,
                 f"sampler_steps={self.evaluation.sampler_steps} exceeds timesteps={self.diffusion.timesteps}",
@@ -325,15 +112,60 @@ class Settings:
                 "use_ema needs an average: set train.ema_decay, 0.995 for instance",
             )
 
+    def _check_labels(self) -> None:
+        """Raise `UserError` unless the network's conditioning holds every factor and tells their values apart."""
+        model, data = self.model, self.data
+        check_embedding(model.embedding, len(self.factors))
+        if self.dataset is None:
+            largest = math.ceil(data.size + 2 * data.margin - min(1.0, *data.spacing) - EDGE)
+            check_labels(model.encoding, model.embedding, (0.0, largest), 2)
+            require(
+                model.encoding != "periodic" or not data.margin,
+                f"encoding='periodic' gives labels 0 and {data.size} one code: it needs margin=0, got {data.margin}",
+            )
+        else:
+            low, high = min(f.low for f in self.factors), max(f.high for f in self.factors)
+            check_labels(model.encoding, model.embedding, (low, math.ceil(high)), len(self.factors))
+            other = [f.name for f in self.factors if f.period != data.size]
+            require(
+                model.encoding != "periodic" or not other,
+                f"encoding='periodic' has the period data.size={data.size}, which the factor {', '.join(other[:1])!r} "
+                "does not have: take another",
+            )
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """The K coordinates of a label: x and y of the image in pixels, or those of the user's data set."""
+        if self.dataset is not None:
+            return tuple(self.dataset.factors)
+        size, period = float(self.data.size), self.data.period
+        return tuple(Factor(name, 0.0, size, 1.0, "px", period) for name in ("x", "y"))
+
+    def section_of(self, name: str) -> str:
+        """Return the section of a setting by its bare name; "parameters" for one of the user's data set.
+
+        Raises:
+          UserError: for an unknown one.
+        """
+        return "parameters" if name in self.data.parameters else field_of(name, self.data.parameters)[0]
+
+    def is_static(self, axis: str) -> bool:
+        """Return whether values of this axis need a compiled program each."""
+        return axis not in self.data.parameters and is_static(axis)
+
     def at(self, **coordinates: Any) -> "Settings":
         """Return the settings of one point of the grid: axes' values in their fields, no axis but the seed."""
         changed = {name: getattr(self, name) for name in SECTIONS}
         for name, value in coordinates.items():
-            if name != "seed":
-                section = field_of(name)[0]
+            if name == "seed":
+                continue
+            section = self.section_of(name)
+            if section == "parameters":
+                changed["data"] = changed["data"].with_parameters({name: value})
+            else:
                 changed[section] = dataclasses.replace(changed[section], **{name: value})
         seed = coordinates.get("seed", self.axes.get("seed", (0,))[0])
-        return Settings(**changed, axes={"seed": (seed,)})
+        return Settings(**changed, axes={"seed": (seed,)}, dataset=self.dataset)
 
     @property
     def program(self) -> Program:
@@ -349,6 +181,7 @@ class Settings:
             sampler_steps=sampling.sampler_steps,
             eta=sampling.eta,
             clip=sampling.clip,
+            dataset=self.dataset,
         )
 
     @property
@@ -359,26 +192,30 @@ class Settings:
 
     def to_json(self) -> dict:
         """Return plain dicts, lists and numbers; the inverse of `from_json`."""
-        out = {name: dataclasses.asdict(getattr(self, name)) for name in SECTIONS}
-        return out | {"axes": {name: list(values) for name, values in self.axes.items()}}
+        out: dict[str, Any] = {
+            name: {f.name: getattr(getattr(self, name), f.name) for f in fields(kind)}
+            for name, kind in SECTIONS.items()
+        }
+        parameters = dict(out["data"].pop("parameters"))
+        out["axes"] = {name: list(values) for name, values in self.axes.items()}
+        if self.dataset is not None:  # the papers' runs are stored as before
+            out["data"]["parameters"] = parameters
+            out["dataset"] = self.dataset.describe()
+        return out
 
     @staticmethod
-    def from_json(tree: Mapping[str, Any]) -> "Settings":
-        """Return the settings of `to_json`'s tree; one of an earlier version goes through `migration` first."""
+    def from_json(tree: Mapping[str, Any], dataset: Dataset | None = None) -> "Settings":
+        """Return the settings of `to_json`'s tree; one of an earlier version goes through `migration` first.
+
+        Args:
+          tree: from `to_json`.
+          dataset: the user's, if it is at hand; else it is known by its description alone.
+
+        Raises:
+          UserError: for values that settings refuse.
+        """
         sections = {name: kind(**tree[name]) for name, kind in SECTIONS.items()}
-        return Settings(**sections, axes=Axes(tree["axes"]))
-
-
-def field_of(name: str) -> tuple[str, dataclasses.Field]:
-    """Return section and field of a setting's bare name; raise `UserError` for an unknown one."""
-    for section, kind in SECTIONS.items():
-        for candidate in fields(kind):
-            if candidate.name == name:
-                return section, candidate
-    known = [f.name for kind in SECTIONS.values() for f in fields(kind)]
-    raise UserError(f"unknown axis {name!r}{suggestion(name, ['seed', *known])}")
-
-
-def is_static(axis: str) -> bool:
-    """Return whether values of this axis need a compiled program each."""
-    return axis != "seed" and (field_of(axis)[0] != "data" or axis in STATIC_DATA)
+        stored = tree.get("dataset")
+        if dataset is None and stored is not None:
+            dataset = Dataset.described(stored)
+        return Settings(**sections, axes=Axes(tree["axes"]), dataset=dataset)

@@ -22,7 +22,7 @@ class Sampled(NamedTuple):
     """Samples of one member; numpy.
 
     Attributes:
-      images: float32[S, N, N, 1].
+      images: float32[S, N, N, C].
       recorded: name -> float32[S, ...], tensors recorded at the last denoising step, if asked for.
       encoded: name -> float32[S, ...], the same tensors for true images, if those were given.
     """
@@ -101,9 +101,9 @@ class Ensemble(Protocol):
         Args:
           params: from `params` or `device_put`.
           step: training step, which names the noise.
-          labels: float32[M, S, 2] in frame coordinates.
+          labels: float32[M, S, K] in frame coordinates.
           record: also return the recorded tensors.
-          images: function of a member's index to its true images, float32[S, N, N, 1], to encode them too.
+          images: function of a member's index to its true images, float32[S, N, N, C], to encode them too.
         """
         ...
 

@@ -164,5 +164,5 @@ class SequentialEnsemble(StackedMembers):
     def lower_sampler(self, labels: int, record: bool = False) -> jax.stages.Lowered:
         """See `Ensemble`; the program of one member."""
         params, seed = jax.tree.map(_member_shape, (self.abstract_state.params, self.seeds))
-        drawn = jax.ShapeDtypeStruct((labels, 2), np.float32)
+        drawn = jax.ShapeDtypeStruct((labels, self.program.num_factors), np.float32)
         return _sampler(self.program, record).lower(params, seed, np.int32(0), drawn)

@@ -8,6 +8,7 @@ import jax
 
 from diffgeo.data import label_tables
 from diffgeo.data.label_tables import LabelTable
+from diffgeo.data.sources import source_of
 from diffgeo.errors import UserError, require_choice
 from diffgeo.host.platform import GIB
 from diffgeo.settings import Member
@@ -125,7 +126,7 @@ def members_at_once(placement: Placement, program: Sequence[Member], rows: int, 
     limit = device_memory()
     if placement.chosen == "loop" or limit is None:
         return len(program)  # states are small beside the activations, of which a thread holds one member's
-    table = label_tables.build_label_table(program[0].settings.data)
+    table = source_of(program[0].settings).table()
     one_each = placement.place([program[0]] * groups, label_tables.stack([table] * groups, rows))
     training, sampling = one_each.lower(1), one_each.lower_sampler(labels, record)
     needed = bytes_per_member(*(lowered.compile().memory_analysis() for lowered in (training, sampling)))

@@ -29,16 +29,16 @@ def make_sampler(program: Program, record: bool = False) -> Callable[..., tuple[
       record: also return the tensors recorded at the last denoising step.
 
     Returns:
-      A function of params, seed (uint32), step (int32) and labels float32[S, 2] in frame coordinates to images
-      float32[S, N, N, 1] and a dict of float32[S, N/2, N/2, b] ({} unless asked for).
+      A function of params, seed (uint32), step (int32) and labels float32[S, K] in frame coordinates to images
+      float32[S, N, N, C] and a dict of float32[S, N/2, N/2, b] ({} unless asked for).
     """
-    network = unet.from_settings(program.model)
+    network = unet.from_program(program)
     schedule = diffusion.from_settings(program.diffusion)
     reverse = diffusion.coefficients(schedule, program.sampler, program.sampler_steps, program.eta)
 
     def sampler(params, seed, step, labels):
         def chunk(keys, labels):
-            start = diffusion.initial_noise(schedule, keys, program.size)
+            start = diffusion.initial_noise(schedule, keys, program.image_shape)
             return diffusion.run_reverse(
                 reverse, bind(network, params, labels), keys, start, clip=program.clip, record=record
             )
@@ -57,10 +57,10 @@ def make_encoder(program: Program) -> Callable[..., dict[str, jax.Array]]:
       program: static settings of the member.
 
     Returns:
-      A pure function of params, seed (uint32), step (int32), images float32[S, N, N, 1] and their labels
-      float32[S, 2] to a dict of float32[S, N/2, N/2, b], the recorded tensors.
+      A pure function of params, seed (uint32), step (int32), images float32[S, N, N, C] and their labels
+      float32[S, K] to a dict of float32[S, N/2, N/2, b], the recorded tensors.
     """
-    network = unet.from_settings(program.model)
+    network = unet.from_program(program)
     schedule = diffusion.from_settings(program.diffusion)
 
     def encoder(params, seed, step, images, labels):

@@ -185,7 +185,7 @@ class ShardedEnsemble(StackedMembers):
 
     def lower_sampler(self, labels: int, record: bool = False) -> jax.stages.Lowered:
         """See `Ensemble`; with shardings."""
-        drawn = np.empty((len(self.rows), labels, 2), np.float32)
+        drawn = np.empty((len(self.rows), labels, self.program.num_factors), np.float32)
         arguments = jax.tree.map(self._shaped, (self.abstract_state.params, self.seeds, drawn))
         step = jax.ShapeDtypeStruct((), np.int32, sharding=NamedSharding(self.mesh, PartitionSpec()))
         return _sampler(self.program, self.mesh, record).lower(*arguments, step)

@@ -77,7 +77,7 @@ def optimizer(train: Train) -> optax.GradientTransformation:
 def initial_state(program: Program, seed: jax.Array | int) -> MemberState:
     """Return a member before its first step, from its seed (may be traced)."""
     key = stream(member_key(seed), "init")
-    params = unet.initial_parameters(unet.from_settings(program.model), key, program.size)
+    params = unet.initial_parameters(unet.from_program(program), key, program.image_shape, program.num_factors)
     return MemberState(
         step=jnp.int32(0),
         params=params,
@@ -124,7 +124,7 @@ def make_update(train: Train) -> UpdateFn:
 
 
 def bind(network: unet.UNet, params: Any, labels: jax.Array) -> diffusion.DenoiseFn:
-    """Return the network with parameters and labels float32[n, 2] bound."""
+    """Return the network with parameters and labels float32[n, K] bound."""
 
     def denoise(x: jax.Array, t: jax.Array, /) -> Any:
         return network.apply({"params": params}, x, t, labels)
@@ -141,10 +141,10 @@ def make_step(program: Program, data_parts: int = 1, data_axis: str = "data", re
       data_axis: name of that axis.
       remat: rematerialization, see `diffgeo.unet.UNet`.
     """
-    network = unet.from_settings(program.model, remat)
+    network = unet.from_program(program, remat)
     schedule = diffusion.from_settings(program.diffusion)
     update = make_update(program.train)
-    batch, size, periodic = program.train.batch_size, program.size, program.periodic
+    batch = program.train.batch_size
     part = batch // data_parts
 
     def draw(key, step, table):
@@ -154,12 +154,12 @@ def make_step(program: Program, data_parts: int = 1, data_axis: str = "data", re
         if data_parts > 1:
             first = jax.lax.axis_index(data_axis) * part
             rows, indices = (jax.lax.dynamic_slice_in_dim(x, first, part) for x in (rows, indices))
-        x0, centers = batches.render_rows(table, rows, size, periodic)
+        x0, centers = batches.render_rows(table, rows, program.size, program.periodic, program.dataset)
         step_key = jax.random.fold_in(stream(key, "noise"), step)
         # one key a row: a row's noise does not depend on how the batch is split
         keys = jax.vmap(lambda index: jax.random.split(jax.random.fold_in(step_key, index)))(indices)
         t = jax.vmap(lambda k: jax.random.randint(k, (), 1, schedule.timesteps + 1))(keys[:, 0])
-        noise = jax.vmap(lambda k: jax.random.normal(k, (size, size, 1)))(keys[:, 1])
+        noise = jax.vmap(lambda k: jax.random.normal(k, program.image_shape))(keys[:, 1])
         return x0, centers, t, noise
 
     def batch_loss(params, key, step, table):

@@ -1,5 +1,5 @@
 """The conditional UNet of both papers and its kernels [2402.03305 Fig. 6; 2408.13256 Fig. 7]."""
 
-from diffgeo.unet.unet import UNet, from_settings, initial_parameters, parameter_count
+from diffgeo.unet.unet import UNet, from_program, initial_parameters, parameter_count
 
-__all__ = ["UNet", "from_settings", "initial_parameters", "parameter_count"]
+__all__ = ["UNet", "from_program", "initial_parameters", "parameter_count"]

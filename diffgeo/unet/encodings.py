@@ -1,38 +1,40 @@
 """Encodings of the diffusion step and of labels, the network's conditioning [2402.03305 B.1; 2408.13256 Fig. 7]."""
 
 import math
+from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from diffgeo.settings.allowed import code_width
 
-def conditioning(
-    t: Float[Array, " n"], centers: Float[Array, "n 2"], width: int, encoding: str, size: int
-) -> Float[Array, "n width3"]:
-    """Return the code of the diffusion step beside that of the label, PE(t) | PE(x) | PE(y), width3 = 3 * width.
+
+def codes(
+    t: Float[Array, " n"], labels: Float[Array, "n K"], embedding: int, encoding: str, size: int
+) -> list[Float[Array, "n width"]]:
+    """Return the code of the diffusion step, then those of the label: PE(t), PE(x), PE(y) of the papers.
 
     Args:
       t: diffusion steps.
-      centers: labels (x, y) in pixels of the frame.
-      width: of each of the three codes, even.
+      labels: K factors; of the papers (x, y) in pixels of the frame.
+      embedding: width of all codes together, see `allowed.code_width`.
       encoding: one of `allowed.ENCODINGS`. "sinusoid" and "sinusoid_literal" encode t as they do labels; the others
-        are of labels alone, and t keeps its sinusoid.
+        are of labels alone, and t keeps its sinusoid. "joint_one_hot" is one code of K widths.
       size: N, the period of "periodic".
     """
-    x, y = centers[:, 0], centers[:, 1]
+    width = code_width(embedding, labels.shape[1])
+    factors = [labels[:, k] for k in range(labels.shape[1])]
     if encoding == "sinusoid_literal":
-        return jnp.concatenate([sinusoid_literal(u, width) for u in (t, x, y)], axis=-1)
+        return [sinusoid_literal(u, width) for u in (t, *factors)]
     step = sinusoid(t, width)
     if encoding == "joint_one_hot":
-        return jnp.concatenate([step, joint_one_hot(x, y, 2 * width)], axis=-1)
+        return [step, joint_one_hot(factors, len(factors) * width)]
     if encoding == "one_hot":
-        labels = [one_hot(u, width) for u in (x, y)]
-    elif encoding == "periodic":
-        labels = [periodic(u, width, size) for u in (x, y)]
-    else:
-        labels = [sinusoid(u, width) for u in (x, y)]
-    return jnp.concatenate([step, *labels], axis=-1)
+        return [step, *(one_hot(u, width) for u in factors)]
+    if encoding == "periodic":
+        return [step, *(periodic(u, width, size) for u in factors)]
+    return [step, *(sinusoid(u, width) for u in factors)]
 
 
 def sinusoid(u: Float[Array, " n"], width: int) -> Float[Array, "n width"]:
@@ -59,14 +61,16 @@ def one_hot(u: Float[Array, " n"], width: int) -> Float[Array, "n width"]:
     return jnp.maximum(0.0, 1.0 - jnp.abs(u[:, None] - jnp.arange(width, dtype=jnp.float32)[None, :]))
 
 
-def joint_one_hot(x: Float[Array, " n"], y: Float[Array, " n"], width: int) -> Float[Array, "n width"]:
-    """Return unit vector number x * c + y for x, y = 0 .. c - 1, c = floor(sqrt(width)): a code without factors.
+def joint_one_hot(factors: Sequence[Float[Array, " n"]], width: int) -> Float[Array, "n width"]:
+    """Return unit vector number x * c + y of K = 2 factors 0 .. c - 1, c = floor(width^(1/K)): a code without factors.
 
-    A fractional label is interpolated bilinearly between its four neighbors; what is left of the width is zero.
+    A fractional label is interpolated multilinearly between its neighbors; what is left of the width is zero.
     """
-    cells = math.isqrt(width)
-    joint = one_hot(x, cells)[:, :, None] * one_hot(y, cells)[:, None, :]
-    return jnp.pad(joint.reshape(-1, cells**2), ((0, 0), (0, width - cells**2)))
+    cells = math.floor(width ** (1 / len(factors)) + 1e-9)
+    joint = one_hot(factors[0], cells)
+    for u in factors[1:]:
+        joint = (joint[:, :, None] * one_hot(u, cells)[:, None, :]).reshape(len(u), -1)
+    return jnp.pad(joint, ((0, 0), (0, width - joint.shape[1])))
 
 
 def periodic(u: Float[Array, " n"], width: int, size: int) -> Float[Array, "n width"]:

@@ -134,29 +134,42 @@ def upsample(x: Float[Array, "n H W C"], sides: tuple[int, int]) -> Float[Array,
     return jnp.einsum("ih,jw,nhwc->nijc", rows, columns, x)
 
 
+def conditioned(x: Float[Array, "n H W C"], conditioning: Float[Array, "n E"], film: bool) -> Float[Array, "n H W C"]:
+    """Return x + Linear(SiLU(conditioning)) on every pixel, or x (1 + scale) + shift; within a block's `__call__`."""
+    channels = x.shape[-1]
+    added = Linear(2 * channels if film else channels, name="emb")(jax.nn.silu(conditioning))[:, None, None, :]
+    added = added.astype(x.dtype)
+    return x * (1 + added[..., :channels]) + added[..., channels:] if film else x + added
+
+
 class Down(nn.Module):
-    """Max-pool 2 -> residual DoubleConv(i, i) -> DoubleConv(i, o) -> + Linear(SiLU(conditioning)) on every pixel."""
+    """Max-pool 2 -> residual DoubleConv(i, i) -> DoubleConv(i, o) -> + Linear(SiLU(conditioning)) on every pixel.
+
+    With `film`, the Linear gives a scale and a shift of the features instead.
+    """
 
     features: int
     impl: str = "auto"
+    film: bool = False
 
     @nn.compact
     def __call__(self, x: Float[Array, "n H W C"], conditioning: Float[Array, "n E"]) -> Float[Array, "n h w O"]:
         x = max_pool(x)
         x = DoubleConv(x.shape[-1], residual=True, impl=self.impl, name="conv1")(x)
         x = DoubleConv(self.features, impl=self.impl, name="conv2")(x)
-        added = Linear(self.features, name="emb")(jax.nn.silu(conditioning))[:, None, None, :]
-        return x + added.astype(x.dtype)
+        return conditioned(x, conditioning, self.film)
 
 
 class Up(nn.Module):
     """Upsample to the skip's sides -> [skip, x] -> residual DoubleConv(i, i) -> DoubleConv(i, o, middle = i / 2).
 
-    Linear(SiLU(conditioning)) is then added on every pixel. Returns that sum and the tensor before it.
+    Linear(SiLU(conditioning)) is then added on every pixel, or scales and shifts it with `film`. Returns the tensor
+    after that and the one before it.
     """
 
     features: int
     impl: str = "auto"
+    film: bool = False
 
     @nn.compact
     def __call__(
@@ -166,5 +179,4 @@ class Up(nn.Module):
         channels = x.shape[-1]
         x = DoubleConv(channels, residual=True, impl=self.impl, name="conv1")(x)
         x = DoubleConv(self.features, middle=channels // 2, impl=self.impl, name="conv2")(x)
-        added = Linear(self.features, name="emb")(jax.nn.silu(conditioning))[:, None, None, :]
-        return x + added.astype(x.dtype), x
+        return conditioned(x, conditioning, self.film), x

@@ -110,8 +110,9 @@ def to_flax(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
     b = _size(state_dict, "inc.double_conv.0.weight", 0, UNet.base_channels)
     embedding = _size(state_dict, "down1.emb_layer.1.weight", 1, UNet.embedding)
+    channels = _size(state_dict, "inc.double_conv.0.weight", 1, 1)
     module = UNet(b, embedding, heads=1)
-    template = jax.eval_shape(lambda key: initial_parameters(module, key, 8), jax.random.key(0))
+    template = jax.eval_shape(lambda key: initial_parameters(module, key, (8, 8, channels)), jax.random.key(0))
     paths, treedef = jax.tree_util.tree_flatten_with_path(template)
     expected = {_torch_key(tuple(entry.key for entry in path)): leaf.shape for path, leaf in paths}
 

@@ -1,6 +1,6 @@
 """The conditional UNet of both papers and its recorded tensors [2402.03305 Fig. 6; 2408.13256 Fig. 7]."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -8,8 +8,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from diffgeo.settings import Model
-from diffgeo.settings.allowed import RECORDED, check_encoding, check_network, check_remat, check_size
+from diffgeo.settings import Program
+from diffgeo.settings.allowed import (
+    RECORDED,
+    check_conditioning,
+    check_embedding,
+    check_encoding,
+    check_network,
+    check_remat,
+    check_size,
+)
 from diffgeo.unet import encodings
 from diffgeo.unet.layers import DoubleConv, Down, Linear, SelfAttention, Up
 
@@ -23,8 +31,9 @@ class UNet(nn.Module):
 
     Attributes:
       base_channels: b, channels at full resolution; a multiple of `heads`. The papers: 64.
-      embedding: width of the conditioning PE(t) | PE(x) | PE(y), at least 6. Each encoding has the largest
-        even width that fits three times; the rest (4 of 256, none of 768) is zero. The papers do not state it.
+      embedding: width of the conditioning PE(t) | PE(x) | PE(y), or of K factors, at least 2 (K + 1). Each encoding has
+        the largest even width that fits K + 1 times; the rest (4 of 256, none of 768) is zero. The papers do not state
+        it.
       heads: attention heads.
       conv_impl: implementation of the convolutions, see `diffgeo.unet.conv.conv3x3`.
       dtype: "float32", or "bfloat16": products, convolutions and activations then are bfloat16; parameters,
@@ -35,6 +44,9 @@ class UNet(nn.Module):
         times; at a multiple of 8 both settings are the same network.
       encoding: of labels, and of the diffusion step if it is a sinusoid; one of `allowed.ENCODINGS`, see
         `diffgeo.unet.encodings`. It has no parameters: all have the same ones.
+      conditioning: "concat", as the papers: the codes side by side, then SiLU and a Linear to each block's features,
+        which are added. "sum": each code has a Linear of its own to `embedding`, and their sum takes the codes' place.
+        "film": as "concat", but the Linear gives a scale and a shift, h (1 + scale) + shift [Perez et al. 2018].
     """
 
     base_channels: int = 64
@@ -45,37 +57,44 @@ class UNet(nn.Module):
     remat: str = "none"
     ceil_mode: bool = False
     encoding: str = "sinusoid"
+    conditioning: str = "concat"
 
     def __post_init__(self):
         check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
         check_encoding(self.encoding)
+        check_conditioning(self.conditioning)
         check_remat(self.remat)
         super().__post_init__()
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n N N 1"], t: Int[Array, " n"], centers: Float[Array, "n 2"]
-    ) -> tuple[Float[Array, "n N N 1"], dict[str, Float[Array, "n h w c"]]]:
+        self, images: Float[Array, "n N N C"], t: Int[Array, " n"], centers: Float[Array, "n K"]
+    ) -> tuple[Float[Array, "n N N C"], dict[str, Float[Array, "n h w c"]]]:
         """Return the predicted noise and the recorded tensors.
 
         Args:
-          images: float[n, N, N, 1], N a multiple of 8, or at least 8 with `ceil_mode`.
+          images: float[n, N, N, C], N a multiple of 8, or at least 8 with `ceil_mode`.
           t: int[n], the diffusion step, 1 .. T.
-          centers: float[n, 2], the label (x, y) in pixels.
+          centers: float[n, K], the label: of the papers (x, y) in pixels.
 
         Returns:
-          The predicted noise float[n, N, N, 1], and a dict of float[n, N/2, N/2, b], rounded up: "layer4" (the Up
+          The predicted noise float[n, N, N, C], and a dict of float[n, N/2, N/2, b], rounded up: "layer4" (the Up
           block's output), "layer4_pre_embedding" (the same before the conditioning is added: a control, since the
           label enters there) and "layer4_attention" (after its attention).
 
         Raises:
-          UserError: if N is not a multiple of 8, or below 8 with `ceil_mode`.
+          UserError: if N is not a multiple of 8, or below 8 with `ceil_mode`, or K codes do not fit the embedding.
         """
         size, b = images.shape[1], self.base_channels
         check_size(size, self.ceil_mode)
-        width = 2 * (self.embedding // 6)
-        conditioning = encodings.conditioning(t.astype(jnp.float32), centers, width, self.encoding, size)
-        conditioning = jnp.pad(conditioning, ((0, 0), (0, self.embedding - 3 * width)))
+        check_embedding(self.embedding, centers.shape[1])
+        codes = encodings.codes(t.astype(jnp.float32), centers, self.embedding, self.encoding, size)
+        if self.conditioning == "sum":
+            conditioning = sum(Linear(self.embedding, name=f"code{k}")(code) for k, code in enumerate(codes))
+        else:
+            conditioning = jnp.concatenate(codes, axis=-1)
+            conditioning = jnp.pad(conditioning, ((0, 0), (0, self.embedding - conditioning.shape[-1])))
+        film = self.conditioning == "film"
 
         def block(kind: Callable, *args: Any, **kwargs: Any) -> nn.Module:
             return (nn.remat(kind) if self.remat == "blocks" else kind)(*args, **kwargs)
@@ -84,10 +103,10 @@ class UNet(nn.Module):
             return block(SelfAttention, self.heads, name=name)(x)
 
         def down(name: str, features: int, x: Array) -> Array:
-            return block(Down, features, self.conv_impl, name=name)(x, conditioning)
+            return block(Down, features, self.conv_impl, film, name=name)(x, conditioning)
 
         def up(name: str, features: int, x: Array, skip: Array) -> tuple[Array, Array]:
-            return block(Up, features, self.conv_impl, name=name)(x, skip, conditioning)
+            return block(Up, features, self.conv_impl, film, name=name)(x, skip, conditioning)
 
         x1 = block(DoubleConv, b, impl=self.conv_impl, name="inc")(images.astype(self.dtype))
         x2 = attend("sa1", down("down1", 2 * b, x1))
@@ -99,21 +118,31 @@ class UNet(nn.Module):
         layer4, layer4_pre_embedding = up("up2", b, x, x2)
         layer4_attention = attend("sa5", layer4)
         x = attend("sa6", up("up3", b, layer4_attention, x1)[0])
-        noise = Linear(1, name="outc")(x.astype(jnp.float32))
+        noise = Linear(images.shape[-1], name="outc")(x.astype(jnp.float32))
         recorded = (layer4, layer4_pre_embedding, layer4_attention)
         return noise, {name: x.astype(jnp.float32) for name, x in zip(RECORDED, recorded, strict=True)}
 
 
-def from_settings(model: Model, remat: str = "none") -> UNet:
-    """Return the network of these settings; `remat` as in `UNet`."""
+def from_program(program: Program, remat: str = "none") -> UNet:
+    """Return the network of a program; `remat` as in `UNet`."""
+    model = program.model
     attributes = (model.base_channels, model.embedding, model.heads, model.conv_impl, model.dtype)
-    return UNet(*attributes, remat, model.ceil_mode, model.encoding)
+    return UNet(*attributes, remat, model.ceil_mode, model.encoding, model.conditioning)
 
 
-def initial_parameters(module: UNet, key: Key[Array, ""], size: int) -> Mapping[str, Any]:
-    """Initialize the parameters of `module` for N = size from a typed key; their shapes do not depend on N."""
-    images = jnp.zeros((1, size, size, 1))
-    return module.init(key, images, jnp.ones((1,), jnp.int32), jnp.zeros((1, 2)))["params"]
+def initial_parameters(
+    module: UNet, key: Key[Array, ""], shape: Sequence[int], num_factors: int = 2
+) -> Mapping[str, Any]:
+    """Initialize the parameters of `module` from a typed key; their shapes do not depend on N.
+
+    Args:
+      module: the network.
+      key: a typed key.
+      shape: (N, N, C) of images.
+      num_factors: K.
+    """
+    images = jnp.zeros((1, *shape))
+    return module.init(key, images, jnp.ones((1,), jnp.int32), jnp.zeros((1, num_factors)))["params"]
 
 
 def parameter_count(parameters: Any) -> int:

@@ -26,7 +26,7 @@ def keys(seed, count=IMAGES):
 def sample(schedule, denoise, keys, sampler, steps, *, eta=0.0, **options):
     """Return images drawn by a sampler of this name, and the recorded tensors."""
     reverse = diffusion.coefficients(schedule, sampler, steps, eta)
-    start = diffusion.initial_noise(schedule, keys, SIZE)
+    start = diffusion.initial_noise(schedule, keys, (SIZE, SIZE, 1))
     return diffusion.run_reverse(reverse, denoise, keys, start, **options)
 
 

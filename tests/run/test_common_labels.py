@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import jax
 import numpy as np
 import pytest
 import xarray as xr
@@ -11,7 +10,7 @@ import xarray as xr
 from diffgeo import readout
 from diffgeo.costs import by_hand
 from diffgeo.data import label_tables
-from diffgeo.data.evaluation_labels import common_labels, evaluation_labels
+from diffgeo.data.evaluation_labels import common_labels
 from diffgeo.data.nearest_seen import copied_hits
 from diffgeo.errors import UserError
 from diffgeo.images import render, to_uint8
@@ -75,9 +74,8 @@ def test_common_labels_are_uniform_the_same_for_every_member_and_nested():
     np.testing.assert_array_equal(common_labels(100, 16, origin), labels[:100])
     np.testing.assert_allclose(common_labels(100, 16, origin + 6), labels[:100] + 6, rtol=1e-6)
     table = label_tables.build_label_table(Data(size=16, dataset="2d", margin=6.0))
-    np.testing.assert_allclose(
-        evaluation_labels(table, jax.random.key(0), "uniform", 100, 16), labels[:100] + 6, rtol=1e-6
-    )
+    settings = Settings(data=Data(size=16, dataset="2d", margin=6.0))
+    np.testing.assert_allclose(source_of(settings).uniform_labels(100, table.origin), labels[:100] + 6, rtol=1e-6)
 
 
 def test_both_sets_are_sampled_and_scored_by_both_read_outs(tmp_path):

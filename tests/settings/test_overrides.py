@@ -179,6 +179,8 @@ def test_every_setting_can_be_overridden_by_its_own_value():
     for section in SECTIONS:
         for field in dataclasses.fields(getattr(PLAIN, section)):
             value = getattr(getattr(PLAIN, section), field.name)
+            if field.name == "parameters":  # of a user's data set, each a setting of its own
+                continue
             assert override(PLAIN, f"{section}.{field.name}={value}") == PLAIN
 
 

@@ -85,7 +85,7 @@ def _first_loss(settings):
     noise = jax.numpy.stack([jax.random.normal(pair[1], x0.shape[1:]) for pair in pairs])
     own = placed(members_of(settings))
     own.initialize()
-    network = unet.from_settings(settings.model)
+    network = unet.from_program(settings.program)
 
     def denoise(x, t):
         return jax.jit(network.apply)({"params": member_row(own.params(), 0)}, x, t, centers)

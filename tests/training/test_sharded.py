@@ -3,17 +3,14 @@
 import dataclasses
 import re
 
-import flax.linen as nn
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from diffgeo import unet
 from diffgeo.settings import Model
-from diffgeo.settings.allowed import RECORDED
 from diffgeo.training import Placement, ensemble
-from diffgeo.unet import UNet
+from tests.support.networks import two_convolutions
 from tests.support.settings import drawn, members_of, parameters, placed, tiny, trained
 
 COLLECTIVE = re.compile(r"all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast")
@@ -32,22 +29,10 @@ def assert_equal_to_rounding(one: np.ndarray, other: np.ndarray) -> None:
     assert difference.max() < 1e-4
 
 
-class TwoConvolutions(UNet):
-    """A network that compiles in a second, conditioned as the UNet is; records its hidden layer."""
-
-    @nn.compact
-    def __call__(self, images, t, centers):
-        """Return the noise and the recorded tensors."""
-        conditioning = jnp.concatenate([t[:, None].astype(jnp.float32) / 20, centers / 8], axis=-1)
-        hidden = nn.Conv(4, (3, 3))(images) + nn.Dense(4)(conditioning)[:, None, None]
-        noise = nn.Conv(1, (3, 3))(nn.gelu(hidden))
-        return noise, dict.fromkeys(RECORDED, hidden)
-
-
 @pytest.fixture
 def small_network(monkeypatch):
     """Three members of a network that is fast to compile: the mapping does not depend on the network."""
-    monkeypatch.setattr(unet, "from_settings", lambda model, remat="none": TwoConvolutions())
+    monkeypatch.setattr(unet, "from_program", two_convolutions)
     settings = tiny(seed=(0, 1, 2))
     train = dataclasses.replace(settings.train, learning_rate=1.5e-3)  # or a program of the UNet's would be taken
     yield members_of(dataclasses.replace(settings, train=train))

@@ -1,5 +1,7 @@
 """Encodings of labels against their formulas in numpy, entry by entry."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,7 +9,7 @@ import pytest
 
 from diffgeo import unet
 from diffgeo.settings import Settings, override
-from diffgeo.settings.allowed import ENCODINGS
+from diffgeo.settings.allowed import CONDITIONINGS, ENCODINGS
 from diffgeo.unet import encodings
 from tests.support.settings import refused
 
@@ -50,8 +52,8 @@ def test_one_hot_interpolates_between_whole_labels():
 def test_joint_one_hot_has_a_place_for_each_pair():
     width = 18  # 4 x 4 places, two entries left over
     x, y = (v.ravel() for v in np.meshgrid(np.arange(4), np.arange(4), indexing="ij"))
-    np.testing.assert_array_equal(encodings.joint_one_hot(of(x), of(y), width), np.eye(16, width))
-    code = np.asarray(encodings.joint_one_hot(of([1.25]), of([2.5]), width))[0]
+    np.testing.assert_array_equal(encodings.joint_one_hot([of(x), of(y)], width), np.eye(16, width))
+    code = np.asarray(encodings.joint_one_hot([of([1.25]), of([2.5])], width))[0]
     expected = {(1, 2): 0.375, (1, 3): 0.375, (2, 2): 0.125, (2, 3): 0.125}
     assert {divmod(int(i), 4): code[i] for i in np.flatnonzero(code)} == pytest.approx(expected)
 
@@ -71,12 +73,12 @@ def test_periodic_code_is_a_closed_curve():
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_conditioning_is_the_codes_of_step_x_and_y(encoding):
     t, centers, width, size = of([1, 600]), of([[3, 5], [2.5, 0]]), 20, 8
-    code = np.asarray(encodings.conditioning(t, centers, width, encoding, size))
+    code = np.asarray(np.concatenate(encodings.codes(t, centers, 3 * width, encoding, size), axis=-1))
     of_step = encodings.sinusoid_literal if encoding == "sinusoid_literal" else encodings.sinusoid
     assert code.shape == (2, 3 * width)
     np.testing.assert_array_equal(code[:, :width], of_step(t, width))
     if encoding == "joint_one_hot":
-        expected = encodings.joint_one_hot(centers[:, 0], centers[:, 1], 2 * width)
+        expected = encodings.joint_one_hot([centers[:, 0], centers[:, 1]], 2 * width)
     else:
         single = getattr(encodings, encoding)
         extra = (size,) if encoding == "periodic" else ()
@@ -113,18 +115,30 @@ def test_the_last_label_has_a_place(assignments):
     assert override(Settings(), *assignments).model.encoding in ENCODINGS
 
 
-def test_the_network_is_conditioned_by_the_encoding_of_its_settings():
-    """layer4 - layer4_pre_embedding = Linear(SiLU(code)): see `test_unet` for the default encoding."""
-    model = override(Settings(), "model.base_channels=4", "model.embedding=60", "model.encoding=periodic").model
-    module, size = unet.from_settings(model), 8
+@pytest.mark.parametrize("conditioning", CONDITIONINGS)
+def test_the_network_is_conditioned_as_its_settings_say(conditioning):
+    """layer4 of layer4_pre_embedding by the formulas of `UNet`; see `test_unet` for the default encoding."""
+    assignments = ("model.base_channels=4", "model.embedding=64", "model.encoding=periodic")
+    program = override(Settings(), *assignments, f"model.conditioning={conditioning}").program
+    module, size = unet.from_program(program), 8
     images, t, centers = jnp.zeros((2, size, size, 1)), jnp.asarray([5, 900]), of([[1, 6.5], [3, 0]])
     options = {"xla_backend_optimization_level": 0}  # what runs once
-    params = jax.jit(lambda key: unet.initial_parameters(module, key, size), compiler_options=options)(
+    params = jax.jit(lambda key: unet.initial_parameters(module, key, (size, size, 1)), compiler_options=options)(
         jax.random.key(0)
     )
     _, recorded = jax.jit(module.apply, compiler_options=options)({"params": params}, images, t, centers)
-    code = np.asarray(encodings.conditioning(t.astype(jnp.float32), centers, 20, "periodic", size))
-    weights = params["up2"]["emb"]["dense"]
-    expected = code / (1 + np.exp(-code)) @ np.asarray(weights["kernel"]) + np.asarray(weights["bias"])
-    added = np.asarray(recorded["layer4"] - recorded["layer4_pre_embedding"])
-    np.testing.assert_allclose(added, np.broadcast_to(expected[:, None, None], added.shape), atol=1e-4)
+
+    def linear(x, *path):
+        weights = functools.reduce(lambda tree, name: tree[name], path, params)["dense"]
+        return x @ np.asarray(weights["kernel"]) + np.asarray(weights["bias"])
+
+    codes = [np.asarray(code) for code in encodings.codes(t.astype(jnp.float32), centers, 64, "periodic", size)]
+    assert [code.shape for code in codes] == [(2, 20)] * 3
+    if conditioning == "sum":
+        code = sum(linear(code, f"code{k}") for k, code in enumerate(codes))
+    else:
+        code = np.pad(np.concatenate(codes, axis=-1), ((0, 0), (0, 4)))
+    added = linear(code / (1 + np.exp(-code)), "up2", "emb")[:, None, None]
+    before = np.asarray(recorded["layer4_pre_embedding"])
+    expected = before * (1 + added[..., :4]) + added[..., 4:] if conditioning == "film" else before + added
+    np.testing.assert_allclose(recorded["layer4"], expected, atol=1e-4)

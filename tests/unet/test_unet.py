@@ -19,12 +19,12 @@ UNOPTIMISED = {"xla_backend_optimization_level": 0}  # what runs once: ten times
 
 
 def shapes(module, size):
-    return jax.eval_shape(functools.partial(initial_parameters, module, size=size), jax.random.key(0))
+    return jax.eval_shape(functools.partial(initial_parameters, module, shape=(size, size, 1)), jax.random.key(0))
 
 
 @pytest.fixture(scope="module")
 def params():
-    init = functools.partial(initial_parameters, UNet(B, EMBEDDING), size=SIZE)
+    init = functools.partial(initial_parameters, UNet(B, EMBEDDING), shape=(SIZE, SIZE, 1))
     return jax.jit(init, compiler_options=UNOPTIMISED)(jax.random.key(3))
 
 
