@@ -7,7 +7,7 @@ cannot be analyzed (values that are not finite, points that are all equal, too f
 
 from diffgeo.representation.additive import additive_share
 from diffgeo.representation.barcodes import Reading, read_bars
-from diffgeo.representation.contrast import null_contrasts, ring_contrast
+from diffgeo.representation.contrast import gaussian_contrasts, ring_contrast, shuffled_contrasts
 from diffgeo.representation.dimension import intrinsic_dimension
 from diffgeo.representation.fields import FIELDS, GROUPS, LENGTHS, analyze, coordinates, field_shape, grid_order
 from diffgeo.representation.manifold import R2, neighbor_r2, probe_r2, regression_r2, umap_embedding
@@ -41,13 +41,13 @@ __all__ = [
     "coordinates",
     "factorization",
     "field_shape",
+    "gaussian_contrasts",
     "gram_scores",
     "grid_order",
     "ideal_statistics",
     "intrinsic_dimension",
     "landmarks",
     "neighbor_r2",
-    "null_contrasts",
     "participation_ratio",
     "pca",
     "persistence",
@@ -60,6 +60,7 @@ __all__ = [
     "ring_distances",
     "ring_histograms",
     "ring_statistics",
+    "shuffled_contrasts",
     "torus_3d",
     "umap_embedding",
 ]

@@ -1,7 +1,8 @@
 """Contrast of the rings of a torus: how much farther apart planes of x and y are than planes of two values of x.
 
-Planes in many dimensions are far apart by chance (75 degrees in 20 dimensions), so an angle alone says little. A
-shuffle of the labels keeps the cloud, so its spectrum too, and loses all order: the null of the contrast.
+Planes in many dimensions are far apart by chance (75 degrees in 20 dimensions), so an angle alone says little. Two
+nulls have the cloud's spectrum and no order: the cloud itself with its labels shuffled, and Gaussian points, which have
+nothing but the spectrum in common with it.
 """
 
 import numpy as np
@@ -13,7 +14,7 @@ from diffgeo.representation.rings import FLAT
 
 DRAWS = 20
 STATISTICS = ("mean", "sd")
-"""Of the contrasts of shuffled labels."""
+"""Of the contrasts of a null."""
 
 
 def ring_contrast(points: Real[np.ndarray, "n k"], shape: tuple[int, int]) -> float:
@@ -32,7 +33,7 @@ def ring_contrast(points: Real[np.ndarray, "n k"], shape: tuple[int, int]) -> fl
     return _contrast(_gram(points, shape), shape)
 
 
-def null_contrasts(
+def shuffled_contrasts(
     points: Real[np.ndarray, "n k"], shape: tuple[int, int], draws: int = DRAWS, seed: int = 0
 ) -> Float64[np.ndarray, " draws"]:
     """Return `ring_contrast` of the same cloud with its labels shuffled, for a number of shuffles.
@@ -49,6 +50,34 @@ def null_contrasts(
     rng = np.random.default_rng(seed)
     orders = [rng.permutation(len(gram)) for _ in range(draws)]
     return np.array([_contrast(gram[np.ix_(order, order)], shape) for order in orders])
+
+
+def gaussian_contrasts(
+    points: Real[np.ndarray, "n k"], shape: tuple[int, int], draws: int = DRAWS, seed: int = 0
+) -> Float64[np.ndarray, " draws"]:
+    """Return `ring_contrast` of clouds of Gaussian points with the spectrum of this cloud, for a number of clouds.
+
+    Their principal components are orthonormal combinations of Gaussian noise, scaled by those of the cloud: the
+    spectrum is equal, not only expected to be.
+
+    Args:
+      points, shape: as in `ring_contrast`.
+      draws: number of clouds.
+      seed: of the points.
+
+    Raises:
+      UserError: see `ring_contrast`.
+    """
+    gram = _gram(points, shape)
+    number = len(gram)
+    deviations = np.sqrt(np.maximum(np.linalg.eigvalsh(gram)[1:], 0.0))  # centered: the smallest is 0
+    rng = np.random.default_rng(seed)
+    contrasts = []
+    for _ in range(draws):
+        noise = rng.normal(size=(number, number - 1))
+        cloud = np.linalg.qr(noise - noise.mean(axis=0))[0] * deviations
+        contrasts.append(_contrast(cloud @ cloud.T, shape))
+    return np.array(contrasts)
 
 
 def _gram(points: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

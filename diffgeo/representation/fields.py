@@ -74,6 +74,9 @@ FIELDS = {
     "ring_contrast_null": Field(
         "rings", ("null_statistic",), "mean and sd of the angle of x-on-y less x-on-x pairs, labels shuffled (degrees)"
     ),
+    "ring_contrast_gaussian": Field(
+        "rings", ("null_statistic",), "the same of Gaussian points with the spectrum of the cloud (degrees)"
+    ),
     "additive_share": Field("rings", (), "share of variance in a function of x plus a function of y"),
     "wasserstein_clifford": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal Clifford torus"),
     "wasserstein_torus3d": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal 3-D torus"),
@@ -117,7 +120,7 @@ def analyze(
       labels: [n, 2], (x, y) in pixels. "rings" needs each x with each y once; the order does not matter.
       period: circumference of both axes in pixels, None for plain labels.
       which: a selection of `GROUPS`.
-      seed: of UMAP, of the probe's folds and of the shuffled labels.
+      seed: of UMAP, of the probe's folds and of the nulls of rings.
 
     Returns:
       Name -> float32 of shape `field_shape(name, n)`.
@@ -198,7 +201,8 @@ def _rings(cloud: np.ndarray, shape: tuple[int, int], seed: int) -> dict[str, An
     statistics = rings.ring_statistics(cloud, shape)
     angles, residual = rings.ring_histograms(statistics)
     literal = rings.ring_statistics(cloud, shape, literal=True)
-    null = contrast.null_contrasts(cloud, shape, seed=seed)
+    shuffled = contrast.shuffled_contrasts(cloud, shape, seed=seed)
+    gaussian = contrast.gaussian_contrasts(cloud, shape, seed=seed)
     components = rings.ring_components(cloud, shape, VARIANCE)
     wider = rings.ring_statistics(cloud, shape, components)
     fields: dict[str, Any] = {
@@ -208,7 +212,8 @@ def _rings(cloud: np.ndarray, shape: tuple[int, int], seed: int) -> dict[str, An
         "ring_components_90": components,
         "ring_angles_literal": rings.ring_histograms(literal)[0],
         "ring_mean_literal": [literal[pair]["angles"].mean() for pair in rings.PAIRS],
-        "ring_contrast_null": [null.mean(), null.std(ddof=1)],
+        "ring_contrast_null": [shuffled.mean(), shuffled.std(ddof=1)],
+        "ring_contrast_gaussian": [gaussian.mean(), gaussian.std(ddof=1)],
         "additive_share": additive_share(cloud, shape),
         "ring_residual_90": [wider[pair]["residual"].mean() for pair in rings.PAIRS],
     }

@@ -155,6 +155,7 @@ def test_what_learns_nothing_has_no_learned_geometry(letter, what):
     ("case", "made", "words"),
     [
         (("p2_fig2", "i"), rings(88, 60, shuffled=28.0), "shuffled labels"),
+        (("p2_fig2", "i"), rings(88, 60, gaussian=28.0), "Gaussian points of the same spectrum"),
         (("p2_fig2", "i, 3-D torus"), literal(67.0, start=67.0), "the untrained network"),
         (("p1_fig4", "b"), ahead_of_pixels(0.5, 0.5), "the order of the generated images themselves"),
     ],
@@ -163,6 +164,15 @@ def test_what_learns_nothing_has_no_learned_geometry(letter, what):
 def test_what_shuffled_labels_or_the_images_give_as_well_is_not_told_from_them(case, made, words):
     verdict = verdict_of(case, Made(rising, made))
     assert (verdict.verdict, verdict.reason) == (UNDECIDED, f"not told from {words}"), claims.table([verdict])
+
+
+@pytest.mark.parametrize("name", ["ring_contrast_null", "ring_contrast_gaussian"])
+def test_rings_without_a_null_are_not_measured(name):
+    made = rings(88, 60)
+    del made[name]
+    verdict = verdict_of(("p2_fig2", "i"), Made(rising, made))
+    assert verdict.verdict == UNDECIDED
+    assert "not measured in this run: rings of" in verdict.reason
 
 
 def _noise_bars(seed):

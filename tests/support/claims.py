@@ -147,14 +147,18 @@ def diagrams(last, images=CLEARER, start=NOTHING):
     return {"bars": made, "bar_threshold": lambda at, t, tensor: 5.0}
 
 
-def rings(xy, xx, images=(80, 78), start=(75, 77), shuffled=-2.0):
-    """Mean angles of x-on-y and x-on-x rings at the end, of the images, and of the untrained network."""
+def rings(xy, xx, images=(80, 78), start=(75, 77), shuffled=-2.0, gaussian=-1.0):
+    """Mean angles of x-on-y and x-on-x rings at the end, of the images, and of the untrained network; nulls."""
 
     def made(at, t, tensor):
         both = images if tensor == "pixels" else ((xy, xx) if t == 1 else start)
         return [[both[0], 0.9], [both[1], 0.5], [both[1], 0.5]]
 
-    return {"ring_mean": made, "ring_contrast_null": lambda at, t, tensor: [shuffled, 0.5]}
+    return {
+        "ring_mean": made,
+        "ring_contrast_null": lambda at, t, tensor: [shuffled, 0.5],
+        "ring_contrast_gaussian": lambda at, t, tensor: [gaussian, 0.5],
+    }
 
 
 def ahead_of_pixels(half, pixels):
