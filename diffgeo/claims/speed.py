@@ -13,8 +13,8 @@ from scipy import optimize, special
 
 from diffgeo.errors import UserError
 
-STEEPEST = 50.0
-"""Bound of the logistic slope, per e-fold of steps: a share that jumps between two evaluations has no finite one."""
+FLATTEST, STEEPEST = 0.1, 50.0
+"""Bounds of the logistic slope, per e-fold of steps: a share that jumps between two evaluations has no finite one."""
 
 
 class HalfTime(NamedTuple):
@@ -49,18 +49,20 @@ def half_time(steps: np.ndarray, shares: np.ndarray) -> HalfTime:
     if hits.min() > 0.5:
         return HalfTime(float(times[0]), -1)
 
-    def loss(parameters: np.ndarray) -> float:
-        z = np.exp(parameters[1]) * (times - parameters[0])
-        return -float(np.mean(hits * special.log_expit(z) + (1 - hits) * special.log_expit(-z)))
+    center = times[np.argmax(hits >= 0.5)]  # near its T50, where intercept and slope hardly depend on each other
+    design = np.stack([np.ones(len(times)), times - center])
 
-    starts = times[np.argmax(hits >= 0.5)], times.mean()
-    bounds = [(times[0] - 3.0, times[-1] + 3.0), (np.log(0.1), np.log(STEEPEST))]
-    fits = [
-        optimize.minimize(loss, (start, slope), bounds=bounds, method="L-BFGS-B")
-        for start in starts
-        for slope in (0.0, 2.0)
-    ]
-    middle = float(min(fits, key=lambda fit: fit.fun).x[0])
+    def loss(parameters: np.ndarray) -> tuple[float, np.ndarray]:
+        z = parameters @ design
+        value = -np.mean(hits * special.log_expit(z) + (1 - hits) * special.log_expit(-z))
+        return float(value), design @ (special.expit(z) - hits) / len(hits)
+
+    # convex in intercept and slope, so any start finds its minimum
+    bounds, precise = [(None, None), (FLATTEST, STEEPEST)], {"ftol": 1e-14, "gtol": 1e-9}
+    intercept, slope = optimize.minimize(
+        loss, (0.0, 1.0), jac=True, bounds=bounds, method="L-BFGS-B", options=precise
+    ).x
+    middle = float(center - intercept / slope)
     if middle > times[-1]:
         return HalfTime(float(times[-1]), 1)
     return HalfTime(float(times[0]), -1) if middle < times[0] else HalfTime(middle, 0)

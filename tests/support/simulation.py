@@ -2,7 +2,7 @@
 
     python -m tests.support.simulation
 
-prints the table of docs/claims.md: 4,000 experiments a cell, 400 of speeds; about ten minutes.
+prints the table of docs/claims.md: 4,000 experiments a cell; a quarter of an hour.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +17,6 @@ from diffgeo.claims.intervals import share_resolution
 SEEDS = (2, 3, 5, 8)
 STEPS = np.arange(100, 2_001, 100)
 LABELS = 128
-SLOW = 400
-"""Experiments of speeds, each of which fits a curve to every model."""
-
 Experiment = Callable[[np.random.Generator, int], Comparison]
 """(generator, seeds) -> a comparison of one simulated experiment."""
 
@@ -125,7 +122,7 @@ def table(count: int = 4_000) -> Iterator[str]:
     for name, (experiment, truth) in TRUTH.items():
         cells = []
         for seeds in SEEDS:
-            covered, holds, fails = rates(experiment, truth, seeds, SLOW if experiment is speeds else count)
+            covered, holds, fails = rates(experiment, truth, seeds, count)
             warning = " (!)" if covered < 0.9 else ""
             cells.append(f"{100 * covered:.1f}{warning}, {100 * holds:.1f}, {100 * fails:.1f}")
         yield f"| {name} | " + " | ".join(cells) + " |"
