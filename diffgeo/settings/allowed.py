@@ -1,6 +1,7 @@
 """Allowed values of settings and their validation; imports no JAX."""
 
 import math
+from collections.abc import Iterable
 
 from diffgeo.errors import UserError, require, require_choice
 
@@ -50,6 +51,18 @@ LAYER = "layer4"
 
 RECORDED = (LAYER, "layer4_pre_embedding", "layer4_attention")
 """Tensors that the network records beside the noise; see `diffgeo.unet.UNet`."""
+
+LAYERS = (
+    "inc",
+    *("layer0", "layer0_attention", "layer1", "layer1_attention", "layer2", "layer2_attention"),
+    *("bottleneck0", "bottleneck1", "bottleneck2"),
+    *("layer3", "layer3_attention", "layer4_pre_embedding", "layer4", "layer4_attention"),
+    *("layer5", "layer5_attention"),
+)
+"""Layers whose activations `diffgeo.unet.activations` returns, in the order of the forward pass.
+
+"inc" is the first DoubleConv; "layer0" to "layer2" are the Down and "layer3" to "layer5" the Up blocks, before their
+attention; the bottleneck is three DoubleConvs."""
 
 PHASES = ("A", "B", "C")
 """Phases of learning [2402.03305, section 3]; results store the index."""
@@ -131,6 +144,12 @@ def check_labels(encoding: str, embedding: int, span: tuple[float, float], facto
         f"encoding={encoding!r} ends at label {places - 1} with embedding={embedding}, and the data's go up to "
         f"{span[1]}: widen it",
     )
+
+
+def check_layers(layers: Iterable[str]) -> None:
+    """Raise `UserError` unless these are some of `LAYERS`."""
+    for layer in layers:
+        require_choice("layer", layer, LAYERS)
 
 
 def check_remat(remat: str) -> None:
