@@ -62,7 +62,7 @@ EXPERIMENT = Experiment(
     claim="place and color are learned together",
     presets={
         "tiny": adapt(TINY, {"radius": (1.0, 1.5)}, DATASET),
-        "laptop": adapt(LAPTOP, None, DATASET, data={"size": SIZE}, train={"steps": 1_200}),
+        "laptop": adapt(LAPTOP, {"radius": (1.0, 1.5)}, DATASET, data={"size": SIZE}, train={"steps": 1_200}),
     },
-    plots=(Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis="seed")),),
+    plots=(Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis="radius")),),
 )

@@ -39,5 +39,5 @@ EXPERIMENT = Experiment(
         "tiny": adapt(TINY, None, DATASET, evaluation=OWN_LABELS),
         "laptop": adapt(LAPTOP, None, DATASET, data={"size": 8}, evaluation=OWN_LABELS),
     },
-    plots=(Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis="seed")),),
+    plots=(Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis=None)),),
 )

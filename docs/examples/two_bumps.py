@@ -23,7 +23,7 @@ def render(labels, size, rows):
     pixels = jnp.arange(size)
 
     def bump(x, y):
-        along_x, along_y = (jnp.exp(-((pixels - u[:, None]) ** 2) / 4) for u in (x, y))
+        along_x, along_y = (jnp.exp(-((pixels - u[:, None]) ** 2) / 2) for u in (x, y))
         return along_y[:, :, None] * along_x[:, None, :]
 
     x1, y1, x2, y2 = labels.T
