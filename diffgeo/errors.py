@@ -37,7 +37,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def require_choice(what: str, value: str, choices: Iterable[str]) -> None:
     """Raise a `UserError` that names the nearest or all choices unless `value` is one of them."""
     choices = list(choices)
-    require(value in choices, f"unknown {what} {value!r}{suggestion(value, choices)}")
+    if value not in choices:  # a suggestion takes longer than all other checks of settings
+        raise UserError(f"unknown {what} {value!r}{suggestion(value, choices)}")
 
 
 def one_line(error: BaseException | str, length: int = 160) -> str:

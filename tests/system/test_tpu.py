@@ -1,7 +1,7 @@
 """Real training steps compiled for TPU chips that are not here: they fit, share nothing, and do what is counted.
 
-The paper preset takes a core about six minutes, its largest images five (slow); all are skipped where libtpu (extra
-`plan`) is not installed.
+The paper preset takes a core about six minutes, its largest images five (both slow); all are skipped where libtpu
+(extra `plan`) is not installed.
 """
 
 import pytest
@@ -14,7 +14,7 @@ from diffgeo.training import Placement
 pytest.importorskip("libtpu")
 
 
-@pytest.mark.parametrize("preset", ["tiny", "paper"])
+@pytest.mark.parametrize("preset", ["tiny", pytest.param("paper", marks=pytest.mark.slow)])
 def test_a_training_step_on_every_chip(preset):
     members = Grid(experiments.find("p1_fig4").settings(preset)).members[:4]
     settings = members[0].settings
