@@ -1,7 +1,8 @@
-"""Strict JAX, checked annotations, eight CPU devices, one cache of compiled programs for the whole session."""
+"""Strict JAX, checked shapes, eight CPU devices, one cache of compiled programs for the whole session."""
 
 import os
 import subprocess
+from pathlib import Path
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
@@ -14,7 +15,14 @@ from jaxtyping import install_import_hook
 
 import tests.support.strict  # noqa: F401 (the hook takes a name and does not import submodules)
 
-install_import_hook("diffgeo", "tests.support.strict.checked")
+# only modules that annotate shapes: checks of every call double the time of settings and claims, whose plain types are
+# checked by `make types`
+LIBRARY = Path(__file__).parents[1] / "diffgeo"
+SHAPED = [path for path in LIBRARY.rglob("*.py") if "from jaxtyping import" in path.read_text()]
+install_import_hook(
+    [".".join(path.relative_to(LIBRARY.parent).with_suffix("").parts) for path in SHAPED],
+    "tests.support.strict.checked",
+)
 
 import jax
 import pytest
