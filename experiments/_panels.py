@@ -77,7 +77,7 @@ PANELS = (
     _panel(P2, "13", "percolation", "p2_fig13"),
     _panel(P2, "14a", "latents", "p2_fig14a"),
     Panel(P2, "14b", (("percolation", "p2_fig14b"), ("p2_fig6", "fig14b_trained"))),
-    Panel(P2, "14c", (("p2_fig6", "final_losses"),), note="training loss; no validation loss"),
+    _panel(P2, "14c", "p2_fig6", "fig14c", claims="p"),
     _panel(P2, "15", "p2_fig6", "fig15"),
 )
 """Every panel, in the papers' order."""

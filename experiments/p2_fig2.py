@@ -27,7 +27,7 @@ EXPERIMENT = Experiment(
     time="28 minutes",
     expect="right images; geometry that the images have too",
     presets={
-        "tiny": adapt(TINY, data={"periodic": True}, evaluation={"label_source": "grid"}),
+        "tiny": adapt(TINY, data={"periodic": True}, evaluation={"label_source": "grid", "layer_fields": True}),
         "laptop": adapt(
             LAPTOP,
             {"seed": (0, 1, 2)},

@@ -81,7 +81,8 @@ class ProgramTotals(NamedTuple):
     Attributes:
       samples, label_rows, parameters: largest of any member; samples of an evaluation, those at common labels too.
       params_bytes, state_bytes: of one checkpoint of all members.
-      training, sampling, common: FLOP; the last is the part of sampling that is spent on common labels.
+      training, sampling, common: FLOP; measures on true images count as sampling. The last is the part of it that is
+        spent on common labels.
       two_core_seconds, v5e_seconds: at the rates above.
     """
 
@@ -112,7 +113,10 @@ def program_totals(members: Sequence[Member], analyses: Sequence[str] = ()) -> P
     training = float(len(members) * TRAIN_PASSES * flop * train.steps * train.batch_size)
     per_sample = float(flop * evaluations * network_calls(settings))
     common = per_sample * len(members) * evaluation.num_common
-    sampling = per_sample * sum(drawn) + common
+    # a forward pass each, beside the samples': see `training.true_images`
+    passes = len(settings.diffusion.field_timesteps) * evaluation.layer_fields
+    true_images = passes * sum(drawn) + evaluation.num_validation * len(members)
+    sampling = per_sample * sum(drawn) + common + float(flop * evaluations * true_images)
     cloud = CLOUDS * sum(CLOUD_SECONDS[group] for group in analyses)
     analysis = evaluations * cloud * sum((labels / 256) ** 2 for labels in drawn)
     return ProgramTotals(

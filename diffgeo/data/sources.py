@@ -33,6 +33,10 @@ class Source(Protocol):
         """
         ...
 
+    def labeled(self, labels: np.ndarray) -> LabelTable:
+        """Return a table of float32[S, K] labels in frame coordinates, whose rows are what `images` draws at them."""
+        ...
+
     def images(self, labels: np.ndarray, origin: np.ndarray) -> np.ndarray:
         """Return float32[S, N, N, C], what a member should draw at float32[S, K] labels.
 
@@ -65,6 +69,10 @@ class PaperSource:
         """See `Source`."""
         return label_tables.build_label_table(self.data)
 
+    def labeled(self, labels: Float[np.ndarray, "S 2"]) -> LabelTable:
+        """See `Source`."""
+        return label_tables.make_table(labels, self.data.kind, self.data.sigma, self.data.margin)
+
     def images(self, labels: Float[np.ndarray, "S 2"], origin: Float[np.ndarray, "2"]) -> Float[np.ndarray, "S N N 1"]:
         """See `Source`."""
         data = self.data
@@ -93,28 +101,39 @@ class DeclaredSource:
 
     def table(self) -> LabelTable:
         """See `Source`."""
-        dataset, parameters = self.dataset, self.data.parameters
-        labels = dataset.build(self.data.size, parameters)
+        return self._table(self.dataset.build(self.data.size, self.data.parameters), self.dataset.images)
+
+    def labeled(self, labels: Float[np.ndarray, "S K"]) -> LabelTable:
+        """See `Source`."""
+        return self._table(labels, self._nearest(labels))
+
+    def _table(self, labels: np.ndarray, stored: np.ndarray | None) -> LabelTable:
         return LabelTable(
-            centers=labels,
+            centers=np.asarray(labels, np.float32),
             kinds=np.zeros(len(labels), np.int8),
             count=np.int32(len(labels)),
             sigma=np.zeros(2, np.float32),
             origin=np.zeros(labels.shape[1], np.float32),
-            parameters={name: np.float32(value) for name, value in parameters.items()},
-            images=dataset.images,
+            parameters={name: np.float32(value) for name, value in self.data.parameters.items()},
+            images=stored,
         )
+
+    def _nearest(self, labels: np.ndarray) -> np.ndarray | None:
+        """Return the stored images uint8[S, N, N, C] of the nearest labels; None if images are rendered."""
+        dataset = self.dataset
+        if dataset.images is None:
+            return None
+        tolerances = np.array([factor.tolerance for factor in dataset.factors])
+        stored = dataset.build(self.data.size, self.data.parameters)
+        return dataset.images[KDTree(stored / tolerances).query(labels / tolerances)[1]]
 
     def images(self, labels: Float[np.ndarray, "S K"], origin: Float[np.ndarray, " K"]) -> Float[np.ndarray, "S N N C"]:
         """See `Source`; where images exist already, the first of the nearest label."""
-        dataset = self.dataset
-        if dataset.images is not None:
-            tolerances = np.array([factor.tolerance for factor in dataset.factors])
-            stored = dataset.build(self.data.size, self.data.parameters)
-            nearest = KDTree(stored / tolerances).query(labels / tolerances)[1]
-            return from_gray(dataset.images[nearest])
+        stored = self._nearest(labels)
+        if stored is not None:
+            return from_gray(stored)
         parameters = {name: np.float32(value) for name, value in self.data.parameters.items()}
-        return np.asarray(_rendered(dataset, self.data.size)(np.asarray(labels, np.float32), parameters))
+        return np.asarray(_rendered(self.dataset, self.data.size)(np.asarray(labels, np.float32), parameters))
 
     def uniform_labels(self, count: int, origin: Float[np.ndarray, " K"]) -> Float[np.ndarray, "S K"]:
         """See `Source`; uniform in each factor's range, or among its values."""

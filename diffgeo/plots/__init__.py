@@ -16,7 +16,7 @@ from diffgeo.plots.geometry import (
 )
 from diffgeo.plots.heat_maps import phase_diagram, phase_diagrams
 from diffgeo.plots.label_maps import error_map, labeled_sample
-from diffgeo.plots.last_step import data_needed, final_values, part_scores
+from diffgeo.plots.last_step import data_needed, final_losses, final_values, part_scores
 from diffgeo.plots.region_scores import joint_against_product, region_curves, region_r2
 from diffgeo.plots.samples import overview, region_samples, sample_grid, sample_phases, truth_and_sample
 from diffgeo.plots.style import AXIS_LABELS, save
@@ -27,6 +27,7 @@ __all__ = [
     "effective_dimension",
     "error_map",
     "failure_modes",
+    "final_losses",
     "final_values",
     "ideal_tori",
     "joint_against_product",

@@ -97,6 +97,16 @@ def final_values(
     return figure
 
 
+def final_losses(results: xr.Dataset, axis: str, by: str | None = None, **selection: Any) -> Figure:
+    """Draw the training loss at the last step and, where it was measured, the validation loss [2408.13256, Fig. 14c].
+
+    Args:
+      results, axis, by, **selection: as of `final_values`.
+    """
+    measured = [name for name in ("loss", "val_loss") if name in results]
+    return final_values(results, axis, by, measured, **selection)
+
+
 @style.styled
 def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figure:
     """Draw the accuracy of x and of y at the last step in parts of the labels, per model [2408.13256, Fig. 4c-e].
@@ -257,5 +267,5 @@ def _limit_values(ax: Axes, metric: str, lines: Lines) -> None:
     style.light_grid(ax)
     if metric.startswith("accuracy"):
         ax.set_ylim(-0.02, 1.03)
-    elif metric == "loss" and all(np.nanmin(members) > 0 for _, members in lines.values()):
+    elif metric in ("loss", "val_loss") and all(np.nanmin(members) > 0 for _, members in lines.values()):
         style.set_log_axis(ax)

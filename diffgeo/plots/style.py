@@ -67,6 +67,7 @@ AXIS_LABELS = {
     "accuracy_x": "accuracy of x",
     "accuracy_y": "accuracy of y",
     "loss": "training loss (mean squared error)",
+    "val_loss": "validation loss (mean squared error)",
     "correct": "fraction correct",
     "no_bump": "fraction without a bump",
     "wrong_place": "fraction at a wrong place",

@@ -26,7 +26,7 @@ OTHER_DIMS = (*(dim for dim in DIMS if dim != "readout"), *LENGTHS)
 READ = {"region": ALL, "tensor": LAYER}
 """Dims of which a single value is drawn unless another is selected: all samples, the papers' representation."""
 
-SMALLER_IS_BETTER = ("loss", *OUTCOMES[1:])
+SMALLER_IS_BETTER = ("loss", "val_loss", *OUTCOMES[1:])
 
 
 class Table(NamedTuple):

@@ -45,15 +45,14 @@ def load_results(workdir: str | Path) -> xr.Dataset:
 
 
 def upgrade(stored: xr.Dataset) -> xr.Dataset:
-    """Return a stored Dataset with this version's names of variables, dims and settings."""
-    if stored.attrs.get("store_format", 1) >= migration.STORE_FORMAT:
-        return stored
+    """Return a stored Dataset with this version's names of variables and dims, and with all of its settings."""
     known = {*stored.variables, *stored.dims}
     names = {new: old for new, old in old_names(stored.attrs).items() if old in known}
     renamed = stored.rename({old: new for new, old in names.items()})
-    if "settings" in renamed.attrs:
-        renamed.attrs["settings"] = json.dumps(migration.upgrade_settings(json.loads(renamed.attrs["settings"])))
-    return renamed
+    if "settings" not in stored.attrs:
+        return renamed
+    settings = migration.upgrade_settings(json.loads(stored.attrs["settings"]))
+    return renamed.assign_attrs(settings=json.dumps(settings))
 
 
 def select_scores(results: xr.Dataset, label_set: str = OWN, readout: str | None = None) -> xr.Dataset:

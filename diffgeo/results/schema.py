@@ -14,7 +14,7 @@ import xarray as xr
 from diffgeo.data import regions
 from diffgeo.errors import require
 from diffgeo.settings import Grid, Settings
-from diffgeo.settings.allowed import COMMON, NEVER, OUTCOMES, OWN, SUBPIXEL
+from diffgeo.settings.allowed import COMMON, LAYERS, NEVER, OUTCOMES, OWN, SUBPIXEL
 from diffgeo.settings.migration import STORE_FORMAT
 
 SCORES = ("accuracy", "accuracy_x", "accuracy_y")
@@ -26,6 +26,8 @@ DIMS = {
     "readout": "read-out methods: that of the settings, and the sub-pixel one",
     "region": "part of the labels: all, id, ood, parts of the hole; of scores, if any member's data has a hole",
     "tensor": "recorded activations, or a control",
+    "layer": "blocks of the network, see `allowed.LAYERS`",
+    "timestep": "diffusion steps t to which true images are noised for the fields of layers",
     "group": "part of an evaluation that is written as a whole, see `group_complete`",
     "sample": "samples of an evaluation, one a label",
     "common": "labels that all members have in common, one sample each",
@@ -41,6 +43,11 @@ DIMS = {
 EVALUATION, LOSS, SNAPSHOT = "evaluation", "loss", "snapshot"
 """Groups: scores and samples; the training loss beside them; the activations that analyses start from."""
 
+VALIDATION, LAYER_FIELDS = "validation", "layer_fields"
+"""Groups of measures on true images, that the settings ask for: `val_loss`; those of `FIELDS_OF_LAYERS`."""
+
+FIELDS_OF_LAYERS = ("layer_additive_share", "layer_participation_ratio")
+
 GROUP_NAME = "<U64"  # wide enough for groups that later versions add to a store
 
 MISSING, COMPLETE, IMPOSSIBLE = 0, 1, 2
@@ -48,6 +55,10 @@ MISSING, COMPLETE, IMPOSSIBLE = 0, 1, 2
 
 DESCRIPTIONS = {
     "loss": "mean training loss over the last window of train.log_every steps",
+    "val_loss": "mean loss at labels not trained on, uniform over the image, with the same draws at every evaluation",
+    "layer_additive_share": "share of a layer's variance in a function of x plus one of y, on true images at the "
+    "members' own labels; of those on the unit grid alone",
+    "layer_participation_ratio": "effective dimension of a layer on true images at the members' own labels",
     "accuracy": "fraction of samples whose factors are all within tolerance: within 1 pixel in x and y",
     "correct": "fraction of samples with exactly one bump, at the right place",
     "no_bump": "fraction of samples without a bump",
@@ -113,6 +124,12 @@ def readouts_of(settings: Settings) -> tuple[str, ...]:
     return tuple(dict.fromkeys((settings.evaluation.readout, SUBPIXEL)))
 
 
+def on_true_images(settings: Settings) -> tuple[str, ...]:
+    """Return the groups of measures on true images that the settings ask for."""
+    asked = {VALIDATION: settings.evaluation.num_validation, LAYER_FIELDS: settings.evaluation.layer_fields}
+    return tuple(group for group, wanted in asked.items() if wanted)
+
+
 def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: Analyses = Analyses()) -> xr.Dataset:
     """Return the empty Dataset of a run, in memory; see `DESCRIPTIONS` for the variables.
 
@@ -127,12 +144,13 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
     """
     for name in grid.axes:
         require(name not in DIMS, f"axis {name!r} is also a dim of results: give one run for each of its values")
-    require("num_common" not in grid.axes, "axis 'num_common': common labels are those of all members, give one number")
+    for name in ("num_common", "num_validation", "layer_fields"):
+        require(name not in grid.axes, f"axis {name!r} is the same for all members: give one value")
     axes = {name: np.asarray(values) for name, values in grid.axes.items()}
     lengths = dict(zip(axes, grid.shape, strict=True))
     steps = grid.settings.evaluation_steps
     size = max(member.settings.data.size for member in grid.members)
-    groups = (EVALUATION, LOSS, *analyses.groups)
+    groups = (EVALUATION, LOSS, *on_true_images(grid.settings), *analyses.groups)
     factors, channels = grid.settings.factors, grid.settings.program.image_shape[-1]
     lengths |= {"step": len(steps), "sample": labels, "factor": len(factors), "group": len(groups), "channel": channels}
     lengths |= {"kept": min(grid.settings.evaluation.stored_images, labels), "row": size, "column": size}
@@ -158,6 +176,18 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
     if common:
         variables["common_prediction"] = empty("common_prediction", (*by_step, "readout", "common", "factor"))
         variables["common_label"] = empty("common_label", (*axes, "common", "factor"))
+    timesteps = max((member.settings.diffusion.field_timesteps for member in grid.members), key=len)
+    lengths |= {"layer": len(LAYERS), "timestep": len(timesteps)}
+    coordinates = axes | {
+        "step": np.array(steps),
+        "factor": [factor.name for factor in factors],
+        "group": np.array(groups, GROUP_NAME),
+    }
+    if VALIDATION in groups:
+        variables["val_loss"] = empty("val_loss", by_step)
+    if LAYER_FIELDS in groups:
+        variables |= {name: empty(name, (*by_step, "layer", "timestep")) for name in FIELDS_OF_LAYERS}
+        coordinates |= {"layer": list(LAYERS), "timestep": np.array(timesteps)}
     variables["label"] = empty("label", (*axes, "sample", "factor"))
     variables["samples"] = empty("samples", (*by_step, "kept", *image), np.uint8, 255)
     variables["origin"] = empty("origin", (*axes, "factor"))
@@ -170,11 +200,6 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
         # not filled in memory: snapshots of a large grid take gigabytes
         unfilled = np.broadcast_to(np.asarray(fill, dtype), shape)
         variables[name] = xr.Variable((*by_step, *dims), unfilled, {"description": description})
-    coordinates = axes | {
-        "step": np.array(steps),
-        "factor": [f.name for f in factors],
-        "group": np.array(groups, GROUP_NAME),
-    }
     coordinates |= {"label_set": list(label_sets), "readout": list(methods), **analyses.coordinates}
     if len(scored) > 1:
         coordinates["region"] = list(scored)

@@ -56,6 +56,7 @@ class Workdir:
             config = json.loads(path.read_text())
             if not {"experiment", "settings"} <= config.keys():
                 raise KeyError("experiment, settings")
+            # also within a format: settings that are new since have their defaults
             config["settings"] = migration.upgrade_settings(config["settings"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{str(path)!r} is not a run's configuration: choose another --workdir") from error

@@ -7,7 +7,7 @@ import xarray as xr
 
 from diffgeo import readout
 from diffgeo.host import distributed, runtime
-from diffgeo.results.schema import EVALUATION, SNAPSHOT
+from diffgeo.results.schema import EVALUATION, SNAPSHOT, on_true_images
 from diffgeo.results.workdir import read_run
 from diffgeo.run import folder as run_folder
 from diffgeo.run import untrained
@@ -70,7 +70,8 @@ def analyze_wave(session: Session, wave: Wave, ensemble: Ensemble) -> None:
 def _missing_steps(session: Session, wave: Wave) -> list[int]:
     """Return the evaluation steps of a wave that have a checkpoint and lack results."""
     snapshot = (SNAPSHOT,) if session.run.analyses else ()
-    groups = (EVALUATION, *snapshot, *map(metric_group, session.run.metrics))
+    measured = map(metric_group, session.run.metrics)
+    groups = (EVALUATION, *on_true_images(session.run.settings), *snapshot, *measured)
     missing = {step for group in groups for step in session.store.missing(wave.members, group)}
     with session.checkpoints(wave) as checkpoints:
         return sorted(missing & set(checkpoints.params_steps))

@@ -13,14 +13,25 @@ from diffgeo.data.nearest_seen import copied_hits
 from diffgeo.data.sources import source_of
 from diffgeo.host import distributed
 from diffgeo.results import template
-from diffgeo.results.schema import EVALUATION, LOSS, SNAPSHOT, label_sets_of, readouts_of, scores_of
+from diffgeo.results.schema import (
+    EVALUATION,
+    FIELDS_OF_LAYERS,
+    LAYER_FIELDS,
+    LOSS,
+    SNAPSHOT,
+    VALIDATION,
+    label_sets_of,
+    on_true_images,
+    readouts_of,
+    scores_of,
+)
 from diffgeo.run import measure
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.run.waves import Wave, true_images
 from diffgeo.settings import Factor, Member, Settings
 from diffgeo.settings.allowed import COMMON, OWN
-from diffgeo.training import Ensemble, Sampled
+from diffgeo.training import Ensemble, Sampled, make_layer_geometry, make_validation_loss
 
 
 def evaluate(
@@ -51,8 +62,23 @@ def evaluate(
         if distributed.is_coordinator():
             clouds = _clouds(wave, index, samples) if snapshots else {}
             session.writer.submit(functools.partial(readings.read, index, samples.images, clouds), ensemble.max_pending)
+    measured = _measure_true_images(session, wave, ensemble, params)
     if distributed.is_coordinator():
-        session.writer.submit(functools.partial(readings.write, loss), ensemble.max_pending)
+        session.writer.submit(functools.partial(readings.write, loss, measured), ensemble.max_pending)
+
+
+def _measure_true_images(session: Session, wave: Wave, ensemble: Ensemble, params: Any) -> dict[str, dict[str, Any]]:
+    """Return group -> name -> values of the wave's members, of each group that the settings ask for."""
+    wanted, measured = on_true_images(session.run.settings), {}
+    if VALIDATION in wanted:
+        loss = ensemble.measure(make_validation_loss, params, wave.validation_tables())
+        measured[VALIDATION] = {"val_loss": loss}
+    if LAYER_FIELDS in wanted:
+        fields = ensemble.measure(make_layer_geometry, params, wave.own_tables())
+        if session.run.settings.evaluation.label_source != "grid":
+            fields[..., 0] = np.nan  # analysis of variance needs each x with each y
+        measured[LAYER_FIELDS] = dict(zip(FIELDS_OF_LAYERS, np.moveaxis(fields, -1, 0), strict=True))
+    return measured
 
 
 @dataclass(frozen=True)
@@ -98,9 +124,11 @@ class _Readings:
         if clouds:
             self.session.store.write([member], {"pca_scores": [measure.snapshot(clouds)]}, self.step, SNAPSHOT)
 
-    def write(self, loss: np.ndarray | None) -> None:
-        """Write the scores of all members, and record them as complete."""
+    def write(self, loss: np.ndarray | None, measured: Mapping[str, Mapping[str, Any]] = {}) -> None:
+        """Write the scores of all members, and record them as complete; before them measures on true images."""
         store, members = self.session.store, self.wave.members
+        for group, values in measured.items():
+            store.write(members, values, self.step, group)
         if loss is not None:
             store.write(members, {"loss": list(loss)}, self.step, LOSS)
         store.write(members, self.columns, self.step, EVALUATION)

@@ -1,6 +1,6 @@
 """Waves: members that train together, their label tables and evaluation labels."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from diffgeo.data import label_tables, regions
 from diffgeo.data.evaluation_labels import evaluation_labels
 from diffgeo.data.label_tables import LabelTable
-from diffgeo.data.sources import source_of
+from diffgeo.data.sources import Source, source_of
 from diffgeo.settings import Grid, Member
 from diffgeo.training.keys import member_key, stream
 
@@ -52,6 +52,23 @@ class Wave:
     def origin(self, index: int) -> np.ndarray:
         """Return float32[K], where the image's pixel (0, 0) lies in the frame of one member."""
         return self.tables.origin[index]
+
+    def own_tables(self) -> LabelTable:
+        """Return the members' own evaluation labels as stacked tables, for images to be rendered on the devices."""
+        return self._tables_of(self.labels)
+
+    def validation_tables(self) -> LabelTable:
+        """Return the labels of the validation loss as stacked tables, `num_validation` a member."""
+        count, sources = self.members[0].settings.evaluation.num_validation, self._sources
+        return self._tables_of([source.uniform_labels(count, self.origin(i)) for i, source in enumerate(sources)])
+
+    def _tables_of(self, labels: Sequence[np.ndarray]) -> LabelTable:
+        tables = [source.labeled(at) for source, at in zip(self._sources, labels, strict=True)]
+        return label_tables.stack(tables)
+
+    @property
+    def _sources(self) -> list[Source]:
+        return [source_of(member.settings) for member in self.members]
 
     def true_images(self, index: int) -> np.ndarray:
         """Return float32[S, N, N, C], what one member should draw at its `stacked_labels`."""

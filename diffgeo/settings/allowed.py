@@ -64,6 +64,9 @@ LAYERS = (
 "inc" is the first DoubleConv; "layer0" to "layer2" are the Down and "layer3" to "layer5" the Up blocks, before their
 attention; the bottleneck is three DoubleConvs."""
 
+FIELD_TIMESTEPS = (1, 100, 300, 600)
+"""Diffusion steps t at which fields of `LAYERS` are recorded: the last denoising step, and three on the way there."""
+
 PHASES = ("A", "B", "C")
 """Phases of learning [2402.03305, section 3]; results store the index."""
 

@@ -31,7 +31,7 @@ LAPTOP = Settings(
     axes={"seed": (0, 1)},
 )
 
-PAPER = Settings(axes={"seed": (0, 1, 2)})
+PAPER = Settings(axes={"seed": (0, 1, 2)}, evaluation=Evaluation(layer_fields=True))
 
 TENTHS = tuple(i / 10 for i in range(1, 11))
 """0.1, 0.2, ..., 1: the papers' values of increments, spreads and kept fractions."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from diffgeo.errors import UserError, require, require_choice, suggestion
 from diffgeo.settings.allowed import (
+    FIELD_TIMESTEPS,
     HOLES,
     LABEL_SOURCES,
     READOUTS,
@@ -147,6 +148,11 @@ class Diffusion:
             f"beta_end={self.beta_end} must lie between beta_start={self.beta_start} and 1",
         )
 
+    @property
+    def field_timesteps(self) -> tuple[int, ...]:
+        """Those of `allowed.FIELD_TIMESTEPS` that this schedule has."""
+        return tuple(t for t in FIELD_TIMESTEPS if t <= self.timesteps)
+
 
 @dataclass(frozen=True)
 class Train:
@@ -208,6 +214,10 @@ class Evaluation:
       readout: one of `allowed.READOUTS`.
       stored_images: how many of the samples are stored as images.
       use_ema: sample from the moving average of the parameters.
+      num_validation: labels of the validation loss, uniform in [1, N - 2]^2 of the image and the same for all members,
+        0 for none.
+      layer_fields: record additive share and effective dimension of every layer at `Diffusion.field_timesteps`, on true
+        images at the labels of `label_source`; the former of the grid alone.
     """
 
     every_steps: int = 6_400
@@ -221,10 +231,13 @@ class Evaluation:
     readout: str = "contour"
     stored_images: int = 25
     use_ema: bool = False
+    num_validation: int = 0
+    layer_fields: bool = False
 
     def __post_init__(self):
         require_positive(self, "every_steps", "num_samples", "sampler_steps", "stored_images")
-        require(self.num_common >= 0, f"num_common={self.num_common} must not be negative")
+        for name in ("num_common", "num_validation"):
+            require(getattr(self, name) >= 0, f"{name}={getattr(self, name)} must not be negative")
         require(0 <= self.eta <= 1, f"eta={self.eta} must lie between 0 and 1")
         require_choice("label_source", self.label_source, LABEL_SOURCES)
         require_choice("sampler", self.sampler, SAMPLERS)
@@ -259,11 +272,11 @@ def check_evaluation(evaluation: Evaluation, dataset: Dataset) -> None:
         evaluation.label_source != "grid",
         f"label_source='grid' is the unit grid of the papers' images: take 'train' or 'uniform' for {dataset.name!r}",
     )
-    drawn = evaluation.label_source == "uniform" or evaluation.num_common > 0
+    drawn = evaluation.label_source == "uniform" or evaluation.num_common > 0 or evaluation.num_validation > 0
     require(
         dataset.images is None or not drawn,
-        f"{dataset.name!r} has images of its own labels alone: set evaluation.label_source=train and "
-        "evaluation.num_common=0",
+        f"{dataset.name!r} has images of its own labels alone: set evaluation.label_source=train, "
+        "evaluation.num_common=0 and evaluation.num_validation=0",
     )
 
 

@@ -12,6 +12,7 @@ from diffgeo.training.ensemble import Ensemble, Sampled, fetch, stack_trees
 from diffgeo.training.loop import SequentialEnsemble
 from diffgeo.training.placement import Placement, bytes_per_member, members_at_once, members_that_fit
 from diffgeo.training.sharded import ShardedEnsemble
+from diffgeo.training.true_images import make_layer_geometry, make_validation_loss
 
 __all__ = [
     "Ensemble",
@@ -21,6 +22,8 @@ __all__ = [
     "ShardedEnsemble",
     "bytes_per_member",
     "fetch",
+    "make_layer_geometry",
+    "make_validation_loss",
     "members_at_once",
     "members_that_fit",
     "stack_trees",

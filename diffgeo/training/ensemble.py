@@ -11,6 +11,7 @@ import numpy as np
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.settings import Member, Program
 from diffgeo.training.step import MemberState, initial_state
+from diffgeo.training.true_images import MeasureFn
 
 FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 PROGRAMS = 8  # compiled programs of a kind that a process keeps
@@ -104,6 +105,16 @@ class Ensemble(Protocol):
           labels: float32[M, S, K] in frame coordinates.
           record: also return the recorded tensors.
           images: function of a member's index to its true images, float32[S, N, N, C], to encode them too.
+        """
+        ...
+
+    def measure(self, build: Callable[[Program], MeasureFn], params: Any, tables: LabelTable) -> np.ndarray:
+        """Return a measure of each member on its table of labels, float32[M, ...], on this host.
+
+        Args:
+          build: a function of `training.true_images`, by which the compiled program is known again.
+          params: from `params` or `device_put`.
+          tables: stacked, of M members.
         """
         ...
 

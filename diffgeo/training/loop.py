@@ -14,6 +14,7 @@ from diffgeo.host.runtime import usable_cores
 from diffgeo.settings import Member, Program
 from diffgeo.training import sampling, step
 from diffgeo.training.ensemble import PROGRAMS, Sampled, StackedMembers, jit_once, mean_losses, member_row
+from diffgeo.training.true_images import MeasureFn
 
 
 @functools.lru_cache(PROGRAMS)
@@ -35,6 +36,11 @@ def _sampler(program: Program, record: bool):
 @functools.lru_cache(PROGRAMS)
 def _encoder(program: Program):
     return jax.jit(sampling.make_encoder(program))
+
+
+@functools.lru_cache(PROGRAMS)
+def _measure(program: Program, build: Callable[[Program], MeasureFn]):
+    return jax.jit(build(program))
 
 
 def _member_shape(x: Any) -> jax.ShapeDtypeStruct:
@@ -156,6 +162,16 @@ class SequentialEnsemble(StackedMembers):
             ahead.append(self._threads.submit(draw, i))
         while ahead:
             yield ahead.popleft().result()
+
+    def measure(self, build: Callable[[Program], MeasureFn], params: Any, tables: LabelTable) -> np.ndarray:
+        """See `Ensemble`; as many members at a time as there are threads."""
+        measured = _measure(self.program, build)
+
+        def one(i: int) -> np.ndarray:
+            member_params, table = jax.device_put(member_row((params, tables), i), self._devices[i])
+            return np.asarray(measured(member_params, self._seeds[i], table))
+
+        return np.stack(list(self._threads.map(one, range(len(self.members)))))
 
     def lower(self, steps: int = 1) -> jax.stages.Lowered:
         """See `Ensemble`; the program that every member runs for every step."""

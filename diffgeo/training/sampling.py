@@ -43,7 +43,7 @@ def make_sampler(program: Program, record: bool = False) -> Callable[..., tuple[
                 reverse, bind(network, params, labels), keys, start, clip=program.clip, record=record
             )
 
-        return _in_chunks(chunk, _keys(seed, "sample", step, len(labels)), labels)
+        return in_chunks(chunk, label_keys(seed, "sample", step, len(labels)), labels)
 
     return sampler
 
@@ -69,12 +69,12 @@ def make_encoder(program: Program) -> Callable[..., dict[str, jax.Array]]:
             t = jnp.full(len(labels), PROXY_STEP)
             return bind(network, params, labels)(diffusion.q_sample(schedule, images, t, noise), t)[1]
 
-        return _in_chunks(chunk, _keys(seed, "proxy", step, len(labels)), images, labels)
+        return in_chunks(chunk, label_keys(seed, "proxy", step, len(labels)), images, labels)
 
     return encoder
 
 
-def _keys(seed, role: str, step, count: int):
+def label_keys(seed, role: str, step, count: int):
     """Derive one key per label from the member's seed, the role and the training step."""
     step_key = jax.random.fold_in(stream(member_key(seed), role), step)
     return jax.vmap(lambda index: jax.random.fold_in(step_key, index))(jnp.arange(count))
@@ -85,7 +85,7 @@ def network_calls(labels: int) -> int:
     return -(-labels // LABELS_PER_CALL["cpu" if platform() == "cpu" else "accelerator"])
 
 
-def _in_chunks(function: Callable, *arrays: Any):
+def in_chunks(function: Callable, *arrays: Any):
     """Apply `function` to arrays [S, ...], at most `LABELS_PER_CALL` rows at a time."""
     count = len(arrays[0])
     chunks = network_calls(count)

@@ -14,6 +14,7 @@ from diffgeo.errors import UserError
 from diffgeo.settings import Member, Program
 from diffgeo.training import sampling, step
 from diffgeo.training.ensemble import PROGRAMS, Sampled, StackedMembers, fetch, jit_once, mean_losses, member_row
+from diffgeo.training.true_images import MeasureFn
 
 
 def over_members(function: Callable, mesh: Mesh, replicated: int = 0) -> Callable:
@@ -75,6 +76,18 @@ def _encoder(program: Program, mesh: Mesh):
         return encoder(params, seed, step, images, labels)
 
     return jax.jit(over_members(one, mesh, replicated=1))
+
+
+@functools.lru_cache(PROGRAMS)
+def _measure(program: Program, mesh: Mesh, build: Callable[[Program], MeasureFn]):
+    one = build(program)
+
+    def in_turn(*stacked):
+        return jax.lax.map(lambda given: one(*given), stacked)
+
+    # a device's members in turn: all layers of one member's images take gigabytes
+    split = PartitionSpec("member")
+    return jax.jit(jax.shard_map(in_turn, mesh=mesh, in_specs=(split,) * 3, out_specs=split, check_vma=False))
 
 
 class ShardedEnsemble(StackedMembers):
@@ -177,6 +190,11 @@ class ShardedEnsemble(StackedMembers):
             encoded = _encoder(self.program, self.mesh)(*bound, true, at, at_step)
         whole = jax.tree.map(fetch, Sampled(drawn, recorded, encoded))
         return (member_row(whole, i) for i in range(len(self.members)))
+
+    def measure(self, build: Callable[[Program], MeasureFn], params: Any, tables: LabelTable) -> np.ndarray:
+        """See `Ensemble`; the members of a device one after another."""
+        measured = _measure(self.program, self.mesh, build)(params, self._inputs[0], self._put(tables))
+        return fetch(measured)[: len(self.members)]
 
     def lower(self, steps: int = 1) -> jax.stages.Lowered:
         """See `Ensemble`; with shardings."""

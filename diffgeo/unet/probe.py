@@ -69,7 +69,7 @@ def activations(
         return method == "__call__" and module.path in paths
 
     variables = {"params": params}
-    _, captured = network.apply(variables, images, t, centers, capture_intermediates=wanted)
+    captured: Any = network.apply(variables, images, t, centers, capture_intermediates=wanted)[1]
     found = {}
     for layer in layers:
         name, index = MODULES[layer]

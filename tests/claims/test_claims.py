@@ -234,8 +234,13 @@ def test_losses_that_bend_or_fall_are_told_from_linear_ones():
     for shape, verdict in (("line", UNDECIDED), ("bend", FAILS), ("fall", FAILS)):
         fraction = found["kept_fraction"]
         curve = {"line": fraction, "bend": (fraction - 0.45) ** 2, "fall": -fraction}[shape]
-        judged = judge(claim_of(*LOSSES), found.assign(loss=found["loss"] * 0 + 1 + curve))
+        loss = found["loss"] * 0 + 1 + curve
+        judged = judge(claim_of(*LOSSES), found.assign(loss=loss))
         assert judged.verdict == verdict, claims.table([judged])
+        both = judge(claim_of(*LOSSES), found.assign(loss=loss, val_loss=2 * loss))
+        assert both.verdict == (HOLDS if shape == "line" else verdict), claims.table([both])
+        one = judge(claim_of(*LOSSES), found.assign(loss=1 - loss, val_loss=loss))
+        assert one.verdict == FAILS, "both are named"
     assert judge(claim_of(*LOSSES), found.assign(loss=found["loss"] * 0 + fraction)).reason == (
         "not measured in this run: validation loss"
     )
