@@ -1,4 +1,6 @@
-"""2402.03305 Fig. 2, 2408.13256 Fig. 1 and 9a-d: example images, and how the frame yields 0D, 1D and 2D images.
+"""2402.03305 Fig. 1, 2, 6, 2408.13256 Fig. 1, 7, 9a-d: example images, two ways to draw them, and the network.
+
+The frame yields 0D, 1D and 2D images; the network is drawn from its module.
 
 Claim: none; shows the data.
 
@@ -26,16 +28,18 @@ EXAMPLES = {
 
 EXPERIMENT = Experiment(
     name="examples",
-    figure="2402.03305 Fig. 2, 2408.13256 Fig. 1, 9a-d: example images",
+    figure="2402.03305 Fig. 1, 2, 6, 2408.13256 Fig. 1, 7, 9a-d: example images, the network",
     claim="none: shows the data",
-    time="5 seconds",
-    expect="example images of every data set",
+    time="8 seconds",
+    expect="example images of every data set, the network's blocks",
     presets={
         "tiny": Settings(data=Data(size=8, margin=4.0, sigma=0.5), train=Train(steps=0)),
         "laptop": Settings(data=Data(size=16, margin=5.0, sigma=0.7), train=Train(steps=0)),
         "paper": Settings(data=Data(size=32, margin=6.0), train=Train(steps=0)),
     },
     plots=(
+        Plot("p1_fig1", partial(data.factorized_and_coupled, example="bump")),
+        Plot("p1_fig6", data.network),
         Plot("p1_fig2", partial(data.example_images, examples=("bump",))),
         Plot("p2_fig1", partial(data.example_images, examples=("bump", "SOS"))),
         Plot("p2_fig9abcd", partial(data.frame_examples, examples=("0D SOS", "1D SOS", "2D SOS", "2D bump"))),

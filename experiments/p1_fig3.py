@@ -33,6 +33,7 @@ EXPERIMENT = Experiment(
     plots=(
         Plot("phases", partial(members.phases, seed=0)),
         Plot("umaps", partial(members.umaps, seed=0)),
+        Plot("web", partial(members.web, seed=0)),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "probe_r2"), axis=None)),
         Plot("failure_modes", partial(plots.failure_modes, axis=None)),
     ),

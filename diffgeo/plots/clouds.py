@@ -9,11 +9,12 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from jaxtyping import Real
+from jaxtyping import Int, Real
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.figure import Figure, FigureBase
+from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from diffgeo.errors import UserError
 from diffgeo.plots import style
@@ -171,6 +172,53 @@ def manifold_phases(
     top.suptitle("Samples (red: the center asked for)")
     bottom.suptitle("3-D UMAP of the representation")
     return figure
+
+
+@style.styled
+def webs(
+    clouds: Mapping[str, Real[np.ndarray, "_ 3"]], labels: Real[np.ndarray, "n 2"], period: float | None = None
+) -> Figure:
+    """Draw 3-D UMAP embeddings as webs: points of neighboring labels are joined, colored by the true x.
+
+    An ordered representation is a sheet with the labels' own mesh; a knot of long threads is one without order.
+
+    Args:
+      clouds: name -> [n, 3], a panel each.
+      labels: [n, 2], (x, y) in pixels, the same for all clouds; joined as `label_neighbors` says.
+      period: circumference in pixels; colors are then cyclic.
+
+    Raises:
+      UserError: as `umap_views`.
+    """
+    _check(clouds, labels)
+    figure = style.new_figure(min(style.WIDTH, 1.2 + 2.9 * len(clouds)), 4.2)
+    axes = figure.subplots(1, len(clouds), squeeze=False, subplot_kw={"projection": "3d"})[0]
+    pairs, looks = label_neighbors(labels), _colors(labels[:, 0], period)
+    for ax, (name, points) in zip(axes, clouds.items(), strict=True):
+        threads = Line3DCollection(np.asarray(points)[pairs], cmap=looks["cmap"], linewidths=0.7)
+        threads.set_array(labels[pairs, 0].mean(axis=1))
+        threads.set_clim(looks["vmin"], looks["vmax"])
+        _draw_3d(ax, points, labels[:, 0], period)
+        ax.add_collection3d(threads)
+        ax.set_title(name, y=0.93)
+    _color_bar(figure, axes, labels, "x", period, location="bottom")
+    figure.suptitle("3-D UMAP of the representation, neighboring labels joined")
+    return figure
+
+
+def label_neighbors(labels: Real[np.ndarray, "n 2"]) -> Int[np.ndarray, "pairs 2"]:
+    """Return pairs of neighboring labels: those with no third label in the circle of which they are a diameter.
+
+    (Their Gabriel graph.) On a lattice these are the lattice's own neighbors, without diagonals.
+    """
+    from scipy.spatial import Delaunay, KDTree
+
+    triangles = Delaunay(labels).simplices  # holds all of them
+    pairs = np.unique(np.sort(triangles[:, [[0, 1], [1, 2], [0, 2]]].reshape(-1, 2), axis=1), axis=0)
+    ends = labels[pairs].astype(float)
+    radius = 0.5 * np.linalg.norm(ends[:, 0] - ends[:, 1], axis=1)
+    inside = KDTree(labels).query_ball_point(ends.mean(axis=1), radius * (1 + 1e-6), return_length=True)
+    return pairs[inside == 2]
 
 
 def color_map(period: float | None) -> Colormap:

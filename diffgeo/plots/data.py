@@ -1,9 +1,10 @@
-"""Pictures of the training data: example images, labels of the data sets, held-out regions.
+"""Pictures of what a run starts from: example images, labels of the data sets, held-out regions, the network.
 
 They show Datasets of `diffgeo.data.computed`.
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,11 @@ from matplotlib.patches import Patch, Rectangle
 
 from diffgeo.data import label_tables, regions
 from diffgeo.data.computed import data_of
+from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.panels import panels
 from diffgeo.settings import Data
-from diffgeo.settings.allowed import kind_index
+from diffgeo.settings.allowed import LAYER, kind_index
 
 WINDOW: dict[str, Any] = {"fill": False, "edgecolor": style.TEXT_COLOR, "linewidth": 1.2}
 
@@ -30,6 +32,14 @@ GROUPS = {
     ("0d", "sos"): ("0D: outside in both", style.OKABE_ITO["orange"], "^"),
 }
 """(part, kind) -> (words, color, marker); distinguishable by the marker alone."""
+
+BLOCK_COLORS = {"DoubleConv": "sky blue", "Down": "blue", "Up": "green", "SelfAttention": "orange"}
+BLOCK_WORDS = {
+    "DoubleConv": "two convolutions",
+    "Down": "pooling, four convolutions",
+    "Up": "upsampling, four convolutions",
+    "SelfAttention": "self-attention",
+}
 
 
 @style.styled
@@ -49,6 +59,111 @@ def example_images(results: xr.Dataset, examples: Sequence[str]) -> Figure:
         x, y = example["label"].values - origin
         ax.set_title(f"{name}, center ({x:g}, {y:g})")
         _pixel_axes(ax)
+    return figure
+
+
+@style.styled
+def factorized_and_coupled(results: xr.Dataset, example: str, count: int = 8) -> Figure:
+    """Draw a bump as the product of two stripes, and as a whole, beside the labels to be learned [2402.03305, Fig. 1].
+
+    Args:
+      results: from `computed.example_images`.
+      example: name of a bump; its profiles along x and y are the stripes.
+      count: K, values of x and of y.
+    """
+    darkness = 255.0 - results["image"].sel(example=example).values.astype(float)
+    peak = np.unravel_index(darkness.argmax(), darkness.shape)
+    along_x, along_y = np.ones_like(darkness) * darkness[peak[0]], np.ones_like(darkness) * darkness[:, [peak[1]]]
+    figure = style.new_figure(style.WIDTH, 5.6)
+    rows = figure.subplots(2, 4, gridspec_kw={"width_ratios": (1, 1, 1, 1.15)})
+    pictures = (
+        [(along_x, "a stripe at x"), (along_y, "a stripe at y"), (along_x * along_y / darkness.max(), "their product")],
+        [None, None, (darkness, "the bump as a whole")],
+    )
+    lattice = np.stack(np.meshgrid(np.arange(count), np.arange(count)), axis=-1).reshape(-1, 2)
+    single = np.concatenate([np.stack([np.arange(count), np.full(count, -2)], axis=1)] * 2)
+    single[count:] = single[count:, ::-1]
+    seen = ((single, f"2 K = {2 * count} stripes"), (lattice, f"K² = {count**2} bumps"))
+    colors = (style.OKABE_ITO["blue"], style.OKABE_ITO["vermillion"])
+    for axes, shown, (labels, words), color in zip(rows, pictures, seen, colors, strict=True):
+        for ax, picture, sign in zip(axes, shown, ("\u00d7", "=", ""), strict=False):
+            if picture is None:
+                ax.set_axis_off()
+                continue
+            ax.imshow(255.0 - picture[0], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            ax.set_title(picture[1])
+            ax.set(xticks=[], yticks=[])
+            if shown[0] is not None:
+                ax.text(1.08, 0.5, sign, transform=ax.transAxes, fontsize=16, ha="center", va="center")
+        last = axes[-1]
+        last.scatter(*labels.T, s=26, color=color, linewidths=0)
+        last.set(xlim=(-3, count), ylim=(count, -3), aspect="equal", xticks=[], yticks=[], xlabel="x", ylabel="y")
+        last.set_title(f"to be learned: {words}")
+    for ax, words in zip(rows[:, 0], ("factorized", "coupled"), strict=True):
+        ax.text(-0.06, 0.5, words, transform=ax.transAxes, rotation=90, ha="right", va="center", fontsize=12)
+    figure.suptitle(f"Two ways to draw a bump at any of K = {count} values of x and of y")
+    return figure
+
+
+@style.styled
+def network(results: xr.Dataset) -> Figure:
+    """Draw the network's blocks as they follow from its module [2402.03305, Fig. 6; 2408.13256, Fig. 7].
+
+    A box a block, its height by side and its width by the logarithm of channels; a dot where the conditioning enters.
+
+    Args:
+      results: of a run that trains nothing, which holds the blocks of `unet.describe` as the attribute "network".
+
+    Raises:
+      UserError: for results without it.
+    """
+    if "network" not in results.attrs:
+        raise UserError("the network's blocks are not in these results: run launch.train on this experiment again")
+    blocks = json.loads(results.attrs["network"])
+    figure = style.new_figure(style.WIDTH, 5.4)
+    ax = figure.subplots()
+    largest = max(block["side"] for block in blocks)
+    places: dict[str, tuple[float, float, float, float]] = {}
+    left = 0.0
+    for block in blocks:
+        width, height = 0.12 * np.log2(block["channels"]), 0.35 + 2.4 * block["side"] / largest
+        attends = block["kind"] == "SelfAttention"
+        left += 0.06 if attends else 0.5
+        level = -1.5 * np.log2(largest / block["side"])
+        color = style.OKABE_ITO[BLOCK_COLORS[block["kind"]]]
+        edge = 2.2 if block["layer"] == LAYER else 0.6
+        looks: dict[str, Any] = {"facecolor": color, "edgecolor": style.TEXT_COLOR, "linewidth": edge}
+        ax.add_patch(Rectangle((left, level - height / 2), width, height, **looks))
+        places[block["layer"]] = left, level, width, height
+        if not attends:
+            words = block["layer"].replace("bottleneck", "bottleneck\n").replace("layer", "layer ")
+            ax.text(left + width / 2, level + height / 2 + 0.12, words, ha="center", fontsize=8)
+            ax.text(left + width / 2, level - height / 2 - 0.12, _size_words(block), ha="center", va="top", fontsize=7)
+        if block["conditioned"]:
+            ax.plot(left + width / 2, level, "o", color="white", markeredgecolor=style.TEXT_COLOR, markersize=7)
+        if block["skip"]:
+            x, _, wide, _ = places[block["skip"]]
+            start, end, under, over = x + wide / 2, left + width / 2, level + height / 2, level + height / 2 + 0.65
+            ax.plot([start, start, end], [under, over, over], color=style.NEUTRAL, linewidth=1.2)
+            ax.annotate("", (end, under + 0.38), (end, over), arrowprops={"arrowstyle": "->", "color": style.NEUTRAL})
+        left += width
+    side, arrow = blocks[0]["side"], {"arrowstyle": "->", "color": style.TEXT_COLOR}
+    for end, words, align in ((0.45, "image", "right"), (left + 0.45, "noise", "left")):
+        ax.annotate("", (end, 0.0), (end - 0.4, 0.0), arrowprops=arrow)
+        at = end - 0.45 if align == "right" else end + 0.05
+        ax.text(at, 0.0, f"{words}\n{side}²", ha=align, va="center", fontsize=8)
+    ax.set(xlim=(-0.7, left + 1.1), ylim=(-5.9, 2.2), aspect="equal")
+    ax.set_axis_off()
+    handles: list[Any] = [
+        Patch(facecolor=style.OKABE_ITO[color], edgecolor=style.TEXT_COLOR, label=BLOCK_WORDS[kind])
+        for kind, color in BLOCK_COLORS.items()
+    ]
+    dot: dict[str, Any] = {"marker": "o", "linestyle": "", "color": "white", "markeredgecolor": style.TEXT_COLOR}
+    handles.append(Line2D([], [], **dot, label="the conditioning, PE(t) | PE(x) | PE(y), is added"))
+    handles.append(Line2D([], [], color=style.NEUTRAL, label="skip, concatenated"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=3)
+    total = sum(block["parameters"] for block in blocks)
+    figure.suptitle(f"The network: {total / 1e6:.3g} million parameters in blocks; layer 4 is the representation")
     return figure
 
 
@@ -207,6 +322,10 @@ def draw_held_out(ax: Axes, data: Data, **changed: Any) -> bool:
 def _rows_of(table: xr.Dataset, part: str, kind: str) -> np.ndarray:
     """Return the mask of a table's rows of a part and a kind."""
     return (table["part"].values == list(label_tables.PARTS).index(part)) & (table["kind"].values == kind_index(kind))
+
+
+def _size_words(block: Mapping[str, Any]) -> str:
+    return f"{block['side']}² \u00d7 {block['channels']}\n{style.thousands(block['parameters'])}"
 
 
 def _box(low: float, high: float) -> regions.Box:

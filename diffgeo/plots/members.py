@@ -65,6 +65,16 @@ def umaps(results: xr.Dataset, **selection: Any) -> Figure:
     return clouds.umap_views(views, member["label"].values, _period(results))
 
 
+def web(results: xr.Dataset, **selection: Any) -> Figure:
+    """Draw the 3-D UMAP at steps of the phases A, B, C with neighboring labels joined; arguments as of `phases`."""
+    member = _member(results, selection, "umap")
+    views = {
+        f"step {step:,}{_phase_words(member, step)}": member["umap"].sel(step=step, tensor=LAYER).values
+        for step in _phase_steps(member)
+    }
+    return clouds.webs(views, member["label"].values, _period(results))
+
+
 def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **selection: Any) -> Figure:
     """Draw 3-D UMAPs of the last checkpoints over one or two axes of the grid [2408.13256, Fig. 11c, 15].
 

@@ -1,10 +1,12 @@
 """Runs of experiments that train nothing: their Dataset (see `diffgeo.data.computed`) computed, stored, drawn."""
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import xarray as xr
 
+from diffgeo import unet
 from diffgeo.report.figures import draw
 from diffgeo.results import Results, open_results, open_workdir
 from diffgeo.run.folder import settle
@@ -41,7 +43,10 @@ def compute(
         else:
             computed = run.compute(run.settings)  # before the configuration: a refused setting leaves no run behind
             workdir.write_config(run.identity)
-            about = {"store_format": STORE_FORMAT} | run.attributes | dict(provenance or {})
+            # pictures are drawn without JAX: the network comes to them as its blocks
+            blocks = unet.describe(unet.from_settings(run.settings.model), run.settings.data.size)
+            network = {"network": json.dumps([block._asdict() for block in blocks])}
+            about = {"store_format": STORE_FORMAT} | run.attributes | network | dict(provenance or {})
             Results.create(workdir.results, computed.assign_attrs(about))
         results = open_results(folder).load()
         draw(results, run.plots, workdir.figures, say)

@@ -3,15 +3,17 @@
 The training step knows nothing of this: flax captures what submodules return.
 """
 
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
 from diffgeo.settings.allowed import LAYERS, check_layers
-from diffgeo.unet.unet import UNet
+from diffgeo.unet.unet import UNet, initial_parameters, parameter_count
 
 MODULES = {
     "inc": ("inc", None),
@@ -76,3 +78,50 @@ def activations(
         (returned,) = captured["intermediates"][name]["__call__"]
         found[layer] = (returned if index is None else returned[index]).astype(jnp.float32)
     return found
+
+
+class Block(NamedTuple):
+    """A layer of the network: what it is and what it takes, read from the module by shapes alone."""
+
+    layer: str
+    kind: str
+    """Class of the submodule: DoubleConv, Down, Up, SelfAttention."""
+    side: int
+    channels: int
+    parameters: int
+    conditioned: bool
+    """Whether the submodule has a map from the conditioning, PE(t) | PE(x) | PE(y)."""
+    skip: str
+    """The earlier layer that an Up block takes beside the one before it; "" of others."""
+
+
+def describe(network: UNet, size: int) -> tuple[Block, ...]:
+    """Return the blocks of the network for N = size, in the order of the forward pass; nothing is computed.
+
+    Each submodule has one entry, that of its output; `layer4_pre_embedding` has none. The layer that an Up block skips
+    to is the last one before the bottleneck of the block's own side and of the channels that its input has beyond those
+    of the layer before it.
+    """
+    params = jax.eval_shape(functools.partial(initial_parameters, network, shape=(size, size, 1)), jax.random.key(0))
+    images = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
+    t, centers = jax.ShapeDtypeStruct((1,), jnp.int32), jax.ShapeDtypeStruct((1, 2), jnp.float32)
+    layers = [layer for layer in LAYERS if MODULES[layer][1] != 1]
+    kinds: dict[tuple[str, ...], str] = {}
+
+    def note(method, args, kwargs, context):
+        kinds[context.module.path] = type(context.module).__name__
+        return method(*args, **kwargs)
+
+    with nn.intercept_methods(note):
+        shapes = jax.eval_shape(functools.partial(activations, network, layers=layers), params, images, t, centers)
+    blocks: list[Block] = []
+    for layer in layers:
+        name = MODULES[layer][0]
+        own, (_, side, _, channels) = params[name], shapes[layer].shape
+        kind, skip = kinds[(name,)], ""
+        if kind == "Up":
+            taken = own["conv1"]["conv1"]["kernel"].shape[2] - blocks[-1].channels
+            fitting = [each.layer for each in blocks if (each.side, each.channels) == (side, taken)]
+            skip = [each for each in fitting if LAYERS.index(each) < LAYERS.index("bottleneck0")][-1]
+        blocks.append(Block(layer, kind, side, channels, parameter_count(own), "emb" in own, skip))
+    return tuple(blocks)

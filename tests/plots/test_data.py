@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import xarray as xr
 from matplotlib.collections import PathCollection
 from matplotlib.colors import to_rgb
+from matplotlib.patches import Rectangle
 
 from diffgeo import plots, results
 from diffgeo.data import computed, label_tables
@@ -96,6 +98,47 @@ def test_examples_show_their_images():
     assert sorted(shown) == [(8, 8), (8, 8), (16, 16), (16, 16)]
     (dot,) = framed.axes[0].lines
     assert dot.get_xydata().tolist() == [[6, 8]]
+
+
+def test_a_bump_is_the_product_of_its_stripes():
+    found = computed.example_images(PLAIN, {"bump": ("bump", 0.25, 0.5)})
+    figure = pictures.factorized_and_coupled(found, "bump", 5)
+    by_title = {ax.get_title(): ax for ax in figure.axes}
+    along_x, along_y, product, whole = (
+        255 - np.asarray(by_title[title].images[0].get_array())
+        for title in ("a stripe at x", "a stripe at y", "their product", "the bump as a whole")
+    )
+    assert np.ptp(along_x, axis=0).max() == np.ptp(along_y, axis=1).max() == 0
+    np.testing.assert_allclose(product, whole, atol=1.5)  # gray values are rounded
+    np.testing.assert_array_equal(whole, 255 - found["image"].values[0].astype(float))
+    counts = {title: len(points(ax)) for title, ax in by_title.items() if title.startswith("to be learned")}
+    assert counts == {"to be learned: 2 K = 10 stripes": 10, "to be learned: K\u00b2 = 25 bumps": 25}
+
+
+def test_the_network_is_drawn_block_by_block():
+    blocks = [
+        {"layer": layer, "kind": kind, "side": side, "channels": 4, "parameters": 7, "conditioned": on, "skip": skip}
+        for layer, kind, side, on, skip in (
+            ("inc", "DoubleConv", 8, False, ""),
+            ("layer0", "Down", 4, True, ""),
+            ("layer5", "Up", 8, True, "inc"),
+            ("layer5_attention", "SelfAttention", 8, False, ""),
+        )
+    ]
+    figure = pictures.network(xr.Dataset(attrs={"network": json.dumps(blocks)}))
+    (ax,) = figure.axes
+    boxes = [patch for patch in ax.patches if isinstance(patch, Rectangle)]
+    assert len(boxes) == 4
+    heights = [box.get_height() for box in boxes]
+    assert heights[0] == heights[2] > heights[1]
+    words = [text.get_text() for text in ax.texts]
+    assert {"inc", "layer 0", "layer 5", "8\u00b2 \u00d7 4\n7"} <= set(words)
+    dots = [line for line in ax.lines if line.get_marker() == "o"]
+    np.testing.assert_allclose([dot.get_xdata()[0] for dot in dots], [box.get_center()[0] for box in boxes[1:3]])
+    (skip,) = [line for line in ax.lines if line.get_marker() != "o"]
+    np.testing.assert_allclose(np.asarray(skip.get_xdata())[[0, -1]], [boxes[i].get_center()[0] for i in (0, 2)])
+    with pytest.raises(UserError, match=r"run launch\.train on this experiment"):
+        pictures.network(xr.Dataset())
 
 
 def test_overlap_curves_are_the_values():

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import xarray as xr
+from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
 from diffgeo import plots, representation
 from diffgeo.errors import UserError
-from diffgeo.plots.clouds import color_map
+from diffgeo.plots.clouds import color_map, label_neighbors, webs
 
 SIDE = 6
 LABELS = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), axis=-1).reshape(-1, 2).astype(float)
@@ -62,6 +63,25 @@ def test_pca_views_show_the_components_named():
         assert ax.collections[0].get_clim() == (0.0, SIDE)  # one turn of the cyclic map
     with pytest.raises(UserError, match="'model' has 6 components, not 7"):
         plots.pca_views(clouds, LABELS, components=((1, 7),))
+
+
+def test_webs_join_neighboring_labels():
+    lattice = np.stack(np.meshgrid(np.arange(4), np.arange(5)), axis=-1).reshape(-1, 2).astype(float)
+    pairs = label_neighbors(lattice)
+    assert len(pairs) == 3 * 5 + 4 * 4
+    np.testing.assert_array_equal(np.linalg.norm(lattice[pairs[:, 0]] - lattice[pairs[:, 1]], axis=1), 1)
+    scattered = np.random.default_rng(0).uniform(0, 8, (40, 2))
+    own = {tuple(pair) for pair in label_neighbors(scattered).tolist()}
+    apart = np.linalg.norm(scattered[:, None] - scattered[None], axis=-1) ** 2
+    for i, j in np.argwhere(np.triu(np.ones((40, 40)), 1)):
+        others = np.delete(apart[i] + apart[j], [i, j])
+        assert ((i, j) in own) == bool((others > apart[i, j]).all()), "no third label sees the two at over 90 degrees"
+    embedding = np.random.default_rng(1).normal(size=(40, 3))
+    shown = panels(webs({"early": embedding, "late": 2 * embedding}, scattered))
+    assert [ax.get_title() for ax in shown] == ["early", "late"]
+    for ax in shown:
+        (threads,) = [artist for artist in ax.collections if isinstance(artist, Line3DCollection)]
+        assert len(threads.get_array()) == len(own)
 
 
 def test_periodic_colors_meet():

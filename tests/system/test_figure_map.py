@@ -46,4 +46,4 @@ def test_the_table_has_a_row_for_each_panel():
     assert "`runs/p2_fig4g/figures/fig4g.png`" in row
     assert "`python -m launch.train --experiment=p2_fig4g --preset=laptop --workdir=runs/p2_fig4g`" in row
     assert row.endswith("| (k) |")
-    assert "schematic" in next(row for row in rows if "2402.03305 Fig. 6 " in row)
+    assert "schematic" in next(row for row in rows if "2402.03305 Fig. 7a " in row)

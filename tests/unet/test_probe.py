@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffgeo.settings.allowed import LAYERS, RECORDED
-from diffgeo.unet import UNet, activations, encodings, initial_parameters
+from diffgeo.unet import UNet, activations, describe, encodings, initial_parameters, parameter_count
 from diffgeo.unet.layers import DoubleConv, Down, Linear, SelfAttention, Up
 from tests.support.settings import refused
 
@@ -93,6 +93,22 @@ def test_of_bfloat16_and_rematerialized_networks_layers_are_float32():
     found = jax.eval_shape(functools.partial(activations, network), shapes, *inputs())
     assert {tensor.dtype for tensor in found.values()} == {jnp.dtype("float32")}
     assert found["bottleneck0"].shape == (3, 1, 1, 8 * B)
+
+
+def test_blocks_are_described_as_they_are(params, layers):
+    found = {block.layer: block for block in describe(NETWORK, SIZE)}
+    assert set(found) == set(LAYERS) - {"layer4_pre_embedding"}
+    assert {name: (block.side, block.channels) for name, block in found.items()} == {
+        name: layers[name].shape[2:] for name in found
+    }
+    rest = parameter_count(params["outc"])
+    assert sum(block.parameters for block in found.values()) + rest == parameter_count(params)
+    assert {name for name, block in found.items() if block.conditioned} == {f"layer{i}" for i in range(6)}
+    skips = {name: block.skip for name, block in found.items() if block.skip}
+    assert skips == {"layer3": "layer1_attention", "layer4": "layer0_attention", "layer5": "inc"}
+    kinds = [block.kind for block in found.values()]
+    sides = ["Down", "SelfAttention"] * 3, ["Up", "SelfAttention"] * 3
+    assert kinds == ["DoubleConv", *sides[0], *["DoubleConv"] * 3, *sides[1]]
 
 
 def test_an_unknown_layer_is_named_with_the_nearest(params):
