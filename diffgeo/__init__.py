@@ -1,8 +1,51 @@
 """Conditional diffusion models on Gaussian bumps: data, training of whole grids, analysis of what they learned.
 
+    import diffgeo as dg
+
+    run = dg.load("runs/quickstart")                    # dg.train("quickstart", workdir="runs/quickstart") trains it
+    model = run.member(increment=0.25, seed=1)
+    samples = model.sample(x=[2, 5], y=4, draws=8)
+
 The packages follow the line of data: `settings`, `data`, `unet` and `diffusion`, `training`, `run`, `results`,
-`claims`, `plots`, `report`; beside it `costs` predicts and `bench` measures. Importing `diffgeo` imports none of them,
-and no JAX.
+`claims`, `plots`, `report`; beside it `costs` predicts and `bench` measures, and `api` is the Python interface.
+Importing `diffgeo` imports none of them, and no JAX: names and packages are imported when they are used.
 """
 
+import importlib
+from typing import Any
+
 __version__ = "0.2.0.dev0"
+
+_HOMES = {
+    "load": "diffgeo.api.saved_run",
+    "SavedRun": "diffgeo.api.saved_run",
+    "train": "diffgeo.api.train",
+    "TrainedMember": "diffgeo.api.trained_member",
+    "Activations": "diffgeo.api.activations",
+    "from_torch": "diffgeo.api.torch",
+    "to_torch": "diffgeo.api.torch",
+    "render": "diffgeo.images",
+    "interval": "diffgeo.claims",
+    "Claim": "diffgeo.claims",
+    "judge": "diffgeo.claims",
+    "compare": "diffgeo.claims",
+    "UserError": "diffgeo.errors",
+}
+"""Public name -> module that defines it; `__init__.pyi` declares the same names to type checkers."""
+
+_PACKAGES = ("claims", "images", "percolation", "plots", "readout", "representation", "results", "settings", "unet")
+"""Modules and packages that are attributes of `diffgeo` without being imported first."""
+
+__all__ = [*_HOMES, *_PACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _PACKAGES:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

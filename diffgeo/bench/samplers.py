@@ -10,7 +10,7 @@ import jax
 from diffgeo.costs import by_hand
 from diffgeo.errors import UserError
 from diffgeo.results.workdir import read_run
-from diffgeo.run.checkpoints import Checkpoints
+from diffgeo.run.checkpoints import read_member, stored_steps
 from diffgeo.run.evaluation import accuracy
 from diffgeo.run.waves import build_tables, plan_waves
 from diffgeo.settings import Grid, Settings
@@ -48,12 +48,13 @@ def cases(folder: str, counts: Sequence[int], members: int | None = None) -> dic
     grid = Grid(settings)
     wave = plan_waves(grid, build_tables(grid), config["members_at_once"])[0]
     chosen = wave.members[:members]
-    with Checkpoints(workdir.checkpoints(wave.index)) as checkpoints:
-        if not checkpoints.params_steps:
-            raise UserError(f"no checkpoint in {folder!r} yet: train it first")
-        step = checkpoints.params_steps[-1]
-        name = "ema" if settings.evaluation.use_ema else "params"
-        stacked = stack_trees([checkpoints.read_member(index, step, name) for index in range(len(chosen))])
+    stored = workdir.checkpoints(wave.index)
+    steps = stored_steps(stored)
+    if not steps:
+        raise UserError(f"no checkpoint in {folder!r} yet: train it first")
+    step = steps[-1]
+    name = "ema" if settings.evaluation.use_ema else "params"
+    stacked = stack_trees([read_member(stored, index, step, name) for index in range(len(chosen))])
 
     def case(variant: Settings) -> dict[str, Any]:
         variants = [

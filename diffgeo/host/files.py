@@ -11,7 +11,7 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path to write a file or folder to; rename it to `path` at the end, or remove it after an error.
 
     It lies in the same folder, so the rename is atomic, and its name begins with a dot. Missing parents are made.
@@ -28,13 +28,13 @@ def atomic_path(path: str | os.PathLike) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def atomic_write(path: str | os.PathLike, content: str | bytes) -> Path:
+def atomic_write(path: str | os.PathLike[str], content: str | bytes) -> Path:
     """Write text (UTF-8) or bytes to a file by one rename; return its path."""
     with atomic_path(path) as part:
         part.write_bytes(content.encode() if isinstance(content, str) else content)
     return Path(path)
 
 
-def write_json(path: str | os.PathLike, tree: Any) -> Path:
+def write_json(path: str | os.PathLike[str], tree: Any) -> Path:
     """Write plain JSON, indented, by one rename; return the path."""
     return atomic_write(path, json.dumps(tree, indent=2) + "\n")

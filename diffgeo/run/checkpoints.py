@@ -5,7 +5,8 @@
 
 One stacked tree for all members of a wave. Trees are stored as nested dicts of arrays, so they can be restored as
 plain numpy, without optax's types, and onto any number of devices. Of several processes each saves and restores its
-own members; all of them call every function here together. This is the only file that imports orbax.
+own members; all of them call every method of `Checkpoints` together. `stored_steps` and `read_member` read a folder
+alone: they write nothing, so that a run may be looked at while it trains. This is the only file that imports orbax.
 """
 
 import dataclasses
@@ -25,6 +26,9 @@ from diffgeo.settings import migration
 KEPT_STATES = 2
 FILE_BYTES = 2**24
 """Size of a checkpoint's files; what is compressed waits in memory until a file is full."""
+UNDIVIDED_BYTES = 2**16
+"""Size of a stacked array from which each member's part is stored on its own, so that one is read without the others;
+smaller ones are not worth a chunk for each member."""
 
 
 class Checkpoints:
@@ -89,7 +93,9 @@ class Checkpoints:
             self.wait()  # orbax names the barriers of two saves of one step alike
         kept = _without_none(tree)
         self._lent |= any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(kept))
-        manager.save(step, args=ocp.args.PyTreeSave(kept, ocdbt_target_data_file_size=FILE_BYTES), force=True)
+        how = jax.tree.map(_divided, kept) if manager is self._params else None
+        arguments = ocp.args.PyTreeSave(kept, save_args=how, ocdbt_target_data_file_size=FILE_BYTES)
+        manager.save(step, args=arguments, force=True)
 
     def release(self) -> None:
         """Wait until arrays that are being saved may be written to: numpy's only when the save is done."""
@@ -119,41 +125,6 @@ class Checkpoints:
         metadata = self._params.item_metadata(step)
         names = ("params",) if metadata is None or metadata.tree is None else tuple(metadata.tree)
         return self._restore(self._params, step, dict.fromkeys(names, target))[name]
-
-    def read_member(self, index: int, step: int, name: str = "params") -> dict[str, Any]:
-        """Read one member's parameters ("params" or "ema") at an evaluation step, as nested dicts of numpy arrays.
-
-        No other member's are kept, and no device is used.
-
-        Args:
-          index: of the member in its wave.
-          step: training step of the checkpoint.
-          name: which parameters.
-
-        Raises:
-          UserError: if the checkpoint is damaged or missing, or lacks the member or the parameters.
-        """
-        folder = Path(self._params.directory) / str(step)
-        if not folder.is_dir():
-            steps = ", ".join(map(str, self.params_steps)) or "none is stored"
-            raise UserError(f"no checkpoint {str(folder)!r}: choose another step ({steps})")
-        store = {"driver": "ocdbt", "base": f"file://{folder / 'default'}/"}
-        tree: dict[str, Any] = {}
-        try:
-            keys = [key.decode() for key in tensorstore.KvStore.open(store).result().list().result()]
-            leaves = [key.removesuffix("/.zarray") for key in keys if key.endswith("/.zarray")]
-            for leaf in (path for path in leaves if path.startswith(f"{name}.")):
-                array = tensorstore.open({"driver": "zarr", "kvstore": {**store, "path": f"{leaf}/"}}).result()
-                *parents, last = leaf.split(".")[1:]
-                branch = tree
-                for parent in parents:
-                    branch = branch.setdefault(parent, {})
-                branch[last] = array[index].read().result()
-        except Exception as error:  # tensorstore raises many kinds for files cut short or missing
-            raise damaged(folder, error) from error
-        if not tree:
-            raise UserError(f"checkpoint {str(folder)!r} holds no {name!r}: choose params, or ema if the run keeps one")
-        return tree
 
     def verify_state(self) -> None:
         """Read every stored value of the newest full state once; raise `UserError` if one cannot be read.
@@ -213,6 +184,55 @@ class Checkpoints:
         self.wait()
         self._state.close()
         self._params.close()
+
+
+def stored_steps(folder: Path) -> list[int]:
+    """Return the steps at which the parameters of the wave in this folder are stored, ascending."""
+    params = folder / "params"  # a save in progress has another name until it is complete
+    return sorted(int(path.name) for path in params.iterdir() if path.name.isdigit()) if params.is_dir() else []
+
+
+def read_member(folder: Path, index: int, step: int, name: str = "params") -> dict[str, Any]:
+    """Read one member's parameters ("params" or "ema") at an evaluation step, as nested dicts of numpy arrays.
+
+    No other member's are read, but for small arrays (`UNDIVIDED_BYTES`) and checkpoints of earlier versions, which
+    hold several members in a chunk of up to `FILE_BYTES`. No device is used.
+
+    Args:
+      folder: of the wave's checkpoints, DIR/checkpoints/wave_000.
+      index: of the member in its wave.
+      step: training step of the checkpoint.
+      name: which parameters.
+
+    Raises:
+      UserError: if the checkpoint is damaged or missing, or lacks the member or the parameters.
+    """
+    stored = Path(folder).absolute() / "params" / str(step)
+    if not stored.is_dir():
+        steps = ", ".join(map(str, stored_steps(folder))) or "none is stored"
+        raise UserError(f"no checkpoint {str(stored)!r}: choose another step ({steps})")
+    store = {"driver": "ocdbt", "base": f"file://{stored / 'default'}/"}
+    tree: dict[str, Any] = {}
+    try:
+        keys = [key.decode() for key in tensorstore.KvStore.open(store).result().list().result()]
+        leaves = [key.removesuffix("/.zarray") for key in keys if key.endswith("/.zarray")]
+        for leaf in (path for path in leaves if path.startswith(f"{name}.")):
+            array = tensorstore.open({"driver": "zarr", "kvstore": {**store, "path": f"{leaf}/"}}).result()
+            *parents, last = leaf.split(".")[1:]
+            branch = tree
+            for parent in parents:
+                branch = branch.setdefault(parent, {})
+            branch[last] = array[index].read().result()
+    except Exception as error:  # tensorstore raises many kinds for files cut short or missing
+        raise damaged(stored, error) from error
+    if not tree:
+        raise UserError(f"checkpoint {str(stored)!r} holds no {name!r}: choose params, or ema if the run keeps one")
+    return tree
+
+
+def _divided(stacked: Any) -> ocp.SaveArgs:
+    """Return how a stacked array of parameters is stored: see `UNDIVIDED_BYTES`."""
+    return ocp.SaveArgs(shard_axes=(0,) if stacked.nbytes > UNDIVIDED_BYTES else ())
 
 
 def _without_none(tree: Any) -> Any:

@@ -21,7 +21,7 @@ class Progress:
     def start(self, total: int, unit: str) -> None:
         """Show a new bar."""
         self.close()
-        interactive = sys.stderr.isatty()
+        interactive = sys.stderr.isatty() or "ipykernel" in sys.modules  # a notebook redraws a line, too
         self._bar = tqdm(
             total=total,
             unit=unit,

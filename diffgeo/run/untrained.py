@@ -44,7 +44,7 @@ def compute(
             computed = run.compute(run.settings)  # before the configuration: a refused setting leaves no run behind
             workdir.write_config(run.identity)
             # pictures are drawn without JAX: the network comes to them as its blocks
-            blocks = unet.describe(unet.from_settings(run.settings.model), run.settings.data.size)
+            blocks = unet.describe(unet.from_program(run.settings.program), run.settings.data.size)
             network = {"network": json.dumps([block._asdict() for block in blocks])}
             about = {"store_format": STORE_FORMAT} | run.attributes | network | dict(provenance or {})
             Results.create(workdir.results, computed.assign_attrs(about))

@@ -9,7 +9,7 @@ from diffgeo.data import label_tables, regions
 from diffgeo.data.evaluation_labels import evaluation_labels
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.data.sources import Source, source_of
-from diffgeo.settings import Grid, Member
+from diffgeo.settings import Grid, Member, Settings
 from diffgeo.training.keys import member_key, stream
 
 
@@ -93,7 +93,7 @@ def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], members_at_once: in
             index=index,
             members=tuple(members),
             tables=label_tables.stack([tables[member.index] for member in members], rows),
-            labels=tuple(_labels(member, tables[member.index]) for member in members),
+            labels=tuple(own_labels(member.settings, tables[member.index]) for member in members),
             regions=scored,
             common=tuple(_common(member, tables[member.index]) for member in members),
         )
@@ -101,12 +101,12 @@ def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], members_at_once: in
     ]
 
 
-def _labels(member: Member, table: LabelTable) -> np.ndarray:
-    """Return float32[S, K], the labels that a member is sampled at."""
-    evaluation, key = member.settings.evaluation, stream(member_key(member.seed), "labels")
+def own_labels(settings: Settings, table: LabelTable) -> np.ndarray:
+    """Return float32[S, K], the labels that the member of these settings, with this table, is sampled at."""
+    evaluation, key = settings.evaluation, stream(member_key(settings.axes["seed"][0]), "labels")
     if evaluation.label_source == "uniform":
-        return source_of(member.settings).uniform_labels(evaluation.num_samples, table.origin)
-    labels = evaluation_labels(table, key, evaluation.label_source, evaluation.num_samples, member.settings.data.size)
+        return source_of(settings).uniform_labels(evaluation.num_samples, table.origin)
+    labels = evaluation_labels(table, key, evaluation.label_source, evaluation.num_samples, settings.data.size)
     return labels.astype(np.float32)
 
 

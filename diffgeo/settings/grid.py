@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from diffgeo.settings.schema import Settings
 
@@ -37,7 +38,7 @@ class Grid:
     settings: Settings
 
     @property
-    def axes(self) -> Mapping[str, tuple]:
+    def axes(self) -> Mapping[str, tuple[Any, ...]]:
         """Axis name -> values, in the order of the results' dims."""
         return self.settings.axes
 

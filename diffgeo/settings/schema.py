@@ -77,7 +77,7 @@ class Settings:
     diffusion: Diffusion = field(default_factory=Diffusion)
     train: Train = field(default_factory=Train)
     evaluation: Evaluation = field(default_factory=Evaluation)
-    axes: Mapping[str, tuple] = field(default_factory=lambda: Axes({"seed": (0,)}))
+    axes: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: Axes({"seed": (0,)}))
     dataset: Dataset | None = None
 
     def __post_init__(self):

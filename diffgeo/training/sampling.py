@@ -1,6 +1,6 @@
 """Samples, and on request activations, of one member; an `Ensemble` maps it over a grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -48,26 +48,30 @@ def make_sampler(program: Program, record: bool = False) -> Callable[..., tuple[
     return sampler
 
 
-def make_encoder(program: Program) -> Callable[..., dict[str, jax.Array]]:
-    """Build the encoder of one member: its activations on true images noised to t = `PROXY_STEP`.
+def make_encoder(program: Program, layers: Sequence[str] | None = None) -> Callable[..., dict[str, jax.Array]]:
+    """Build the encoder of one member: its activations on given images, true ones for instance, noised to t.
 
-    One forward pass, a cheap proxy of the activations that `make_sampler` records.
+    One forward pass; at t = `PROXY_STEP` a cheap proxy of the activations that `make_sampler` records.
 
     Args:
       program: static settings of the member.
+      layers: some of `allowed.LAYERS`; None for the tensors that the network records.
 
     Returns:
-      A pure function of params, seed (uint32), step (int32), images float32[S, N, N, C] and their labels
-      float32[S, K] to a dict of float32[S, N/2, N/2, b], the recorded tensors.
+      A pure function of params, seed (uint32), step (int32), images float32[S, N, N, C], their labels float32[S, K]
+      and t (int32, 1 .. T; by default `PROXY_STEP`) to a dict of float32[S, h, w, c].
     """
     network = unet.from_program(program)
     schedule = diffusion.from_settings(program.diffusion)
 
-    def encoder(params, seed, step, images, labels):
+    def encoder(params, seed, step, images, labels, t=PROXY_STEP):
         def chunk(keys, images, labels):
             noise = jax.vmap(lambda key: jax.random.normal(key, images.shape[1:]))(keys)
-            t = jnp.full(len(labels), PROXY_STEP)
-            return bind(network, params, labels)(diffusion.q_sample(schedule, images, t, noise), t)[1]
+            at = jnp.full(len(labels), t)
+            noised = diffusion.q_sample(schedule, images, at, noise)
+            if layers is None:
+                return bind(network, params, labels)(noised, at)[1]
+            return unet.activations(network, params, noised, at, labels, layers)
 
         return in_chunks(chunk, label_keys(seed, "proxy", step, len(labels)), images, labels)
 

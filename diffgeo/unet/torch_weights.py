@@ -1,4 +1,4 @@
-"""Conversion of weights of the network's usual PyTorch form to `diffgeo.unet.UNet`; does not import PyTorch.
+"""Conversion of weights between the network's usual PyTorch form and `diffgeo.unet.UNet`; does not import PyTorch.
 
 That form names its modules inc, down1 .. down3, sa1 .. sa6, bot1 .. bot3, up1 .. up3 and outc, and is the
 network of 2402.03305, Fig. 6 (2408.13256, Fig. 7) block by block. With the same weights both compute the same
@@ -14,6 +14,7 @@ import numpy as np
 from diffgeo.errors import UserError
 from diffgeo.unet.unet import UNet, initial_parameters
 
+FIRST = "inc.double_conv.0.weight"  # the key by which a network is known
 SHOWN = 4  # keys that an error message names; the others are counted
 
 # module of `UNet` inside its parent, by the parent's kind -> the same module in PyTorch
@@ -86,6 +87,72 @@ def _size(state_dict: Mapping[str, Any], key: str, axis: int, default: int) -> i
     return shape[axis] if axis < len(shape) else default
 
 
+def unwrap(weights: Any) -> Mapping[str, Any]:
+    """Return the state_dict of the network in a module, a state_dict, or a checkpoint: a dict that holds one.
+
+    Raises:
+      UserError: if there is none, or several (such as "model" and "ema").
+    """
+    if hasattr(weights, "state_dict"):
+        weights = weights.state_dict()
+    found = _networks(weights)
+    if not found:
+        raise UserError(f"no weights of the network are among {_listed(map(str, weights))}: none is {FIRST!r}")
+    if len(found) > 1:
+        raise UserError(f"several networks are in the checkpoint: give one of {', '.join(found)}")
+    return next(iter(found.values()))
+
+
+def _networks(tree: Any, path: str = "checkpoint") -> dict[str, Mapping[str, Any]]:
+    """Return path -> state_dict of the dicts in a tree of dicts that hold a key of the network."""
+    if not isinstance(tree, Mapping):
+        return {}
+    if _prefixes(tree):
+        return {path: tree}
+    return {
+        name: network for key, branch in tree.items() for name, network in _networks(branch, f"{path}[{key!r}]").items()
+    }
+
+
+def _prefixes(state_dict: Mapping[str, Any]) -> list[str]:
+    """Return what stands before the network's first key, for each network in a state_dict."""
+    return [key.removesuffix(FIRST) for key in map(str, state_dict) if key == FIRST or key.endswith(f".{FIRST}")]
+
+
+def _without_prefix(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
+    prefixes = _prefixes(state_dict)
+    if len(prefixes) > 1:
+        listed = ", ".join(repr(prefix) for prefix in prefixes)
+        raise UserError(f"several networks are in the state_dict, under the prefixes {listed}: give the keys of one")
+    prefix = prefixes[0] if prefixes else ""  # without the first key, what is missing is reported
+    return {key.removeprefix(prefix): value for key, value in state_dict.items()}
+
+
+def widths(params: Mapping[str, Any]) -> dict[str, int]:
+    """Return the fields of `diffgeo.settings.Model` that parameters of `UNet` fix: base_channels and embedding."""
+    first, embedding = params["inc"]["conv1"]["kernel"], params["down1"]["emb"]["dense"]["kernel"]
+    return {"base_channels": first.shape[-1], "embedding": embedding.shape[0]}
+
+
+def from_flax(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Convert parameters of `diffgeo.unet.UNet` to the PyTorch network's state_dict, the inverse of `to_flax`.
+
+    Args:
+      params: nested dict of arrays.
+
+    Returns:
+      Name -> float32 numpy array, none of which shares memory with `params`.
+    """
+    state_dict = {}
+    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
+        key = _torch_key(tuple(entry.key for entry in path))
+        shape = _torch_shape(leaf.shape, key)
+        array = np.asarray(leaf).reshape(*shape[2:], shape[1], shape[0]) if len(shape) == 4 else np.asarray(leaf)
+        array = array.transpose(3, 2, 0, 1) if len(shape) == 4 else array.T
+        state_dict[key] = np.array(array, np.float32, order="C")
+    return state_dict
+
+
 def to_flax(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     """Convert the state_dict of the PyTorch network to parameters of `diffgeo.unet.UNet`.
 
@@ -94,8 +161,8 @@ def to_flax(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     number of heads is not in the weights.
 
     Args:
-      state_dict: name -> torch tensor (any device and floating dtype) or numpy array. A prefix "module." on all
-        names, as DataParallel adds it, is dropped.
+      state_dict: name -> torch tensor (any device and floating dtype) or numpy array. A prefix that all names share,
+        as DataParallel ("module."), torch.compile ("_orig_mod.") or Lightning ("model.") add it, is dropped.
 
     Returns:
       `UNet`'s "params": nested dict of float32 numpy arrays, none of which shares memory with `state_dict`.
@@ -104,11 +171,8 @@ def to_flax(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       UserError: if keys are missing, unexpected, or wrongly shaped.
     """
-    prefix = "module."
-    if state_dict and all(key.startswith(prefix) for key in state_dict):
-        state_dict = {key.removeprefix(prefix): value for key, value in state_dict.items()}
-
-    b = _size(state_dict, "inc.double_conv.0.weight", 0, UNet.base_channels)
+    state_dict = _without_prefix(state_dict)
+    b = _size(state_dict, FIRST, 0, UNet.base_channels)
     embedding = _size(state_dict, "down1.emb_layer.1.weight", 1, UNet.embedding)
     channels = _size(state_dict, "inc.double_conv.0.weight", 1, 1)
     module = UNet(b, embedding, heads=1)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from diffgeo.errors import UserError
-from diffgeo.run.checkpoints import Checkpoints
+from diffgeo.run.checkpoints import Checkpoints, read_member, stored_steps
 from diffgeo.training.ensemble import member_row
 from tests.support.settings import members_of, placed, tiny
 
@@ -40,8 +40,8 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("index", range(len(SEEDS)))
 def test_a_member_read_alone_is_its_row_of_all(written, name, index):
     folder, ensemble = written
+    alone = read_member(folder, index, STEP, name)
     with Checkpoints(folder) as checkpoints:
-        alone = checkpoints.read_member(index, STEP, name)
         together = checkpoints.restore_params(getattr(ensemble.abstract_state, name), STEP, name)
     assert_equal(alone, member_row(together, index))
     assert_equal(alone, member_row(getattr(ensemble.state(), name), index))
@@ -49,8 +49,7 @@ def test_a_member_read_alone_is_its_row_of_all(written, name, index):
 
 
 def test_members_and_their_averages_differ(written):
-    with Checkpoints(written[0]) as checkpoints:
-        trees = [checkpoints.read_member(i, STEP, name) for name in ("params", "ema") for i in range(len(SEEDS))]
+    trees = [read_member(written[0], i, STEP, name) for name in ("params", "ema") for i in range(len(SEEDS))]
     kernels = [tree["inc"]["conv1"]["kernel"] for tree in trees]
     for i, kernel in enumerate(kernels):
         assert not any(np.array_equal(kernel, other) for other in kernels[:i])
@@ -68,20 +67,20 @@ def test_the_full_state_is_restored_bit_for_bit(written):
 def test_parameters_without_an_average(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         checkpoints.save_params(2, {"a": {"b": np.arange(6.0).reshape(2, 3)}})
-    with Checkpoints(tmp_path) as checkpoints:
-        np.testing.assert_array_equal(checkpoints.read_member(1, 2)["a"]["b"], [3.0, 4.0, 5.0])
-        with pytest.raises(UserError, match=r"params/2' holds no 'ema': choose params, or ema if the run keeps one"):
-            checkpoints.read_member(0, 2, "ema")
+    np.testing.assert_array_equal(read_member(tmp_path, 1, 2)["a"]["b"], [3.0, 4.0, 5.0])
+    with pytest.raises(UserError, match=r"params/2' holds no 'ema': choose params, or ema if the run keeps one"):
+        read_member(tmp_path, 0, 2, "ema")
 
 
 def test_what_is_not_there_is_named(written):
-    with Checkpoints(written[0]) as checkpoints:
-        with pytest.raises(UserError, match=rf"no checkpoint .*params/5': choose another step \({STEP}\)"):
-            checkpoints.read_member(0, STEP + 1)
-        with pytest.raises(UserError, match=rf"params/{STEP}' cannot be read .*3"):
-            checkpoints.read_member(len(SEEDS), STEP)
-        with pytest.raises(UserError, match="holds no 'optimizer'"):
-            checkpoints.read_member(0, STEP, "optimizer")
+    folder = written[0]
+    assert stored_steps(folder) == [STEP]
+    with pytest.raises(UserError, match=rf"no checkpoint .*params/5': choose another step \({STEP}\)"):
+        read_member(folder, 0, STEP + 1)
+    with pytest.raises(UserError, match=rf"params/{STEP}' cannot be read .*3"):
+        read_member(folder, len(SEEDS), STEP)
+    with pytest.raises(UserError, match="holds no 'optimizer'"):
+        read_member(folder, 0, STEP, "optimizer")
 
 
 def test_a_checkpoint_cut_short_is_named(written, tmp_path):
@@ -90,12 +89,14 @@ def test_a_checkpoint_cut_short_is_named(written, tmp_path):
     largest = max(files, key=lambda path: path.stat().st_size)
     largest.write_bytes(largest.read_bytes()[: largest.stat().st_size // 2])
     target = written[1].abstract_state.params
-    with Checkpoints(tmp_path / "cut") as checkpoints:
-        for index in range(len(SEEDS)):
-            with pytest.raises(UserError, match=rf"params/{STEP}' cannot be read"):
-                checkpoints.read_member(index, STEP)
+    for index in range(len(SEEDS)):
         with pytest.raises(UserError, match=rf"params/{STEP}' cannot be read"):
-            checkpoints.restore_params(target, STEP)
+            read_member(tmp_path / "cut", index, STEP)
+    with (
+        Checkpoints(tmp_path / "cut") as checkpoints,
+        pytest.raises(UserError, match=rf"params/{STEP}' cannot be read"),
+    ):
+        checkpoints.restore_params(target, STEP)
 
 
 def test_a_state_written_with_the_names_of_an_earlier_version_is_restored(tmp_path):

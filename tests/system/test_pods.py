@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import diffgeo as dg
 from diffgeo import results
 from diffgeo.host import distributed
-from diffgeo.run.checkpoints import Checkpoints
+from diffgeo.run.checkpoints import Checkpoints, read_member
+from diffgeo.settings import Grid
 from tests.support.programs import REPOSITORY, assert_refused, command, environment
 from tests.support.runs import newest_arrays, newest_state
 
@@ -122,15 +124,15 @@ from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.training import fetch
 
 sharding = NamedSharding(Mesh(np.array(jax.devices()), ("member",)), PartitionSpec("member"))
-rows = np.arange(24.0, dtype=np.float32).reshape(8, 3)
-target = {"a": jax.ShapeDtypeStruct((8, 3), np.float32, sharding=sharding)}
+rows = np.arange(24_000.0, dtype=np.float32).reshape(8, 3_000)
+target = {"a": jax.ShapeDtypeStruct((8, 3_000), np.float32, sharding=sharding)}
 
 def assert_restored(step):
     with Checkpoints(folder / "run/wave") as store:
         assert store.params_steps == [1, 2]
         for shard in store.restore_params(target, step)["a"].addressable_shards:
             np.testing.assert_array_equal(shard.data, step * rows[shard.index])
-        whole = store.restore_params({"a": np.zeros((8, 3), np.float32)}, step)["a"]
+        whole = store.restore_params({"a": np.zeros((8, 3_000), np.float32)}, step)["a"]
         np.testing.assert_array_equal(whole, step * rows)
 """
 
@@ -161,7 +163,7 @@ else:
 largest = distributed.all_max(15 * me)
 assert largest() == 15 * (count - 1)
 with open_workdir(folder / "run"):
-    array = jax.make_array_from_callback((8, 3), sharding, lambda index: rows[index])
+    array = jax.make_array_from_callback((8, 3_000), sharding, lambda index: rows[index])
     np.testing.assert_array_equal(fetch(array), rows)
     for step in (1, 2):
         with Checkpoints(folder / "run/wave") as store:
@@ -182,8 +184,10 @@ if distributed.shutdown():
     again = scripts(then, tmp_path, ROWS + "assert_restored(1); assert_restored(2)")
     assert again.wait(100) == [0] * then, [again.said(i) for i in range(then)]
     with Checkpoints(tmp_path / "run/wave") as store:  # in one process
-        alone = store.restore_params({"a": np.zeros((8, 3), np.float32)}, 1)["a"]
-    np.testing.assert_array_equal(alone, np.arange(24.0).reshape(8, 3))
+        alone = store.restore_params({"a": np.zeros((8, 3_000), np.float32)}, 1)["a"]
+    np.testing.assert_array_equal(alone, np.arange(24_000.0).reshape(8, 3_000))
+    for index, row in enumerate(alone):  # whichever process saved it
+        np.testing.assert_array_equal(read_member(tmp_path / "run/wave", index, 2)["a"], 2 * row)
 
 
 @pytest.mark.parametrize(("count", "victim"), [(2, 0), (2, 1), (4, 2)])
@@ -248,6 +252,10 @@ def test_several_processes_train_to_the_numbers_of_one(whole, tmp_path, launch, 
     run = training(count, folder)
     assert run.wait(900) == [0] * count, [run.said(i) for i in range(count)]
     assert_same_to_rounding(whole, folder)
+    (name,) = [name for name in newest_arrays(folder, "params") if name.endswith("['outc']['dense']['kernel']")]
+    for row, member in enumerate(Grid(dg.load(folder).settings).members):
+        kernel = dg.load(folder).member(**member.coordinates).params["outc"]["dense"]["kernel"]
+        np.testing.assert_array_equal(kernel, newest_arrays(folder, "params")[name][row])
     assert "wrote" in run.said(0)
     assert [run.said(i) for i in range(1, count)] == [""] * (count - 1)
     again = launch("train", *FLAGS, f"--workdir={folder}")

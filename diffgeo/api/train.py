@@ -1,0 +1,55 @@
+# pyright: strict
+"""A run trained from a notebook or script, as launch.train does."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import experiments
+from diffgeo import run
+from diffgeo.api.saved_run import SavedRun, load
+from diffgeo.experiment import Experiment
+from diffgeo.host import runtime
+from diffgeo.settings import override
+
+
+def train(
+    experiment: str | Experiment,
+    *,
+    workdir: str | Path,
+    preset: str = "laptop",
+    axes: Mapping[str, Iterable[object]] | None = None,
+    settings: Mapping[str, object] | None = None,
+) -> SavedRun:
+    """Train an experiment's grid of models in a work folder to its end, evaluate it, and draw its figures.
+
+    The same as launch.train: a folder that holds a part of this run is continued, and interrupting the kernel saves the
+    state and raises `Interrupted`. Compiled programs are kept in the user's cache folder.
+
+    Args:
+      experiment: name (see `python -m launch.list`) or declaration.
+      workdir: folder of the run, made if need be.
+      preset: its size: tiny, laptop or paper.
+      axes: values of axes of the grid, in place of the preset's or beside them, as {"seed": [0, 1, 2]}.
+      settings: settings in place of the preset's, as {"train.steps": 2000}.
+
+    Returns:
+      The run, opened for reading.
+
+    Raises:
+      UserError: for an unknown experiment, preset or setting, a value that is refused, or a folder that is in use or
+        holds another run.
+      Interrupted: after SIGTERM or SIGINT, with the state saved.
+
+    >>> run = train("quickstart", workdir="runs/quickstart", preset="tiny")  # doctest: +ELLIPSIS
+    the run in runs/quickstart is complete: nothing left to train
+    wrote runs/quickstart/figures/overview.png...
+    >>> run.settings.train.steps
+    6
+    """
+    declared = experiments.find(experiment) if isinstance(experiment, str) else experiment
+    swept = [f"axes.{name}={','.join(map(str, values))}" for name, values in (axes or {}).items()]
+    changed = [f"{name}={value}" for name, value in (settings or {}).items()]
+    planned = run.Run.of(declared, preset, override(declared.settings(preset), *swept, *changed))
+    runtime.prepare()
+    run.execute(planned, workdir, runtime.provenance())
+    return load(workdir, declared)

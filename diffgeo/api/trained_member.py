@@ -1,0 +1,192 @@
+# pyright: strict
+"""One model of a run: sampled anywhere, and looked into at any layer and diffusion step."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from diffgeo import readout
+from diffgeo.api.activations import PIXELS, Activations
+from diffgeo.errors import UserError, require, require_choice, suggestion
+from diffgeo.settings import Settings
+from diffgeo.settings.allowed import LAYERS, OUTCOMES, SUBPIXEL
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class TrainedMember:
+    """One model, with its parameters in memory; made by `SavedRun.member` or `from_torch`.
+
+    Labels are in pixels of the data's frame: pixel (row r, column c) of the image is at x = c + margin, y = r + margin,
+    and the margin (`settings.data.margin`) is 0 unless the frame is extended.
+
+    Attributes:
+      settings: of this model alone.
+      coordinates: axis of its run's grid -> value.
+      step: training steps behind it.
+      params: nested dict of float32 arrays.
+
+    >>> load("runs/quickstart").member(increment=0.5, seed=1)
+    TrainedMember(increment=0.5, seed=1, step=6)
+    """
+
+    settings: Settings
+    coordinates: Mapping[str, object]
+    step: int
+    params: Mapping[str, Any] = field(repr=False)
+
+    def sample(
+        self,
+        *,
+        draws: int = 1,
+        seed: int | None = None,
+        sampler: str | None = None,
+        sampler_steps: int | None = None,
+        eta: float | None = None,
+        clip: bool | None = None,
+        **factors: Any,
+    ) -> xr.Dataset:
+        """Draw images at labels, and read the centers that they show.
+
+        Args:
+          draws: images for each label, each from noise of its own.
+          seed: of the noise; None for the model's own, by which the run's own labels give the images that its
+            evaluation stored. Models sampled with one seed start from the same noise.
+          sampler: "ddim" or "ancestral"; None, here as in the next three, for that of the run's evaluations.
+          sampler_steps: network calls of "ddim" for an image.
+          eta: noise of "ddim", from 0 (none but the first) to 1.
+          clip: hold the estimate of the clean image in [-1, 1] at every step.
+          **factors: x= and y=, numbers or arrays in pixels, or the factors of one's own data set, broadcast against
+            each other; none for the labels of the run's evaluations.
+
+        Returns:
+          A Dataset over `sample`: all labels of draw 0 (the last axis of the arrays fastest), then those of draw 1, ...
+
+          * images: float32[sample, row, column], about [-1, 1], dark on white; with a dim channel if there are several.
+          * label: float32[sample, factor], asked for; pixels.
+          * prediction: float32[sample, factor], drawn, by the sub-pixel read-out, or that of one's own data set; NaN:
+            nothing to read.
+          * error: float32[sample], distance of the two in tolerances of the factors (a pixel).
+          * hit: bool[sample, factor], whether each factor is right to under its tolerance: accuracy asks for all.
+          * outcome: str[sample], one of `settings.allowed.OUTCOMES`; of the papers' images alone.
+
+        Raises:
+          UserError: for labels that are not finite, not of both factors, or do not broadcast; for a sampler that the
+            settings refuse.
+
+        >>> samples = load("runs/quickstart").member(increment=0.5, seed=1).sample(x=[2, 5.5], y=4, draws=3)
+        >>> dict(samples.sizes)
+        {'sample': 6, 'row': 8, 'column': 8, 'factor': 2}
+        >>> samples.label.values[:2].tolist()
+        [[2.0, 4.0], [5.5, 4.0]]
+        """
+        from diffgeo import images
+        from diffgeo.api import programs
+        from diffgeo.data.sources import source_of
+
+        require(draws >= 1, f"draws={draws} must be at least 1")
+        asked = {"sampler": sampler, "sampler_steps": sampler_steps, "eta": eta, "clip": clip}
+        changed = {name: value for name, value in asked.items() if value is not None}
+        evaluation = dataclasses.replace(self.settings.evaluation, **changed)
+        program = dataclasses.replace(self.settings, evaluation=evaluation).program
+        labels = np.tile(self._labels(factors), (draws, 1))
+        drawn = programs.draw(program, self.params, self._seed(seed), self.step, labels)
+
+        all_factors, margin = self.settings.factors, np.float32(self.settings.data.margin)
+        read = source_of(self.settings).read(images.to_uint8(drawn), labels - margin, SUBPIXEL)
+        each = readout.distances(read.predicted, labels - margin, [factor.period for factor in all_factors])
+        error = np.linalg.norm(each / [factor.tolerance for factor in all_factors], axis=1)
+        one_channel = drawn.shape[-1] == 1
+        image = ("row", "column") if one_channel else ("row", "column", "channel")
+        variables = {
+            "images": (("sample", *image), drawn[..., 0] if one_channel else drawn),
+            "label": (("sample", "factor"), labels),
+            "prediction": (("sample", "factor"), read.predicted.astype(np.float32) + margin),
+            "error": ("sample", error.astype(np.float32)),
+            "hit": (("sample", "factor"), read.hits),
+        }
+        if read.outcomes is not None:
+            variables["outcome"] = ("sample", np.array(OUTCOMES)[read.outcomes])
+        coordinates = {
+            "factor": list(read.factors),
+            "draw": ("sample", np.repeat(np.arange(draws), len(labels) // draws)),
+        }
+        return xr.Dataset(variables, coordinates, {"member": str(self)})
+
+    def activations(
+        self,
+        at: xr.Dataset | None = None,
+        *,
+        layer: str = "layer4",
+        t: int = 1,
+        seed: int | None = None,
+        **factors: Any,
+    ) -> Activations:
+        """Return the activations of a layer at images noised to a diffusion step, by one forward pass.
+
+        Args:
+          at: generated images, from `sample`; None for true images at the labels that `factors` give.
+          layer: one of `settings.allowed.LAYERS`, or "pixels", the images themselves: a control.
+          t: diffusion step, 1 .. T. The papers' representation is that of t = 1, where the noise has a standard
+            deviation of 0.01. The run's own `layer4` is recorded while an image is drawn, at its last step.
+          seed: of the noise; None for the model's own, as in the run's `layer4_proxy`.
+          **factors: as for `sample`.
+
+        Raises:
+          UserError: for an unknown layer, a step outside 1 .. T, or labels as for `sample`.
+
+        >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
+        >>> model.activations(model.sample(x=[2, 4, 6], y=4), layer="bottleneck1", t=10).values.shape
+        (3, 1, 1, 32)
+        """
+        from diffgeo.api import programs
+
+        require_choice("layer", layer, (*LAYERS, PIXELS))
+        timesteps, period = self.settings.diffusion.timesteps, self.settings.factors[0].period
+        require(1 <= t <= timesteps, f"t={t} is no diffusion step: choose one from 1 to {timesteps}")
+        if at is None:
+            labels = self._labels(factors)
+            shown = programs.true_images(self.settings, labels)
+        else:
+            require(not factors, f"generated images have labels already: leave out {', '.join(factors)}")
+            labels, shown = at["label"].values, at["images"].values
+            shown = shown if "channel" in at["images"].dims else shown[..., None]
+        if layer == PIXELS:
+            return Activations(shown, labels, layer, 0, period)
+        bound = self.settings.program, self.params, self._seed(seed), self.step
+        return Activations(programs.encode(bound, layer, shown, labels, t), labels, layer, t, period)
+
+    def _labels(self, factors: Mapping[str, Any]) -> np.ndarray:
+        """Return float32[S, 2], the labels asked for, or those of the run's evaluations."""
+        known = [factor.name for factor in self.settings.factors]
+        for name in factors:
+            require(name in known, f"unknown factor {name!r}{suggestion(name, known)}")
+        if not factors:
+            from diffgeo.api import programs
+
+            return programs.own_labels(self.settings)
+        missing = [name for name in known if name not in factors]
+        require(not missing, f"labels have factors {', '.join(known)}: give {', '.join(missing)} too")
+        values = [np.asarray(factors[name], np.float32) for name in known]
+        try:
+            columns = np.broadcast_arrays(*values)
+        except ValueError as error:
+            shapes = " and ".join(f"{name} {value.shape}" for name, value in zip(known, values, strict=True))
+            raise UserError(f"labels do not broadcast against each other, {shapes}: give arrays that do") from error
+        labels = np.stack([column.ravel() for column in columns], axis=1)
+        require(len(labels) > 0, "no label is given: give at least one value of each factor")
+        require(bool(np.isfinite(labels).all()), "a label is not finite: give numbers in pixels")
+        return labels
+
+    def _seed(self, seed: int | None) -> int:
+        if seed is None:
+            return int(self.settings.axes["seed"][0])
+        require(0 <= seed < 2**32, f"seed={seed} must be from 0 to 2**32 - 1")
+        return seed
+
+    def __repr__(self) -> str:
+        about = {**self.coordinates, "step": self.step}
+        return f"TrainedMember({', '.join(f'{name}={value}' for name, value in about.items())})"

@@ -1,0 +1,13 @@
+"""A tiny run, trained through the interface once for all of its tests."""
+
+import pytest
+
+import diffgeo as dg
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Folder that holds runs/quickstart, 2 increments x 2 seeds."""
+    folder = tmp_path_factory.mktemp("api")
+    dg.train("quickstart", workdir=folder / "runs/quickstart", preset="tiny")
+    return folder

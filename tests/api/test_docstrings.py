@@ -1,0 +1,74 @@
+"""Every public name has a docstring whose example runs, and type checkers see the names that there are."""
+
+import ast
+import doctest
+import importlib
+import inspect
+
+import pytest
+
+import diffgeo as dg
+from tests.support.programs import REPOSITORY
+
+MODULES = ("saved_run", "train", "trained_member", "activations", "torch")
+NAMES = ("load", "train", "SavedRun", "TrainedMember", "Activations", "from_torch", "to_torch")
+
+
+def examples(module):
+    """Return the doctests of a module, all with the names of the interface."""
+    return [test for test in doctest.DocTestFinder().find(module) if test.examples]
+
+
+@pytest.fixture(scope="module")
+def names(trained):
+    """What an example may use: the names that `diffgeo` exports, and the points of a grid."""
+    import numpy as np
+
+    model = dg.load(trained / "runs/quickstart").member(increment=0.5, seed=1)
+    grid = model.activations(x=np.arange(8)[:, None], y=np.arange(8))
+    return {name: getattr(dg, name) for name in NAMES} | {"np": np, "grid": grid}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_run(name, names, trained, monkeypatch):
+    monkeypatch.chdir(trained)
+    module = importlib.import_module(f"diffgeo.api.{name}")
+    found = examples(module)
+    assert found
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)
+    for test in found:
+        test.globs = dict(names)
+        said = []
+        runner.run(test, out=said.append)
+        assert said == []
+
+
+def public(name):
+    """Yield a public object and, of a class of the interface, its public methods and properties."""
+    exported = getattr(dg, name)
+    yield name, exported
+    if inspect.isclass(exported):
+        for attribute, value in vars(exported).items():
+            if not attribute.startswith("_") and (callable(value) or isinstance(value, property)):
+                yield f"{name}.{attribute}", value
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_public_names_have_docstrings_and_functions_an_example(name):
+    for full, each in public(name):
+        text = inspect.getdoc(each) or ""
+        assert text, full
+        assert isinstance(each, property) or ">>>" in text, full
+        assert inspect.isclass(each) or isinstance(each, property) or "Raises:" in text, full
+
+
+def test_type_checkers_are_told_of_the_names_that_are_exported():
+    stub = ast.parse((REPOSITORY / "diffgeo/__init__.pyi").read_text())
+    declared = {alias.asname for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert declared == set(dg.__all__)
+    homes = {alias.name: node.module for node in stub.body if isinstance(node, ast.ImportFrom) for alias in node.names}
+    assert {name: home for name, home in homes.items() if home != "diffgeo"} == dg._HOMES
+    for name in dg.__all__:
+        assert getattr(dg, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'open'"):
+        dg.open  # noqa: B018
