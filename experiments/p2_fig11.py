@@ -63,5 +63,12 @@ EXPERIMENT = Experiment(
             test=p2_composition.claim_m_falls_gradually,
             would_decide="more seeds, more widths",
         ),
+        Claim(
+            name="m, disconnected",
+            statement="the wider the lesion, the more disconnected the representation, beyond the images drawn",
+            source="2408.13256, C.3, Fig. 11c",
+            test=p2_composition.claim_m_disconnected,
+            would_decide="more seeds, the generated images' pixels beside the representation",
+        ),
     ),
 )

@@ -22,14 +22,16 @@ from diffgeo.claims.claim import (
     unmeasured,
 )
 from diffgeo.claims.samples import BOTH, HeldOut, X, Y
-from diffgeo.claims.select import LEARNED, at_peak_of_others, learned, mean_over_axes, of_role
+from diffgeo.claims.select import LAYER, LEARNED, analyzed, at_peak_of_others, learned, mean_over_axes, of_role
 from diffgeo.data import regions
 from diffgeo.errors import UserError
+from diffgeo.representation import log_gap
 
 TWO_D, ONE_D, MIXED, RIM = "2d", "1d", "2d+1d", "1d+rim"
 """Data sets of the paper: roles of the values of the axis "dataset" of p2_fig4."""
 
 COPYING = "copying the nearest seen label"
+GENERATED = "the generated images' pixels"
 
 UNSEEN = {"vertical": X, "horizontal": Y}
 """Part of the cross -> coordinate whose values it holds out."""
@@ -213,6 +215,35 @@ def claim_m_falls_gradually(results: xr.Dataset, axis: str = "hole_width", large
     return [*comparisons, compare(description, at_peak_of_others(steps, axis), upper=largest)]
 
 
+def claim_m_disconnected(results: xr.Dataset, axis: str = "hole_width") -> list[Comparison]:
+    """(m, disconnected) The wider the lesion, the more disconnected the representation [2408.13256, C.3, Fig. 11c].
+
+    Quote: "the learned representations by the model become increasingly disconnected as a function of the width sizes,
+    which is in agreement with the macroscopic generation behavior of the model".
+    Statistic: log of the widest gap between two large parts of the last 3-D UMAP, the paper's own picture, over the
+    median distance at which its points join (`representation.log_gap`); its slope on the width, over 0.
+    Baseline: the generated images' pixels: a model that copies draws images that fall apart, and so does any
+    representation of them. The slope must be over theirs.
+    Refuted by: a gap that does not widen.
+    """
+    description = f"slope of the log gap of the UMAP on {axis} (1 / pixel)"
+    outside = learned(results, "accuracy outside the lesion", "id")
+    cloud = analyzed(results, "umap").isel(step=-1, drop=True).transpose(..., "sample", "umap_axis")
+    slope = _slope(_gaps(cloud.sel(tensor=LAYER, drop=True)), axis)
+    beyond = unmeasured(f"{description}, less that of {GENERATED}", GENERATED, BASELINE)
+    if "generated_pixels" in cloud["tensor"].values:
+        images = _slope(_gaps(cloud.sel(tensor="generated_pixels", drop=True)), axis)
+        beyond = compare(f"{description}, less that of {GENERATED}", slope - images, lower=0.0, role=BASELINE)
+        beyond = beyond._replace(note=GENERATED)
+    pixels = _slope(_gaps(cloud.sel(tensor="pixels", drop=True)), axis)
+    return [
+        outside,
+        compare(description, slope, lower=0.0),
+        beyond,
+        compare(f"{description}, of the true images' pixels", pixels, role=CONTROL),
+    ]
+
+
 def claim_o_squares(results: xr.Dataset) -> list[Comparison]:
     """(o) SOS compose over larger holes than bumps do, interior better than exterior [2408.13256, C.4, Fig. 12].
 
@@ -254,14 +285,27 @@ def claim_o_decay(results: xr.Dataset) -> list[Comparison]:
     """
     found, inside = samples.last_samples(results), samples.in_region(results, "ood")
     share = samples.held_out(found, inside, BOTH, far=BOTH).share.sel(kind="bump", drop=True)
-    width = share["hole_width"].astype(float)
-    centered = width - width.mean()
-    slope = (share * centered).sum("hole_width") / (centered**2).sum()
+    slope = _slope(share, "hole_width")
     steeper = slope.sel(hole="corner", drop=True) - slope.sel(hole="square", drop=True)
     return [
         learned(results.sel(kind=["bump"]), "accuracy of bumps outside the square", "id"),
         compare("slope of accuracy on width, exterior less interior (1 / pixel)", steeper, upper=0.0),
     ]
+
+
+def _slope(values: xr.DataArray, axis: str) -> xr.DataArray:
+    """Return the least-squares slope of values on an axis."""
+    centered = values[axis].astype(float) - float(values[axis].mean())
+    return (values * centered).sum(axis, skipna=False) / (centered**2).sum()
+
+
+def _gaps(cloud: xr.DataArray) -> xr.DataArray:
+    """Return `log_gap` of clouds with dims ..., "sample", "umap_axis", whose last samples may be missing."""
+
+    def gap(points: np.ndarray) -> float:
+        return log_gap(points[np.isfinite(points).all(axis=1)])
+
+    return xr.apply_ufunc(gap, cloud.astype(float), input_core_dims=[["sample", "umap_axis"]], vectorize=True)
 
 
 class _AtLast(NamedTuple):

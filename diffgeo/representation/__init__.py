@@ -7,6 +7,7 @@ cannot be analyzed (values that are not finite, points that are all equal, too f
 
 from diffgeo.representation.additive import additive_share
 from diffgeo.representation.barcodes import Reading, read_bars
+from diffgeo.representation.connectedness import log_gap
 from diffgeo.representation.contrast import gaussian_contrasts, ring_contrast, shuffled_contrasts
 from diffgeo.representation.dimension import intrinsic_dimension
 from diffgeo.representation.fields import FIELDS, GROUPS, LENGTHS, analyze, coordinates, field_shape, grid_order
@@ -47,6 +48,7 @@ __all__ = [
     "ideal_statistics",
     "intrinsic_dimension",
     "landmarks",
+    "log_gap",
     "neighbor_r2",
     "participation_ratio",
     "pca",

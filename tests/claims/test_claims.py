@@ -30,6 +30,7 @@ from tests.support.claims import (
     right,
     rings,
     rising,
+    sheets,
 )
 from tests.support.results import made_up, with_common
 
@@ -151,12 +152,18 @@ def test_what_learns_nothing_has_no_learned_geometry(letter, what):
         assert verdict.reason == words[what]
 
 
+def wider(at):
+    """Gap that grows with the lesion."""
+    return 1.0 + at["hole_width"]
+
+
 @pytest.mark.parametrize(
     ("case", "made", "words"),
     [
         (("p2_fig2", "i"), rings(88, 60, shuffled=28.0), "shuffled labels"),
         (("p2_fig2", "i"), rings(88, 60, gaussian=28.0), "Gaussian points of the same spectrum"),
         (("p2_fig2", "i, 3-D torus"), literal(67.0, start=67.0), "the untrained network"),
+        (("p2_fig11", "m, disconnected"), sheets(wider, images=wider), "the generated images' pixels"),
         (("p1_fig4", "b"), ahead_of_pixels(0.5, 0.5), "the order of the generated images themselves"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

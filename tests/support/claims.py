@@ -36,6 +36,10 @@ def flat(value):
     return lambda at, t, region: value
 
 
+def perfect_score(at, t, region):
+    return 1.0
+
+
 def rising(at, t, region):
     return 0.95 * t
 
@@ -184,6 +188,17 @@ def prominent(last):
     return {"explained_variance": lambda at, t, tensor: np.full(64, last if t > 0.5 else 0.5)}
 
 
+def sheets(gap, images=lambda at: 2.0):
+    """3-D UMAPs of two sheets this far apart, a function of the coordinates: the representation's, the images'."""
+
+    def made(at, t, tensor):
+        rows, columns = np.divmod(np.arange(256), 16)
+        apart = (gap if tensor == "layer4" else images)(at) - 1
+        return np.stack([rows, columns + apart * (columns >= 8), 0.1 * np.sin(rows + at["seed"])], axis=1)
+
+    return {"umap": made}
+
+
 SEEN_ONLY = {"2d": copying}
 FRACTION = {0.1: 0.0, 0.3: 0.25, 0.5: 0.5, 0.7: 0.75, 1.0: 1.0}
 
@@ -231,6 +246,10 @@ CASES = {
     ("p2_fig11", "m"): (
         Made(draw=in_hole(right(lambda at: {0.5: 1, 1.5: 0.95, 3.5: 0.75, 5.5: 0.5}[at["hole_width"]], "copy"))),
         Made(draw=in_hole(right(lambda at: {0.5: 0.1, 1.5: 0.4, 3.5: 0.6, 5.5: 0.9}[at["hole_width"]]))),
+    ),
+    ("p2_fig11", "m, disconnected"): (
+        Made(perfect_score, sheets(lambda at: 1.0 + at["hole_width"])),
+        Made(perfect_score, sheets(lambda at: 8.0 - at["hole_width"])),
     ),
     ("p2_fig12", "o"): (
         Made(draw=in_hole(right(lambda at: 1.0 if at["kind"] == "sos" else (0.6 if at["hole"] == "square" else 0.2)))),
