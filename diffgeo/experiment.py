@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,23 @@ class Plot:
 
     name: str
     draw: Callable
+
+
+class SourceFile(NamedTuple):
+    """File of a user's own that declares an experiment.
+
+    Attributes:
+      file: its name without folders, for the record.
+      sha256: digest of its bytes, in hexadecimal; what it imports is not part of it.
+    """
+
+    file: str
+    sha256: str
+
+    @property
+    def record(self) -> dict[str, str]:
+        """Entries of a run's configuration and of its results' attributes."""
+        return {"experiment_file": self.file, "experiment_sha256": self.sha256}
 
 
 @dataclass(frozen=True)
@@ -49,7 +66,7 @@ class Metric:
 
     @property
     def variable(self) -> str:
-        """Name in the results."""
+        """Name in the results, of its variable and of its group in `group_complete`."""
         return f"metric_{self.name}"
 
     @property
@@ -88,6 +105,7 @@ class Experiment:
       metrics: measures of one's own of every evaluation's samples.
       compute: for an experiment that trains nothing, the function from its settings to its results (see
         `diffgeo.data.computed`); None trains the grid.
+      source: the user's file that declares it, see `experiments.resolve`; None for a built-in one.
     """
 
     name: str
@@ -101,6 +119,7 @@ class Experiment:
     metrics: tuple[Metric, ...] = ()
     time: str = ""
     expect: str = ""
+    source: SourceFile | None = None
 
     def __post_init__(self):
         if len({settings.dataset for settings in self.presets.values()}) > 1:
@@ -121,3 +140,28 @@ class Experiment:
         if preset not in self.presets:
             raise UserError(f"unknown preset {preset!r} of {self.name}{suggestion(preset, self.presets)}")
         return self.presets[preset]
+
+
+def check_source(stored: Mapping[str, Any], source: SourceFile | None, where: str, allow_changed: bool = False) -> None:
+    """Check that a stored run was made by the file that is given now.
+
+    Args:
+      stored: configuration or attributes with the entries of `SourceFile.record`, if a user's file made the run.
+      source: of the experiment at hand.
+      where: the run's folder or file, for messages.
+      allow_changed: accept another digest.
+
+    Raises:
+      UserError: if it was made by a user's file and none is given, or by another version of it.
+    """
+    digest = stored.get("experiment_sha256")
+    if digest is None:
+        return
+    file = stored.get("experiment_file")
+    if source is None:
+        raise UserError(f"the run in {where!r} was made by a file of the user's, {file!r}: name it by --experiment")
+    if digest != source.sha256 and not allow_changed:
+        raise UserError(
+            f"{source.file!r} has changed since the run in {where!r} was made (sha256 {str(digest)[:12]} there, "
+            f"{source.sha256[:12]} here): give that version, or go on by --allow_changed_experiment"
+        )

@@ -2,12 +2,15 @@
 
 import importlib
 import pkgutil
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from diffgeo.errors import UserError, suggestion
-from diffgeo.experiment import Experiment
+from diffgeo.experiment import Experiment, check_source
+from experiments import _own
 from experiments._panels import PANELS, Panel
 
-__all__ = ["PANELS", "Panel", "find", "names"]
+__all__ = ["PANELS", "Panel", "find", "names", "of_run", "resolve"]
 
 
 def names() -> list[str]:
@@ -17,7 +20,7 @@ def names() -> list[str]:
 
 
 def find(name: str) -> Experiment:
-    """Return the experiment of a name.
+    """Return the built-in experiment of a name; runs no code of a user's, so the name may come from a work folder.
 
     Raises:
       UserError: if there is no such experiment.
@@ -25,3 +28,45 @@ def find(name: str) -> Experiment:
     if name not in names():
         raise UserError(f"unknown experiment {name!r}{suggestion(name, names())}")
     return importlib.import_module(f"experiments.{name}").EXPERIMENT
+
+
+def resolve(name: str) -> Experiment:
+    """Return the experiment that a user asks for, running the user's code if it names any.
+
+    Args:
+      name: of a built-in experiment; or `path/to/file.py`, or `package.module:NAME`, see `_own.load`. Never one that
+        was read from a work folder: those may be a stranger's.
+
+    Raises:
+      UserError: if there is no such experiment, its file fails, or it has the name of a built-in one.
+    """
+    if not _own.is_own(name):
+        return find(name)
+    declared = _own.load(name)
+    if declared.name in names():
+        raise UserError(f"{name!r} declares an experiment named like the built-in {declared.name!r}: rename it")
+    return declared
+
+
+def of_run(stored: Mapping[str, Any], where: str, given: Sequence[str] = (), allow_changed: bool = False) -> Experiment:
+    """Return the experiment that a stored run is of.
+
+    Args:
+      stored: configuration of a work folder or attributes of results: "experiment", and of a user's own its file's name
+        and digest.
+      where: the folder or file, for messages.
+      given: experiments that the user named for this, as of `resolve`; that of the run's name is taken.
+      allow_changed: go on with another version of the user's file.
+
+    Raises:
+      UserError: if a user's own experiment is not given, or differs from the run's.
+    """
+    declared = {experiment.name: experiment for experiment in map(resolve, given)}
+    own = declared.get(stored["experiment"])
+    if own is None and declared and stored["experiment"] not in names():
+        raise UserError(
+            f"the run in {where!r} is of experiment {stored['experiment']!r}, and {', '.join(given)} "
+            f"declares {', '.join(map(repr, declared))}: name its file by --experiment"
+        )
+    check_source(stored, None if own is None else own.source, where, allow_changed)
+    return find(stored["experiment"]) if own is None else own

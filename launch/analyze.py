@@ -10,6 +10,9 @@ from absl import flags
 from launch import program
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
+EXPERIMENT = flags.DEFINE_string(
+    "experiment", None, "The file that made it, if it is your own: " + program.OWN_EXPERIMENT
+)
 
 
 def main() -> None:
@@ -21,9 +24,10 @@ def main() -> None:
 
     program.start_jax()
     _, config = read_run(WORKDIR.value)
-    declared = experiments.find(config["experiment"])
+    given, allow_changed = [EXPERIMENT.value] if EXPERIMENT.value else [], program.ALLOW_CHANGED.value
+    declared = experiments.of_run(config, WORKDIR.value, given, allow_changed)
     settings = Settings.from_json(config["settings"], declared.dataset)
-    run.analyze(run.Run.of(declared, config["preset"], settings), WORKDIR.value)
+    run.analyze(run.Run.of(declared, config["preset"], settings, allow_changed=allow_changed), WORKDIR.value)
 
 
 if __name__ == "__main__":

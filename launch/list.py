@@ -1,6 +1,6 @@
 """List every experiment: its figure, and per preset the members, steps, evaluations and predicted cost. Runs nothing.
 
-python -m launch.list [--json | --markdown | --figures | --claims]
+python -m launch.list [--json | --markdown | --figures | --claims] [--experiment=NAME,path/to/file.py]
 
 --markdown prints the README's table: figure, command, time and expected outcome. --figures prints where each panel of
 the papers is: command, files, claims, or that it is a schematic. --claims prints what each claim quotes, how it is
@@ -19,6 +19,7 @@ from diffgeo.experiment import Experiment
 from experiments import Panel
 from launch import program
 
+EXPERIMENT = flags.DEFINE_list("experiment", None, "Experiments to list, names or files. Default: the built-in ones.")
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the README's table.")
 FIGURES = flags.DEFINE_boolean("figures", False, "Print the map from the papers' panels to commands, files and claims.")
@@ -36,14 +37,15 @@ def main() -> None:
 
     if JSON.value + MARKDOWN.value + FIGURES.value + CLAIMS.value > 1:
         raise UserError("--json, --markdown, --figures and --claims are forms of the list: give one of them")
+    chosen = {one.name: one for one in map(experiments.resolve, EXPERIMENT.value or experiments.names())}
     if CLAIMS.value:
-        print(catalog.markdown({name: experiments.find(name).claims for name in experiments.names()}))
+        print(catalog.markdown({name: declared.claims for name, declared in chosen.items()}))
         return
     if FIGURES.value:
         print(figure_map(experiments.PANELS, experiments.find))
         return
     if MARKDOWN.value:
-        print(markdown([experiments.find(name) for name in experiments.names()]))
+        print(markdown(list(chosen.values())))
         return
     program.start_jax()
     predicted = {
@@ -51,8 +53,7 @@ def main() -> None:
         "paper": ", about {v5e_chip_hours:,.0f} hours of one TPU v5e chip",
     }
     listed = {}
-    for name in experiments.names():
-        declared = experiments.find(name)
+    for name, declared in chosen.items():
         presets = {
             preset: by_hand.describe(settings, declared.trained, declared.analyses)
             for preset, settings in declared.presets.items()
@@ -73,7 +74,8 @@ def main() -> None:
                 f"  {preset:<11} {facts['members']:>4} models ({axes}), {facts['steps']:,} steps of {facts['batch']}, "
                 f"{facts['evaluations']} evaluations, {pflop:.3g} PFLOP "
                 f"({facts['common_pflop'] / pflop:.0%} at common labels), "
-                f"{facts['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints" + predicted.get(preset, "").format(**facts)
+                f"{facts['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints "
+                f"(--keep={facts['keep']})" + predicted.get(preset, "").format(**facts)
             )
 
 

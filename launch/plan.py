@@ -15,7 +15,7 @@ from absl import flags
 
 from launch import program
 
-EXPERIMENT = flags.DEFINE_list("experiment", None, "Names of experiments; see launch.list.", required=True)
+EXPERIMENT = flags.DEFINE_list("experiment", None, "Names of experiments, see launch.list, or files.", required=True)
 PRESET = flags.DEFINE_string("preset", "paper", "Its size: tiny, laptop or paper.")
 TOPOLOGY = flags.DEFINE_string("topology", "v5e:2x4", "v4, v5e, v5p or v6e, with a shape as v5e:16x16; or host.")
 SEEDS = flags.DEFINE_list("seeds", None, "Seeds in place of the preset's, as 0,1,2.")
@@ -25,6 +25,7 @@ MEMBERS_PER_DEVICE = flags.DEFINE_integer(
     "members_per_device", None, "At most this many members at once on a device. Default: what fits."
 )
 REMAT = flags.DEFINE_string("remat", "none", "Rematerialization in the backward pass, to save memory: none or blocks.")
+KEEP = flags.DEFINE_string("keep", None, "Checkpoints that stay, as of launch.train.")
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 
 
@@ -35,13 +36,15 @@ def main() -> None:
     import experiments
     from diffgeo.costs import chips, plan
     from diffgeo.errors import UserError
+    from diffgeo.run import Run
+    from diffgeo.run.folder import storage_of
     from diffgeo.settings import override
     from diffgeo.training import Placement
 
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
     chosen = []
     for name in EXPERIMENT.value:
-        declared = experiments.find(name)
+        declared = experiments.resolve(name)
         if not declared.trained:
             raise UserError(f"{name} trains nothing: there is nothing to plan")
         chosen.append((declared, override(declared.settings(PRESET.value), *seeds, *SET.value)))
@@ -55,10 +58,13 @@ def main() -> None:
     target = chips.target(TOPOLOGY.value, placement)
     for declared, settings in chosen:
         planned = plan.plan(settings, target, bool(declared.analyses))
+        at_once = max(program["members_at_once"] for program in planned["programs"])
+        storage = storage_of(Run.of(declared, PRESET.value, settings, placement, KEEP.value), at_once)
         if JSON.value:
-            print(json.dumps({"experiment": declared.name, "preset": PRESET.value} | planned, indent=2), flush=True)
+            about = {"experiment": declared.name, "preset": PRESET.value}
+            print(json.dumps(about | planned | {"storage": storage._asdict()}, indent=2), flush=True)
         else:
-            print(f"{declared.name}, {PRESET.value}, {plan.as_text(planned)}", flush=True)
+            print(f"{declared.name}, {PRESET.value}, {plan.as_text(planned)}\n{storage}", flush=True)
 
 
 if __name__ == "__main__":

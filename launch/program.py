@@ -13,6 +13,12 @@ from diffgeo.host import distributed, runtime
 
 BAD_INPUT = 2  # exit status
 
+OWN_EXPERIMENT = "path/to/file.py, with one Experiment or EXPERIMENT, or package.module:NAME."
+"""Ending of the help of --experiment."""
+
+ALLOW_CHANGED = flags.DEFINE_boolean(
+    "allow_changed_experiment", False, "Go on with a file of your own that has changed since it made the run."
+)
 CACHE = flags.DEFINE_string(
     "compile_cache", None, "Folder of compiled programs, shared by runs. Default: diffgeo in the user's cache folder."
 )

@@ -15,6 +15,9 @@ from absl import flags
 from launch import program
 
 WORKDIR = flags.DEFINE_list("workdir", None, "Folders of runs, or summary files.", required=True)
+EXPERIMENT = flags.DEFINE_list(
+    "experiment", [], "The files that made the runs, if they are your own: " + program.OWN_EXPERIMENT
+)
 PDF = flags.DEFINE_boolean("pdf", False, "Write the figures as PDF, too.")
 CSV = flags.DEFINE_string("csv", None, "Also write the numbers of the one run to this file, a row a member and step.")
 SUMMARY = flags.DEFINE_string("summary", None, "Also write a summary of the one run to this file, FILE.zip.")
@@ -37,7 +40,8 @@ def main() -> None:
         name = results.attrs.get("experiment")
         if name is None:
             raise UserError(f"the results in {source!r} do not say which experiment they are of")
-        written = report.report(experiments.find(name), results, folder, PDF.value)
+        declared = experiments.of_run(results.attrs, source, EXPERIMENT.value, program.ALLOW_CHANGED.value)
+        written = report.report(declared, results, folder, PDF.value)
         verdicts |= {(name, verdict.claim.name): verdict for verdict in written.verdicts}
         if SUMMARY.value is not None:
             path = summary.write(results, SUMMARY.value)

@@ -4,14 +4,18 @@ An experiment that trains nothing is computed and drawn.
 
     python -m launch.train --experiment=p1_fig4 --preset=laptop --workdir=runs/p1_fig4
 
-Started again on the same folder, it goes on where it stopped.
+Started again on the same folder, it goes on where it stopped. More members of a finished run:
+
+    python -m launch.train --experiment=p1_fig4 --preset=laptop --workdir=runs/p1_fig4 --extend --seeds=3,4,5
 """
 
 from absl import flags
 
 from launch import program
 
-EXPERIMENT = flags.DEFINE_string("experiment", None, "Name of the experiment; see launch.list.", required=True)
+EXPERIMENT = flags.DEFINE_string(
+    "experiment", None, "Name of the experiment, see launch.list; or your own: " + program.OWN_EXPERIMENT, required=True
+)
 PRESET = flags.DEFINE_string("preset", "laptop", "Its size: tiny, laptop or paper.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; made if need be.", required=True)
 SEEDS = flags.DEFINE_list("seeds", None, "Seeds in place of the preset's, as 0,1,2.")
@@ -24,25 +28,40 @@ DATA_PARALLEL = flags.DEFINE_integer("data_parallel", 1, "Devices that share one
 MEMBERS_PER_DEVICE = flags.DEFINE_integer("members_per_device", None, "At most this many members at once on a device.")
 REMAT = flags.DEFINE_string("remat", "none", "Rematerialization in the backward pass, to save memory: none or blocks.")
 WAVES = flags.DEFINE_integer("waves", None, "Waves that a new run's members train in. Default: as few as fit.")
+KEEP = flags.DEFINE_string(
+    "keep",
+    None,
+    "Checkpoints that stay once they are evaluated: all, last, every:K (each K-th and the last) or analysis (the first "
+    "and the last). Default: what the run has, or of a new one all if they take at most 30 GB, else last.",
+)
+EXTEND = flags.DEFINE_boolean(
+    "extend", False, "Add members to the finished run in --workdir: those of --seeds, or of one --set=axes.NAME."
+)
 
 
 def main() -> None:
     """Read the flags and run the experiment."""
     import experiments
-    from diffgeo import run
+    from diffgeo import growth, run
     from diffgeo.costs import by_hand
     from diffgeo.host import distributed, runtime
-    from diffgeo.settings import override
+    from diffgeo.results.workdir import read_run
+    from diffgeo.settings import Settings, override
     from diffgeo.training import Placement
 
-    declared = experiments.find(EXPERIMENT.value)
+    declared = experiments.resolve(EXPERIMENT.value)
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
-    settings = override(declared.settings(PRESET.value), *seeds, *SET.value)
     program.start_jax()
+    if EXTEND.value:
+        settings = Settings.from_json(read_run(WORKDIR.value)[1]["settings"], declared.dataset)
+        added = growth.added_values(settings, [*seeds, *SET.value])
+    else:
+        settings = override(declared.settings(PRESET.value), *seeds, *SET.value)
+        added = {}
     placement = Placement(
         MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value
     )
-    planned = run.Run.of(declared, PRESET.value, settings, placement)
+    planned = run.Run.of(declared, PRESET.value, settings, placement, KEEP.value, program.ALLOW_CHANGED.value)
     shape = " x ".join(f"{len(values)} {name}" for name, values in planned.grid.axes.items())
     size = "computed without training"
     if declared.trained:
@@ -50,7 +69,12 @@ def main() -> None:
         common = facts["common_pflop"] / facts["sampling_pflop"]
         size = f"{shape} models, {settings.train.steps:,} steps each, {common:.0%} of sampling at common labels"
     distributed.say(f"{declared.name}, preset {PRESET.value}: {size}, in {WORKDIR.value}")
-    run.execute(planned, WORKDIR.value, runtime.provenance(), WAVES.value)
+    for axis, values in added.items():
+        distributed.say(f"more of them: {axis}={','.join(map(str, values))}")
+    if EXTEND.value:
+        growth.extend(planned, WORKDIR.value, added, runtime.provenance(), WAVES.value)
+    else:
+        run.execute(planned, WORKDIR.value, runtime.provenance(), WAVES.value)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from diffgeo.costs.storage import ALL, default_keep, finished_bytes
 from diffgeo.data.evaluation_labels import labels_drawn
 from diffgeo.data.sources import source_of
 from diffgeo.settings import Grid, Member, Model, Settings, Train
@@ -145,9 +146,9 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
       "members", "axes" (name -> number of values), "programs" (compiled one after another), "steps", "batch",
       "evaluations", "evaluation_steps", "samples" (per member and evaluation),
       "parameters" (per member), "label_rows" (largest table), "layer4" (shape of a sample's representation),
-      "params_checkpoint_bytes" and "state_checkpoint_bytes" (a save of all members), "checkpoints_bytes" (all that a
-      finished run holds), "training_pflop" and "sampling_pflop" (hand count, all members), "common_pflop" (the part of
-      sampling that common labels take), "two_core_minutes" (of a
+      "params_checkpoint_bytes" and "state_checkpoint_bytes" (a save of all members), "keep" (the default of
+      `storage.KEEPS`), "checkpoints_bytes" (of a finished run by it), "training_pflop" and "sampling_pflop" (hand
+      count, all members), "common_pflop" (the part of sampling that common labels take), "two_core_minutes" (of a
       small preset on two CPU cores, at the rates above; larger networks reach other rates), "v5e_chip_hours" (of the
       papers' network on a TPU v5e chip; `plan` predicts that of a grid on many).
     """
@@ -162,7 +163,8 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
     def largest(name: str) -> int:
         return max((getattr(program, name) for program in totals), default=0)
 
-    params_bytes, state_bytes = total("params_bytes"), total("state_bytes")
+    params_bytes, state_bytes = round(total("params_bytes")), round(total("state_bytes"))
+    keep = default_keep(evaluations, params_bytes, state_bytes) if trained else ALL
     return {
         "members": sum(map(len, programs)),
         "axes": {name: len(values) for name, values in grid.axes.items()},
@@ -177,7 +179,8 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
         "layer4": layer4(settings),
         "params_checkpoint_bytes": params_bytes,
         "state_checkpoint_bytes": state_bytes,
-        "checkpoints_bytes": len(evaluations) * params_bytes + min(2, len(evaluations)) * state_bytes,
+        "keep": keep,
+        "checkpoints_bytes": finished_bytes(keep, evaluations, params_bytes, state_bytes) if trained else 0,
         "training_pflop": total("training") / 1e15,
         "sampling_pflop": total("sampling") / 1e15,
         "common_pflop": total("common") / 1e15,

@@ -350,7 +350,7 @@ def as_text(report: Mapping[str, Any]) -> str:
                 f"({program['members_repeated']}) repeat members, whose results are dropped"
             )
     lines.append(
-        f"in all {report['seconds'] / 3600:.2f} h, {report['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints, "
+        f"in all {report['seconds'] / 3600:.2f} h, "
         f"{report['host_ram_bytes'] / 1e9:.3g} GB of memory on the fullest host"
     )
     return "\n".join(lines)

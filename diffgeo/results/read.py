@@ -13,6 +13,7 @@ import numpy as np
 import xarray as xr
 
 from diffgeo.errors import UserError, require
+from diffgeo.results.schema import EVALUATION, MISSING
 from diffgeo.results.workdir import open_workdir
 from diffgeo.settings import Data, Settings, migration
 from diffgeo.settings.allowed import COMMON, OWN
@@ -87,6 +88,13 @@ def select_scores(results: xr.Dataset, label_set: str = OWN, readout: str | None
     else:
         results = results.drop_dims("common", errors="ignore")
     return results.sel(label_set=label_set, readout=readout, drop=True)
+
+
+def unfinished_step(results: xr.Dataset) -> int | None:
+    """Return the first evaluation step that results of some member lack; None if the run is finished."""
+    lacking = results["group_complete"].sel(group=EVALUATION).load() == MISSING
+    steps = lacking["step"].values[lacking.any([dim for dim in lacking.dims if dim != "step"]).values]
+    return int(steps[0]) if len(steps) else None
 
 
 def old_names(attributes: Mapping[str, Any]) -> dict[str, str]:

@@ -58,6 +58,29 @@ class Results:
             dataset.to_zarr(str(part), mode="w", zarr_format=2, consolidated=True, encoding=chunk_encoding(dataset))
 
     @staticmethod
+    def grow(path: Path, dataset: xr.Dataset, axes: Sequence[str]) -> None:
+        """Add to a store the members that it lacks, from an empty Dataset: values behind those that its axes have.
+
+        What is there is not written to. Readers go by the consolidated metadata, replaced last; after a kill before
+        that the same is done again.
+        """
+        stored = open_store(path)
+        for axis in axes:
+            known, length = stored.sizes[axis], dataset.sizes[axis]
+            if known == length:
+                continue
+            store: Any = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+            new = dataset.isel({axis: slice(known, None)})
+            for name, array in store.arrays():
+                dims = array.attrs["_ARRAY_DIMENSIONS"]
+                if axis in dims:
+                    at = dims.index(axis)
+                    array.resize((*array.shape[:at], length, *array.shape[at + 1 :]))
+                    _write_new(array, new[name].values, at, known)
+            store.attrs.update(settings=dataset.attrs["settings"])
+            zarr.consolidate_metadata(str(path), zarr_format=2)
+
+    @staticmethod
     def extend(path: Path, dataset: xr.Dataset, fields: Mapping[str, Sequence[str]]) -> None:
         """Add to a store written by an earlier version the variables of an empty Dataset that it lacks.
 
@@ -168,6 +191,18 @@ class Results:
         held = held.reshape(len(self._grid.members), len(self._steps))
         lacking = (held[[member.index for member in members]] == MISSING).any(axis=0)
         return [step for step, lacks in zip(self._steps, lacking, strict=True) if lacks]
+
+
+def _write_new(array: Any, values: np.ndarray, axis: int, start: int) -> None:
+    """Write values at the end of an axis; those that are all the array's fill need no chunk."""
+    place = [slice(0, size) for size in values.shape]
+    place[axis] = slice(start, array.shape[axis])
+    if values.ndim and not any(values.strides):  # one value throughout, of which a large grid has gigabytes
+        value = values.flat[0]
+        if not np.array_equal(value, array.fill_value, equal_nan=values.dtype.kind == "f"):
+            array[tuple(place)] = value
+    else:
+        array[tuple(place)] = values
 
 
 def _fitted(value: Any, array: Any) -> np.ndarray:

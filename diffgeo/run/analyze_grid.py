@@ -7,12 +7,10 @@ import xarray as xr
 
 from diffgeo import readout
 from diffgeo.host import distributed, runtime
-from diffgeo.results.schema import EVALUATION, SNAPSHOT, on_true_images
 from diffgeo.results.workdir import read_run
 from diffgeo.run import folder as run_folder
 from diffgeo.run import untrained
 from diffgeo.run.evaluation import evaluate
-from diffgeo.run.measure import metric_group
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.run.train_grid import finish
@@ -44,8 +42,9 @@ def analyze(run: Run, folder: str | Path, say: Callable[[str], None] = distribut
     readout.load_packages()
     config = distributed.broadcast(lambda: run_folder.settle(run, workdir))
     assert config is not None
-    waves = plan_waves(run.grid, build_tables(run.grid), config["members_at_once"])
+    waves = plan_waves(run.grid, build_tables(run.grid), config)
     with run_folder.open_session(run, workdir, waves, say=say) as session:
+        _say_what_is_gone(session)
         todo = [(wave, step) for wave in waves for step in _missing_steps(session, wave)]
         session.progress.start(len(todo), "checkpoint") if todo else None
         for wave in waves:
@@ -69,9 +68,17 @@ def analyze_wave(session: Session, wave: Wave, ensemble: Ensemble) -> None:
 
 def _missing_steps(session: Session, wave: Wave) -> list[int]:
     """Return the evaluation steps of a wave that have a checkpoint and lack results."""
-    snapshot = (SNAPSHOT,) if session.run.analyses else ()
-    measured = map(metric_group, session.run.metrics)
-    groups = (EVALUATION, *on_true_images(session.run.settings), *snapshot, *measured)
-    missing = {step for group in groups for step in session.store.missing(wave.members, group)}
     with session.checkpoints(wave) as checkpoints:
-        return sorted(missing & set(checkpoints.params_steps))
+        return sorted(session.missing(wave) & set(checkpoints.params_steps))
+
+
+def _say_what_is_gone(session: Session) -> None:
+    """Name evaluations that results lack and no checkpoint can give any more."""
+    for wave in session.waves:
+        missing = session.missing(wave)
+        with session.checkpoints(wave) as checkpoints:
+            stored = checkpoints.params_steps
+        gone = sorted(step for step in missing - set(stored) if stored and step < stored[-1])
+        if gone:
+            steps = ", ".join(map(str, gone))
+            session.say(f"no checkpoint of steps {steps} was kept (--keep): what their results lack stays missing")

@@ -1,7 +1,7 @@
 """Checkpoints of a wave of members, by orbax: the full state to resume from, parameters to analyze.
 
     FOLDER/state/STEP/     everything that training carries; the newest two are kept
-    FOLDER/params/STEP/    parameters (and their average, if any) at every evaluation step
+    FOLDER/params/STEP/    parameters (and their average, if any) at every evaluation step, as far as `--keep` says
 
 One stacked tree for all members of a wave. Trees are stored as nested dicts of arrays, so they can be restored as
 plain numpy, without optax's types, and onto any number of devices. Of several processes each saves and restores its
@@ -10,6 +10,8 @@ alone: they write nothing, so that a run may be looked at while it trains. This 
 """
 
 import dataclasses
+import shutil
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +21,19 @@ import numpy as np
 import orbax.checkpoint as ocp
 import tensorstore
 
+from diffgeo.costs.storage import KEPT_STATES
 from diffgeo.errors import UserError, one_line
 from diffgeo.host import distributed
 from diffgeo.settings import migration
 
-KEPT_STATES = 2
 FILE_BYTES = 2**24
 """Size of a checkpoint's files; what is compressed waits in memory until a file is full."""
 UNDIVIDED_BYTES = 2**16
 """Size of a stacked array from which each member's part is stored on its own, so that one is read without the others;
 smaller ones are not worth a chunk for each member."""
+
+HIDDEN = ".orbax-checkpoint-tmp"
+"""Ending of a step's folder that orbax does not see, and removes when the checkpoints are opened next."""
 
 
 class Checkpoints:
@@ -36,17 +41,23 @@ class Checkpoints:
 
     A save becomes visible by one rename once it is complete; a process killed while saving leaves the newest complete
     one in force.
+
+    Attributes:
+      folder: of the wave.
+      borrowed: whether it is a link to another run's, which is read and never changed.
     """
 
     def __init__(self, folder: Path):
         self.folder = Path(folder).absolute()
+        self.borrowed = self.folder.is_symlink()
         self._lent = False
         newest = ocp.checkpoint_managers.LatestN(KEPT_STATES)
         self._state = self._manager("state", preservation_policy=newest)
         self._params = self._manager("params")
 
     def _manager(self, name: str, **options: Any) -> ocp.CheckpointManager:
-        (self.folder / name).mkdir(parents=True, exist_ok=True)
+        if not self.borrowed:
+            (self.folder / name).mkdir(parents=True, exist_ok=True)
         # numpy arrays are written from where they lie, see `release`; of jax arrays orbax takes a copy on host
         uncopied = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
         sharded = ocp.type_handlers.get_type_handler(jax.Array)
@@ -56,7 +67,8 @@ class Checkpoints:
             self.folder / name,
             item_handlers=ocp.PyTreeCheckpointHandler(type_handler_registry=handlers, multiprocessing_options=together),
             options=ocp.CheckpointManagerOptions(
-                cleanup_tmp_directories=True,
+                cleanup_tmp_directories=not self.borrowed,
+                read_only=self.borrowed,
                 multiprocessing_options=together,
                 **options,
             ),
@@ -96,6 +108,29 @@ class Checkpoints:
         how = jax.tree.map(_divided, kept) if manager is self._params else None
         arguments = ocp.args.PyTreeSave(kept, save_args=how, ocdbt_target_data_file_size=FILE_BYTES)
         manager.save(step, args=arguments, force=True)
+
+    def keep_params(self, steps: Collection[int]) -> None:
+        """Delete the parameters of all other steps; all processes call together."""
+        self._delete(self._params, [step for step in self.params_steps if step not in steps])
+
+    def delete_states(self) -> None:
+        """Delete every full state, the newest last; all processes call together."""
+        self._delete(self._state, sorted(self._state.all_steps()))
+
+    def _delete(self, manager: ocp.CheckpointManager, steps: list[int]) -> None:
+        """Delete steps, each hidden by one rename first: a kill leaves it whole or unseen."""
+
+        def remove():
+            for step in steps:
+                folder = Path(manager.directory) / str(step)
+                hidden = folder.with_name(f"{step}{HIDDEN}")
+                folder.rename(hidden)
+                shutil.rmtree(hidden)
+
+        if steps and not self.borrowed:
+            self.wait()
+            distributed.broadcast(remove)
+            manager.reload()
 
     def release(self) -> None:
         """Wait until arrays that are being saved may be written to: numpy's only when the save is done."""

@@ -134,7 +134,7 @@ class _Readings:
         store.write(members, self.columns, self.step, EVALUATION)
         for metric in self.session.run.metrics:
             values = {metric.variable: self.measured[metric.variable]}
-            store.write(members, values, self.step, measure.metric_group(metric))
+            store.write(members, values, self.step, metric.variable)
         accuracy = float(np.mean([values.values.flat[0] for values in self.columns["accuracy"]]))
         self.session.progress.note(accuracy=f"{accuracy:.2f}")
 

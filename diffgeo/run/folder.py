@@ -2,16 +2,20 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from diffgeo import training
+from diffgeo.costs import by_hand
+from diffgeo.costs.storage import ALL, KEPT_STATES, LAST, Storage, finished_bytes, gigabytes
 from diffgeo.data import label_tables
 from diffgeo.data.evaluation_labels import labels_drawn
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.errors import UserError
+from diffgeo.experiment import check_source
 from diffgeo.host import distributed
-from diffgeo.results import Results, Workdir
+from diffgeo.results import Results, Workdir, template
 from diffgeo.results.workdir import first_difference
 from diffgeo.run import measure
 from diffgeo.run.evaluation import empty_results
@@ -24,7 +28,8 @@ def settle(run: Run, workdir: Workdir) -> dict[str, Any] | None:
     """Return the folder's configuration if it holds this very run, None if it holds none.
 
     Raises:
-      UserError: if it belongs to another configuration; quotes the first difference.
+      UserError: if it belongs to another configuration; quotes the first difference. If another version of the user's
+        file made it.
     """
     config = workdir.read_config()
     if config is None:
@@ -36,6 +41,7 @@ def settle(run: Run, workdir: Workdir) -> dict[str, Any] | None:
             f"work folder {str(workdir.path)!r} belongs to another configuration "
             f"({setting} is {json.dumps(stored)} there, {json.dumps(wanted)} here): choose another --workdir"
         )
+    check_source(config, run.source, str(workdir.path), run.allow_changed)
     return config
 
 
@@ -65,6 +71,48 @@ def members_at_once(run: Run, tables: Mapping[int, LabelTable], waves_wanted: in
     return min(fit, len(largest))
 
 
+def new_config(run: Run, members_at_once: int) -> dict[str, Any]:
+    """Return the configuration of a new run: its identity, and what of its storage is settled at its start."""
+    return run.record | {"members_at_once": members_at_once, "keep": storage_of(run).keep}
+
+
+def storage_of(run: Run, members_at_once: int | None = None) -> Storage:
+    """Return the bytes that a run takes on disk.
+
+    Args:
+      run: the run; without `keep` by the default.
+      members_at_once: of its waves; None for all of a program.
+    """
+    sizes = by_hand.describe(run.settings)
+    steps, state = sizes["evaluation_steps"], sizes["state_checkpoint_bytes"]
+    keep = run.keep or sizes["keep"]
+    finished = finished_bytes(keep, steps, sizes["params_checkpoint_bytes"], state)
+    part = max(map(len, run.grid.waves(members_at_once))) / sizes["members"]
+    # beside what stays: with all checkpoints a state that is being written, otherwise all of the wave's, and parameters
+    passing = state if keep == ALL else (KEPT_STATES + 1) * state + sizes["params_checkpoint_bytes"]
+    labels = sizes["samples"] - run.settings.evaluation.num_common
+    empty = template(run.grid, labels, {}, measure.schema(run.analyses, labels))
+    return Storage(keep, finished, finished + round(part * passing), empty.nbytes)
+
+
+def check_room(run: Run, workdir: Workdir, members_at_once: int, say: Callable[[str], None]) -> None:
+    """Say how many bytes a new run takes, and how many are free.
+
+    Raises:
+      UserError: if its checkpoints do not fit.
+    """
+    needed = storage_of(run, members_at_once)
+    folder = workdir.path.absolute()
+    free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+    say(f"{needed}; the disk has {gigabytes(free)} free")
+    if needed.training > free:
+        fix = "choose another --workdir" if needed.keep == LAST else "pass --keep=last, or choose another --workdir"
+        raise UserError(
+            f"checkpoints take up to {gigabytes(needed.training)} by --keep={needed.keep}, and the disk of "
+            f"{str(workdir.path)!r} has {gigabytes(free)} free: {fix}"
+        )
+
+
 def prepare(
     run: Run,
     workdir: Workdir,
@@ -74,13 +122,16 @@ def prepare(
 ) -> None:
     """Make the results of a locked folder, or add the variables that an earlier version did not know.
 
-    Without results the configuration, if given, is written first. On process 0 alone.
+    A configuration that is given is written first, if the folder has another or no results. On process 0 alone.
     """
-    settle(run, workdir)  # again, now that the folder is held
+    stored = settle(run, workdir)  # again, now that the folder is held
     empty = empty_results(run, waves, provenance)  # before the configuration: a refused axis leaves no run behind
-    if config is not None and not workdir.results.exists():
+    if config is not None and not (
+        workdir.results.exists() and stored and stored.get("keep", ALL) == config.get("keep", ALL)
+    ):
         workdir.write_config(dict(config))
     if workdir.results.exists():
+        Results.grow(workdir.results, empty, list(run.grid.axes))
         Results.extend(workdir.results, empty, measure.fields_of_groups(run.analyses))
     else:
         Results.create(workdir.results, empty)
@@ -100,7 +151,7 @@ def open_session(
       run: the run.
       workdir: its folder.
       waves: from `plan_waves`.
-      config: configuration to write if the folder has no results yet; None for a folder that has one.
+      config: configuration that the folder is to have; None for that which it has.
       provenance: strings stored with new results.
       say: where one-line messages go.
 

@@ -14,7 +14,6 @@ import xarray as xr
 
 from diffgeo import readout, representation
 from diffgeo.errors import Interrupted, UserError, require_choice
-from diffgeo.experiment import Metric
 from diffgeo.host import pool
 from diffgeo.results import Analyses, Variable, open_results, select_scores
 from diffgeo.results.schema import COMPLETE, EVALUATION, IMPOSSIBLE, LOSS, MISSING, SNAPSHOT, cloud_group
@@ -83,11 +82,6 @@ def check(run: Run) -> None:
         )
 
 
-def metric_group(metric: Metric) -> str:
-    """Return the group of `group_complete` that a metric of one's own fills."""
-    return metric.variable
-
-
 def schema_of(run: Run, samples: int) -> Analyses:
     """Return what the analyses and metrics of a run add to the results of `samples` = S labels.
 
@@ -105,7 +99,7 @@ def schema_of(run: Run, samples: int) -> Analyses:
         {**added.variables, **variables},
         {**added.lengths, **lengths},
         added.coordinates,
-        (*added.groups, *map(metric_group, run.metrics)),
+        (*added.groups, *(metric.variable for metric in run.metrics)),
     )
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from diffgeo.experiment import Experiment, Metric, Plot
+from diffgeo.costs.storage import kept_steps
+from diffgeo.experiment import Experiment, Metric, Plot, SourceFile
 from diffgeo.settings import Grid, Settings
 from diffgeo.training import Placement
 
@@ -24,6 +25,10 @@ class Run:
       plots: pictures drawn into DIR/figures at the end.
       metrics: measured of every evaluation's samples; not part of it either.
       compute: for a run that trains nothing, the function from its settings to its results.
+      keep: which checkpoints stay, one of `storage.KEEPS`; None for what the folder says, or of a new one the default.
+        Not part of a folder's identity.
+      source: the user's file that declares the experiment, if one does.
+      allow_changed: go on in a folder that another version of that file made.
     """
 
     experiment: str
@@ -34,12 +39,24 @@ class Run:
     plots: tuple[Plot, ...] = ()
     metrics: tuple[Metric, ...] = ()
     compute: Callable[[Settings], Any] | None = None
+    keep: str | None = None
+    source: SourceFile | None = None
+    allow_changed: bool = False
+
+    def __post_init__(self):
+        if self.keep is not None:
+            kept_steps(self.keep, self.settings.evaluation_steps)  # raises for an unknown one
 
     @staticmethod
     def of(
-        experiment: Experiment, preset: str, settings: Settings | None = None, placement: Placement | None = None
+        experiment: Experiment,
+        preset: str,
+        settings: Settings | None = None,
+        placement: Placement | None = None,
+        keep: str | None = None,
+        allow_changed: bool = False,
     ) -> "Run":
-        """Return the run of an experiment's preset, with other settings or placement if given.
+        """Return the run of an experiment's preset, with other settings, placement and what follows if given.
 
         Raises:
           UserError: for an unknown preset.
@@ -53,6 +70,9 @@ class Run:
             plots=experiment.plots,
             metrics=experiment.metrics,
             compute=experiment.compute,
+            keep=keep,
+            source=experiment.source,
+            allow_changed=allow_changed,
         )
 
     def without_plots(self) -> "Run":
@@ -73,5 +93,14 @@ class Run:
     @property
     def attributes(self) -> dict[str, str]:
         """Strings stored with the results."""
-        about = {"experiment": self.experiment, "preset": self.preset}
+        about = {"experiment": self.experiment, "preset": self.preset} | self._source
         return about | {"settings": json.dumps(self.settings.to_json())}
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """What a new folder's configuration says about the run: its identity, and the user's file behind it."""
+        return self.identity | self._source
+
+    @property
+    def _source(self) -> dict[str, str]:
+        return {} if self.source is None else self.source.record

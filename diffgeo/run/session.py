@@ -8,6 +8,7 @@ from typing import Any
 from diffgeo.host import distributed
 from diffgeo.host.background import Background
 from diffgeo.results import Results, Workdir
+from diffgeo.results.schema import EVALUATION, SNAPSHOT, on_true_images
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.run.progress import Progress
 from diffgeo.run.run import Run
@@ -48,6 +49,13 @@ class Session(contextlib.AbstractContextManager):
 
     def __exit__(self, *error: Any) -> None:
         self._stack.__exit__(*error)
+
+    def missing(self, wave: Wave) -> set[int]:
+        """Return the evaluation steps whose results, or snapshots to analyze, a wave lacks; all processes together."""
+        snapshot = (SNAPSHOT,) if self.run.analyses else ()
+        measured = (metric.variable for metric in self.run.metrics)
+        groups = (EVALUATION, *on_true_images(self.run.settings), *snapshot, *measured)
+        return {step for group in groups for step in self.store.missing(wave.members, group)}
 
     def checkpoints(self, wave: Wave) -> Checkpoints:
         """Return the checkpoints of one wave, a context manager."""

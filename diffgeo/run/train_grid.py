@@ -1,21 +1,25 @@
 """Training of a grid in a work folder, wave after wave, to its figures."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import xarray as xr
 
 from diffgeo import readout
+from diffgeo.costs.storage import ALL
+from diffgeo.errors import UserError, require
 from diffgeo.host import distributed, runtime
 from diffgeo.report.figures import draw
 from diffgeo.results import load_results, open_workdir
 from diffgeo.run import folder as run_folder
 from diffgeo.run import untrained
+from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.run.measure import measure
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
-from diffgeo.run.wave_loop import train_wave
-from diffgeo.run.waves import build_tables, plan_waves
+from diffgeo.run.wave_loop import thin, train_wave
+from diffgeo.run.waves import Wave, build_tables, plan_waves
 
 
 def execute(
@@ -50,13 +54,22 @@ def execute(
     runtime.prepare()
     readout.load_packages()
     workdir = open_workdir(folder)
+    source = list(run.source or ())
+    if distributed.broadcast(lambda: source) != source:
+        raise UserError(f"{source} is not the experiment's file of process 0: give all processes the same")
     config = distributed.broadcast(lambda: run_folder.settle(run, workdir))
     tables = build_tables(run.grid)
-    at_once = config["members_at_once"] if config else run_folder.members_at_once(run, tables, waves)
-    planned = plan_waves(run.grid, tables, at_once)
+    new = config is None
+    if config is None:
+        config = run_folder.new_config(run, run_folder.members_at_once(run, tables, waves))
+    run = dataclasses.replace(run, keep=run.keep or config.get("keep", ALL))
+    at_once: int = config["members_at_once"]
+    planned = plan_waves(run.grid, tables, config)
     # refuses before the disk is touched
     ensembles = {wave.index: run.placement.place(wave.members, wave.tables) for wave in planned}
-    config = run.identity | {"members_at_once": at_once}
+    if new:
+        distributed.broadcast(lambda: run_folder.check_room(run, workdir, at_once, say))
+    config = config | {"keep": run.keep}
     with run_folder.open_session(run, workdir, planned, config, provenance, say) as session:
         complete = _complete_waves(session)
         session.progress.start(run.settings.train.steps * len(planned), "step")
@@ -74,19 +87,33 @@ def _complete_waves(session: Session) -> set[int]:
     """Return the waves that have nothing left to do; check the state that the first other one goes on from.
 
     Raises:
-      UserError: if that state is damaged; before progress is shown.
+      UserError: if that state is damaged, or another run's; before progress is shown.
     """
     complete: set[int] = set()
     checked = False
     for wave in session.waves:
         missing = session.store.missing(wave.members)
         with session.checkpoints(wave) as checkpoints:
-            if checkpoints.state_step == wave.members[0].settings.train.steps and not missing:
+            require(
+                not (missing and checkpoints.borrowed),
+                f"{str(checkpoints.folder)!r} are another run's checkpoints, which are not trained on here: "
+                "run launch.analyze for what their results lack",
+            )
+            if not missing and _trained(wave, checkpoints):
                 complete.add(wave.index)
+                thin(session, wave, checkpoints, finished=True)  # a kill may have left more
             elif missing and not checked:
                 checkpoints.verify_state()
                 checked = True
     return complete
+
+
+def _trained(wave: Wave, checkpoints: Checkpoints) -> bool:
+    """Return whether a wave's last step is done; of a run that does not keep them, the states are gone then."""
+    last = wave.members[0].settings.train.steps
+    if checkpoints.state_step is None:
+        return checkpoints.borrowed or last in checkpoints.params_steps
+    return checkpoints.state_step == last
 
 
 def finish(session: Session, nothing_done: str, worked: bool) -> xr.Dataset:

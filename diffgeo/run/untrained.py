@@ -42,7 +42,7 @@ def compute(
             say(f"the run in {folder} is complete: nothing left to compute")
         else:
             computed = run.compute(run.settings)  # before the configuration: a refused setting leaves no run behind
-            workdir.write_config(run.identity)
+            workdir.write_config(run.record)
             # pictures are drawn without JAX: the network comes to them as its blocks
             blocks = unet.describe(unet.from_program(run.settings.program), run.settings.data.size)
             network = {"network": json.dumps([block._asdict() for block in blocks])}

@@ -4,6 +4,7 @@ import functools
 
 import numpy as np
 
+from diffgeo.costs.storage import ALL, kept_steps
 from diffgeo.errors import Interrupted
 from diffgeo.host import distributed
 from diffgeo.results.schema import LOSS
@@ -28,6 +29,21 @@ def train_wave(session: Session, wave: Wave, ensemble: Ensemble) -> None:
     """
     with session.checkpoints(wave) as checkpoints:
         _Loop(session, wave, ensemble, checkpoints).run()
+
+
+def thin(session: Session, wave: Wave, checkpoints: Checkpoints, finished: bool) -> None:
+    """Delete the checkpoints of a wave that its run does not keep; all processes call together.
+
+    Those stay whose evaluation is not recorded, and the newest. Of a finished wave the training states go, too.
+    """
+    keep = session.run.keep
+    if keep is None or keep == ALL or not checkpoints.params_steps:
+        return
+    missing = session.missing(wave)
+    kept = kept_steps(keep, wave.members[0].settings.evaluation_steps)
+    checkpoints.keep_params({*kept, *missing, checkpoints.params_steps[-1]})
+    if finished and not missing:
+        checkpoints.delete_states()
 
 
 class _Loop:
@@ -55,6 +71,8 @@ class _Loop:
                 self.train_to(target)
                 self.save_and_evaluate(evaluated=target in missing)
         session.writer.join()
+        self.checkpoints.wait()
+        thin(session, self.wave, self.checkpoints, finished=True)
 
     def train_to(self, target: int) -> None:
         """Train up to an evaluation step; save on the way if that is due, stop if a signal asks for it."""
@@ -92,6 +110,7 @@ class _Loop:
         """Save parameters and state of an evaluation step, and evaluate them if that is missing."""
         session, ensemble = self.session, self.ensemble
         session.writer.join()
+        thin(session, self.wave, self.checkpoints, finished=False)
         state = ensemble.state()
         self.checkpoints.save_params(self.step, state.params, state.ema)
         self.save_state()

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -84,8 +85,8 @@ def build_tables(grid: Grid) -> dict[int, LabelTable]:
     return {member.index: source_of(member.settings).table() for member in grid.members}
 
 
-def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], members_at_once: int | None) -> list[Wave]:
-    """Return the grid's waves, at most `members_at_once` members each (None: all of a program)."""
+def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], config: Mapping[str, Any]) -> list[Wave]:
+    """Return the grid's waves; `config` as of `Grid.waves_of`."""
     rows = label_tables.padded(max(int(table.count) for table in tables.values()))
     scored = regions.names([member.settings for member in grid.members])
     return [
@@ -97,7 +98,7 @@ def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], members_at_once: in
             regions=scored,
             common=tuple(_common(member, tables[member.index]) for member in members),
         )
-        for index, members in enumerate(grid.waves(members_at_once))
+        for index, members in enumerate(grid.waves_of(config))
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from diffgeo.errors import UserError, require
 from diffgeo.settings.schema import Settings
 
 
@@ -69,4 +70,26 @@ class Grid:
         for group in self.programs:
             width = members_at_once or len(group)
             waves += [group[start : start + width] for start in range(0, len(group), width)]
+        return waves
+
+    def waves_of(self, config: Mapping[str, Any]) -> list[list[Member]]:
+        """Members of each wave of a run of this grid, by its configuration, in the order of their checkpoints.
+
+        Args:
+          config: with "waves", every wave's members by their coordinates, if the run has grown; otherwise with
+            "members_at_once". With neither, a wave is all members of a program.
+
+        Raises:
+          UserError: if "waves" are not those of the grid.
+        """
+        if "waves" not in config:
+            return self.waves(config.get("members_at_once"))
+        known = {tuple(member.coordinates.values()): member for member in self.members}
+        try:
+            waves = [[known[tuple(point)] for point in wave] for wave in config["waves"]]
+        except (KeyError, TypeError) as error:
+            raise UserError(f"the run's configuration lists a wave of a member that it has not: {error}") from error
+        listed = {member.index for wave in waves for member in wave}
+        left_out = set(range(len(known))) - listed
+        require(not left_out, f"the run's configuration lists waves that leave out members {sorted(left_out)}")
         return waves

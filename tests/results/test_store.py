@@ -22,7 +22,7 @@ def run_of(*analyses: str) -> Run:
 
 def empty(run: Run, **provenance: str) -> xr.Dataset:
     """Return the results that a run starts from."""
-    return empty_results(run, plan_waves(run.grid, build_tables(run.grid), None), provenance)
+    return empty_results(run, plan_waves(run.grid, build_tables(run.grid), {}), provenance)
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def settings_with(num_common=COMMON, **evaluation):
 def evaluated(folder, settings, store=None):
     """Return the results of one evaluation by `Shifted`, and the labels that it was asked for."""
     run, members = Run("test", "tiny", settings), Shifted()
-    (wave,) = plan_waves(run.grid, build_tables(run.grid), None)
+    (wave,) = plan_waves(run.grid, build_tables(run.grid), {})
     path = open_workdir(folder).results
     if store is None:
         Results.create(path, empty_results(run, [wave], {}))
@@ -209,7 +209,7 @@ def test_the_cost_of_common_labels_is_counted():
 
 def test_snapshots_are_of_the_own_labels_alone(tmp_path):
     run = dataclasses.replace(Run("test", "tiny", settings_with()), analyses=("spectrum",))
-    (wave,) = plan_waves(run.grid, build_tables(run.grid), None)
+    (wave,) = plan_waves(run.grid, build_tables(run.grid), {})
     empty = empty_results(run, [wave], {})
     assert empty["pca_scores"].sizes["sample"] == 256
     assert EVALUATION in empty["group"].values

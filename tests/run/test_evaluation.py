@@ -65,7 +65,7 @@ class Shown(Progress):
 @pytest.fixture
 def wave():
     grid = Grid(tiny(seed=SEEDS))
-    (only,) = waves.plan_waves(grid, waves.build_tables(grid), None)
+    (only,) = waves.plan_waves(grid, waves.build_tables(grid), {})
     return only
 
 

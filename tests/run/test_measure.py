@@ -55,7 +55,7 @@ class Watched(Progress):
 def opened(run: Run, folder) -> Session:
     """Return a session of a run on a new store in a folder; nothing is evaluated yet."""
     workdir = open_workdir(folder)
-    waves = plan_waves(run.grid, build_tables(run.grid), None)
+    waves = plan_waves(run.grid, build_tables(run.grid), {})
     Results.create(workdir.results, empty_results(run, waves, {}))
     store = Results(workdir.results, run.grid)
     return Session(run, workdir, tuple(waves), store, progress=Watched())

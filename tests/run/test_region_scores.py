@@ -51,7 +51,7 @@ def scored_run(tmp_path):
         axes={"hole": ("none", "cross", "square"), "seed": (0,)},
     )
     run = Run("test", "tiny", settings)
-    (wave,) = plan_waves(run.grid, build_tables(run.grid), None)
+    (wave,) = plan_waves(run.grid, build_tables(run.grid), {})
     with Session(run, open_workdir(tmp_path), (wave,), Kept()) as session:
         evaluate(session, wave, OneSided(), None, 0)
     return run, wave, session.store.values

@@ -16,7 +16,7 @@ from tests.support.settings import tiny
 def opened(tmp_path):
     """Return a function that opens a session of a run of two members in one folder."""
     run = Run("made-up", "none", tiny(seed=(0, 1)))
-    waves = plan_waves(run.grid, build_tables(run.grid), 1)
+    waves = plan_waves(run.grid, build_tables(run.grid), {"members_at_once": 1})
 
     def open_session():
         config = run.identity | {"members_at_once": 1}

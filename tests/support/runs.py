@@ -15,10 +15,10 @@ def newest_state(folder: Path) -> int:
     return max(steps, default=-1)
 
 
-def newest_arrays(folder: Path, kind: str) -> dict[str, np.ndarray]:
+def newest_arrays(folder: Path, kind: str, wave: str = WAVE) -> dict[str, np.ndarray]:
     """Return the arrays of the newest checkpoint, "state" or "params", as numpy on whatever devices they were saved."""
-    steps = [int(path.name) for path in (folder / WAVE / kind).iterdir() if path.name.isdigit()]
-    newest = (folder / WAVE / kind / str(max(steps)) / "default").absolute()
+    steps = [int(path.name) for path in (folder / wave / kind).iterdir() if path.name.isdigit()]
+    newest = (folder / wave / kind / str(max(steps)) / "default").absolute()
     with ocp.PyTreeCheckpointer() as reader:
         tree = reader.metadata(newest).item_metadata.tree
         plain = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)

@@ -39,7 +39,7 @@ own = run_of(members, 4)
 # compiled, and every library loaded, before it is measured
 run.execute(run_of(1, 4), Path(folder) / "first", say=lambda _: None)
 grid = run_of(1, 4).grid
-(wave,) = plan_waves(grid, build_tables(grid), None)
+(wave,) = plan_waves(grid, build_tables(grid), {})
 loop = Placement(mapping="loop").place(wave.members, wave.tables)
 state = loop.abstract_state._asdict()
 sizes = {name: sum(x.size * x.dtype.itemsize for x in jax.tree.leaves(tree)) for name, tree in state.items()}

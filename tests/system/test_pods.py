@@ -16,6 +16,7 @@ from diffgeo import results
 from diffgeo.host import distributed
 from diffgeo.run.checkpoints import Checkpoints, read_member
 from diffgeo.settings import Grid
+from tests.support.own import OWN, write_own
 from tests.support.programs import REPOSITORY, assert_refused, command, environment
 from tests.support.runs import newest_arrays, newest_state
 
@@ -103,9 +104,14 @@ def scripts(count: int, folder: Path, code: str) -> Together:
     return Together(count, folder / "logs", [[sys.executable, "-c", start + code, str(i)] for i in range(count)])
 
 
-def training(count: int, folder: Path, lost_after: int = 300) -> Together:
+def training(count: int, folder: Path, lost_after: int = 300, flags=None) -> Together:
     """Run launch.train in so many processes, patient unless one is to be killed: machines that run tests may pause."""
-    shared = [*FLAGS, f"--workdir={folder}", f"--coordinator=127.0.0.1:{free_port()}", f"--processes={count}"]
+    shared = [
+        *(flags or FLAGS),
+        f"--workdir={folder}",
+        f"--coordinator=127.0.0.1:{free_port()}",
+        f"--processes={count}",
+    ]
     shared += [f"--lost_after={lost_after}", "--start_within=300"]
     commands = [command("train", *shared, f"--process={i}") for i in range(count)]
     return Together(count, folder.with_suffix(".logs"), commands)
@@ -260,6 +266,33 @@ def test_several_processes_train_to_the_numbers_of_one(whole, tmp_path, launch, 
     assert [run.said(i) for i in range(1, count)] == [""] * (count - 1)
     again = launch("train", *FLAGS, f"--workdir={folder}")
     assert "is complete: nothing left to train" in again.stdout
+
+
+@slow
+def test_two_processes_run_a_file_of_the_users_and_extend_what_it_made(tmp_path, launch):
+    path, folder = write_own(tmp_path), tmp_path / "run"
+    named = [f"--experiment={path}", f"--workdir={folder}", "--preset=tiny"]
+    for more in ([], ["--extend", "--seeds=2,3"]):
+        run = training(2, folder, flags=[*named, *more])
+        assert run.wait(900) == [0, 0], [run.said(i) for i in range(2)]
+    found = results.open_results(folder)
+    assert found["seed"].values.tolist() == [0, 1, 2, 3]
+    assert np.isfinite(found["accuracy"].values).all()
+    assert {path.name for path in (folder / "checkpoints").iterdir()} == {"wave_000", "wave_001"}
+    again = launch("train", *named, "--seeds=0,1,2,3")
+    assert "is complete: nothing left to train" in again.stdout, again.stderr
+
+
+def test_processes_with_different_files_say_so_and_end(tmp_path):
+    files = [write_own(tmp_path, code, name) for name, code in (("a.py", OWN), ("b.py", OWN + "# other"))]
+    shared = [f"--workdir={tmp_path / 'run'}", "--preset=tiny", f"--coordinator=127.0.0.1:{free_port()}"]
+    shared += ["--processes=2", "--lost_after=10", "--start_within=300"]
+    given = [command("train", *shared, f"--experiment={path}", f"--process={i}") for i, path in enumerate(files)]
+    run = Together(2, tmp_path / "logs", given)
+    assert run.wait(120) == [distributed.FAILED, 2], [run.said(i) for i in range(2)]
+    assert "is not the experiment's file of process 0: give all processes the same" in run.said(1)
+    assert LOST in run.said(0)
+    assert not (tmp_path / "run").exists()
 
 
 @slow

@@ -1,0 +1,37 @@
+"""Join finished runs of one experiment, as those of array jobs, into a new folder, and judge its claims again.
+
+    python -m launch.merge --workdirs=runs/seed0,runs/seed1 --out=runs/both
+    python -m launch.report --workdir=runs/both
+
+Results are copied; checkpoints are linked where they lie, or copied by --copy. Needs no accelerator.
+"""
+
+from absl import flags
+
+from launch import program
+
+WORKDIRS = flags.DEFINE_list("workdirs", None, "Folders of the runs.", required=True)
+OUT = flags.DEFINE_string("out", None, "Folder of the joined run, a new one.", required=True)
+COPY = flags.DEFINE_boolean("copy", False, "Copy checkpoints instead of linking them.")
+EXPERIMENT = flags.DEFINE_list(
+    "experiment", [], "The file that made the runs, if it is your own: " + program.OWN_EXPERIMENT
+)
+
+
+def main() -> None:
+    """Join and report."""
+    import experiments
+    from diffgeo import growth, report
+    from diffgeo.host import runtime
+    from diffgeo.results.workdir import read_run
+
+    runtime.prepare(program.CACHE.value)
+    where = WORKDIRS.value[0]
+    # before anything is written: the claims are judged by it
+    declared = experiments.of_run(read_run(where)[1], where, EXPERIMENT.value, program.ALLOW_CHANGED.value)
+    joined = growth.merge(WORKDIRS.value, OUT.value, COPY.value, runtime.provenance())
+    report.report(declared, joined.load(), OUT.value)
+
+
+if __name__ == "__main__":
+    program.run(main)
