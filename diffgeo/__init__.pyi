@@ -14,6 +14,7 @@ from diffgeo.api.saved_run import SavedRun as SavedRun
 from diffgeo.api.saved_run import load as load
 from diffgeo.api.torch import from_torch as from_torch
 from diffgeo.api.torch import to_torch as to_torch
+from diffgeo.api.train import merge as merge
 from diffgeo.api.train import train as train
 from diffgeo.api.trained_member import TrainedMember as TrainedMember
 from diffgeo.claims import Claim as Claim
@@ -21,6 +22,11 @@ from diffgeo.claims import compare as compare
 from diffgeo.claims import interval as interval
 from diffgeo.claims import judge as judge
 from diffgeo.errors import UserError as UserError
+from diffgeo.experiment import Experiment as Experiment
+from diffgeo.experiment import Metric as Metric
+from diffgeo.experiment import Plot as Plot
 from diffgeo.images import render as render
+from diffgeo.settings import Dataset as Dataset
+from diffgeo.settings import Factor as Factor
 
 __version__: str

@@ -19,7 +19,7 @@ from diffgeo import claims, report
 from diffgeo.api.trained_member import TrainedMember
 from diffgeo.api.verdicts import Verdicts
 from diffgeo.errors import UserError, require, require_choice, suggestion
-from diffgeo.experiment import Experiment
+from diffgeo.experiment import Experiment, check_source
 from diffgeo.host.files import atomic_write
 from diffgeo.report import figures, summary
 from diffgeo.results import load_results, open_results, open_workdir, select_scores, settings_of
@@ -33,28 +33,33 @@ ROUNDING = 1e-6
 """Relative difference up to which a coordinate is an axis's value."""
 
 
-def load(source: str | Path, experiment: str | Experiment | None = None) -> "SavedRun":
+def load(source: str | Path, experiment: str | Experiment | None = None, *, allow_changed: bool = False) -> "SavedRun":
     """Open a run for reading. Nothing large is read, nothing is written, and the run may still be training.
 
     Args:
       source: a work folder, or a summary file (.zip), which holds results and no models.
-      experiment: what was run, by name or declaration; by default the experiment that the run names.
+      experiment: what was run: a name, `path/to/file.py` or `package.module:NAME` of one's own, or the declaration
+        itself. By default the built-in experiment that the run names; code is never taken from the folder.
+      allow_changed: accept a file of one's own that has changed since it made the run.
 
     Raises:
-      UserError: if there is no run, or no such experiment.
+      UserError: if there is no run, no such experiment, or its file has changed.
 
     >>> run = load("runs/quickstart")
     >>> run.settings.axes
     {'increment': (0.5, 1.0), 'seed': (0, 1)}
     """
     path = Path(source)
-    declared = experiments.find(experiment) if isinstance(experiment, str) else experiment
+    declared = experiments.resolve(experiment) if isinstance(experiment, str) else experiment
     config: Mapping[str, Any] | None = None
     if path.suffix == summary.ENDING:
         require(path.exists(), f"no summary {str(path)!r}: write one by launch.report --summary")
     elif (path / CONFIG).exists() or not open_workdir(path).results.exists():
         config = read_run(path)[1]
-    return SavedRun(path, config, declared)
+    run = SavedRun(path, config, declared)
+    if declared is not None and declared.source is not None:
+        check_source(run.about, declared.source, str(path), allow_changed)
+    return run
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -111,7 +116,7 @@ class SavedRun:
         if self._config is None:
             return settings_of(self.stored)
         try:
-            return Settings.from_json(self._config["settings"])
+            return Settings.from_json(self._config["settings"], self._declared and self._declared.dataset)
         except (KeyError, TypeError) as error:
             raise UserError(f"{str(self.path / CONFIG)!r} is not a run's configuration: restore the file") from error
 
@@ -125,8 +130,13 @@ class SavedRun:
         """Its size: tiny, laptop or paper."""
         return str(self._about("preset"))
 
+    @property
+    def about(self) -> Mapping[str, Any]:
+        """What the run says of itself: the configuration of its folder, or the attributes of a summary."""
+        return self.stored.attrs if self._config is None else self._config
+
     def _about(self, key: str) -> Any:
-        return (self.stored.attrs if self._config is None else self._config).get(key, "unknown")
+        return self.about.get(key, "unknown")
 
     @property
     def experiment(self) -> Experiment:
@@ -137,10 +147,10 @@ class SavedRun:
         """
         if self._declared is not None:
             return self._declared
-        if self.name not in experiments.names():
+        if self.name not in experiments.names() or "experiment_sha256" in self.about:
             raise UserError(
                 f"the run in {str(self.path)!r} is of {self.name!r}, which is none of diffgeo's experiments: "
-                "give its declaration, dg.load(..., experiment=)"
+                "give its file or declaration, dg.load(..., experiment=)"
             )
         return experiments.find(self.name)
 
@@ -171,7 +181,7 @@ class SavedRun:
             raise UserError(f"{str(self.path)!r} holds results and no models: load the work folder of the run")
         from diffgeo.run.checkpoints import read_member, stored_steps
 
-        waves = Grid(self.settings).waves(self._config.get("members_at_once"))
+        waves = Grid(self.settings).waves_of(self._config)
         (found,) = [
             (wave, row, member)
             for wave, members in enumerate(waves)

@@ -1,11 +1,11 @@
 # pyright: strict
 """A run trained from a notebook or script, as launch.train does."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import experiments
-from diffgeo import run
+from diffgeo import growth, run
 from diffgeo.api.saved_run import SavedRun, load
 from diffgeo.experiment import Experiment
 from diffgeo.host import runtime
@@ -26,7 +26,7 @@ def train(
     state and raises `Interrupted`. Compiled programs are kept in the user's cache folder.
 
     Args:
-      experiment: name (see `python -m launch.list`) or declaration.
+      experiment: name (see `python -m launch.list`), `path/to/file.py` of one's own, or declaration.
       workdir: folder of the run, made if need be.
       preset: its size: tiny, laptop or paper.
       axes: values of axes of the grid, in place of the preset's or beside them, as {"seed": [0, 1, 2]}.
@@ -46,10 +46,40 @@ def train(
     >>> run.settings.train.steps
     6
     """
-    declared = experiments.find(experiment) if isinstance(experiment, str) else experiment
+    declared = experiments.resolve(experiment) if isinstance(experiment, str) else experiment
     swept = [f"axes.{name}={','.join(map(str, values))}" for name, values in (axes or {}).items()]
     changed = [f"{name}={value}" for name, value in (settings or {}).items()]
     planned = run.Run.of(declared, preset, override(declared.settings(preset), *swept, *changed))
     runtime.prepare()
     run.execute(planned, workdir, runtime.provenance())
     return load(workdir, declared)
+
+
+def merge(
+    folders: Sequence[str | Path],
+    out: str | Path,
+    *,
+    experiment: str | Experiment | None = None,
+    copy: bool = False,
+) -> SavedRun:
+    """Join finished runs, as those of array jobs, into a new work folder; the runs themselves stay as they are.
+
+    Args:
+      folders: work folders of one experiment and preset whose settings differ in values of axes alone. All members
+        together must be a full grid, and members that several runs have must be equal.
+      out: the new folder.
+      experiment: as of `load`.
+      copy: copy checkpoints; otherwise they are linked.
+
+    Returns:
+      The joined run, whose claims are judged from all members.
+
+    Raises:
+      UserError: for a run that is unfinished or of other settings, members that differ or are in none, or an `out`
+        that exists.
+
+    >>> merge(["runs/quickstart", "runs/seed2"], "runs/both").settings.axes
+    {'increment': (0.5, 1.0), 'seed': (0, 1, 2)}
+    """
+    growth.merge(folders, out, copy, runtime.provenance())
+    return load(out, experiment)

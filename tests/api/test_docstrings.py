@@ -11,7 +11,7 @@ import diffgeo as dg
 from tests.support.programs import REPOSITORY
 
 MODULES = ("saved_run", "train", "trained_member", "activations", "torch")
-NAMES = ("load", "train", "SavedRun", "TrainedMember", "Activations", "from_torch", "to_torch")
+NAMES = ("load", "train", "merge", "SavedRun", "TrainedMember", "Activations", "from_torch", "to_torch")
 
 
 def examples(module):

@@ -186,3 +186,13 @@ def test_a_page_elsewhere_holds_the_figures_and_leaves_the_run_alone(folder, tmp
     assert page.read_text().count("data:image/png;base64,") == len(dg.load(folder).experiment.plots)
     assert sorted(tmp_path.rglob("*")) == [tmp_path / "deep", page]
     assert sorted(folder.rglob("*")) == before
+
+
+def test_a_joined_run_gives_the_members_of_its_parts(trained, tmp_path):
+    joined = dg.merge([trained / "runs/quickstart", trained / "runs/seed2"], tmp_path / "both")
+    assert joined.settings.axes["seed"] == (0, 1, 2)
+    for folder, seed in (("quickstart", 1), ("seed2", 2)):
+        own = dg.load(trained / "runs" / folder).member(increment=1.0, seed=seed)
+        found = joined.member(increment=1.0, seed=seed)
+        np.testing.assert_array_equal(found.params["outc"]["dense"]["kernel"], own.params["outc"]["dense"]["kernel"])
+    assert not joined.experiment.claims
