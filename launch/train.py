@@ -51,13 +51,11 @@ def main() -> None:
 
     declared = experiments.resolve(EXPERIMENT.value)
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
+    settings, added = override(declared.settings(PRESET.value), *seeds, *SET.value), {}
     program.start_jax()
     if EXTEND.value:
         settings = Settings.from_json(read_run(WORKDIR.value)[1]["settings"], declared.dataset)
         added = growth.added_values(settings, [*seeds, *SET.value])
-    else:
-        settings = override(declared.settings(PRESET.value), *seeds, *SET.value)
-        added = {}
     placement = Placement(
         MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value
     )

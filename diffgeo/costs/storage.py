@@ -50,13 +50,13 @@ def default_keep(steps: Sequence[int], params: int, state: int) -> str:
 
 
 class Storage(NamedTuple):
-    """Bytes on disk.
+    """Bytes on disk, before compression, which leaves four fifths or more of parameters.
 
     Attributes:
       keep: one of `KEEPS`.
       checkpoints: of the finished run.
       training: the most at any time: those that stay, states of the wave that trains, and the one being written.
-      results: of all results, before compression.
+      results: of all results.
     """
 
     keep: str

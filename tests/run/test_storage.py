@@ -80,7 +80,7 @@ def test_parameters_whose_evaluation_is_missing_stay(everything, tmp_path):
         patch.setattr(Checkpoints, "_delete", watched)
         train(small("spectrum", keep="last"), path)  # from step 0, as there is no state
     first = deleted.index(20)
-    assert set(deleted[:first]) == {0, 10, 30, 40}, "before step 20 was evaluated again"
+    assert set(deleted[:first]) == {0, 10, 30}, "before step 20 was evaluated again"
     assert_same_members(everything, path)
 
 
@@ -95,9 +95,9 @@ def test_analysis_says_what_it_can_no_longer_do(last, tmp_path):
     assert np.isnan(again["accuracy"].sel(step=30)).all()
 
 
-@pytest.mark.parametrize(("name", "compressed"), [("everything", 0.65), ("last", 0.8)])
+@pytest.mark.parametrize(("name", "compressed"), [("everything", 0.65), ("last", 0.75)])
 def test_bytes_that_are_said_come_true_but_for_compression(name, compressed, request):
-    """Moments of the optimizer are compressed by more than parameters: many are 0 in a small network."""
+    """Orbax leaves four fifths of a small network's parameters, and less of the optimizer's moments."""
     path = request.getfixturevalue(name)
     said = folder.storage_of(small("spectrum", keep=open_workdir(path).read_config()["keep"]))
     for part, most in (("checkpoints", said.checkpoints), ("results.zarr", said.results)):

@@ -11,7 +11,7 @@ from diffgeo import results
 from diffgeo.run import Run, execute, measure
 from tests.support.own import OWN, write_own
 from tests.support.programs import assert_refused, command, environment
-from tests.support.trained import digests
+from tests.support.trained import OneDevice, digests
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +88,6 @@ def test_worker_processes_analyze_it(made, tmp_path, monkeypatch):
     declared = experiments.resolve(str(path))
     monkeypatch.setattr(measure, "WORTH_PROCESSES", 0)
     monkeypatch.setattr(measure.pool, "default_processes", lambda: 2)
-    found = execute(Run.of(declared, "tiny"), tmp_path / "run", say=[].append)
+    found = execute(Run.of(declared, "tiny", placement=OneDevice("loop")), tmp_path / "run", say=[].append)
     assert (found["group_complete"] != 0).sel(group="layer4/manifold").all()
     assert ran.read_text() == "x"
