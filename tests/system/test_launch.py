@@ -147,12 +147,12 @@ def test_samplers_of_a_trained_run(launch, finished):
     """The run's own sampler draws what the run drew; the others stand beside it."""
     stored = results.select_scores(results.open_results(finished))
     steps = json.loads((finished / "config.json").read_text())["settings"]["evaluation"]["sampler_steps"]
-    flags = ["--suite=samplers", f"--workdir={finished}", f"--ddim={steps}", "--ddim=2", "--members=3", "--json"]
+    flags = ["--suite=samplers", f"--workdir={finished}", f"--ddim={steps}", "--members=3", "--json"]
     done = launch("bench", *flags)
     assert done.returncode == 0, done.stderr
     cases = json.loads(done.stdout)["cases"]
-    assert list(cases) == [f"ddim_{steps}", "ddim_2", "ancestral"]
-    assert [case["network_calls"] for case in cases.values()] == [steps, 2, 20]
+    assert list(cases) == [f"ddim_{steps}", "ancestral"]
+    assert [case["network_calls"] for case in cases.values()] == [steps, 20]
     expected = stored["accuracy"].isel(step=-1).values.ravel()[:3]
     np.testing.assert_allclose(cases[f"ddim_{steps}"]["accuracy"], expected)
     assert_refused(launch("bench", "--suite=samplers"), "--suite=samplers needs --workdir")

@@ -196,7 +196,7 @@ if distributed.shutdown():
         np.testing.assert_array_equal(read_member(tmp_path / "run/wave", index, 2)["a"], 2 * row)
 
 
-@pytest.mark.parametrize(("count", "victim"), [(2, 0), (2, 1), (4, 2)])
+@pytest.mark.parametrize(("count", "victim"), [(2, 0), (2, 1), pytest.param(4, 2, marks=slow)])
 def test_when_one_is_killed_the_others_say_so_and_end(tmp_path, count, victim):
     waits = "time.sleep(90)" if victim == 1 else "[time.sleep(0.1) for _ in range(900)]"
     code = f"distributed.broadcast(lambda: 0)\nif me == {victim}: os.kill(os.getpid(), 9)\n{waits}"
