@@ -41,7 +41,7 @@ def test_a_true_null_is_rarely_called_an_effect(name):
     experiment, truth = simulation.TRUTH[name]
     if experiment is simulation.skewed:
         return  # its rates are printed in docs/claims.md: a mean of few skewed values has no better interval
-    count = 60 if experiment is simulation.speeds else 600
+    count = 200 if experiment is simulation.speeds else 600
     for seeds in (2, 5):
         covered, holds, fails = simulation.rates(experiment, truth, seeds, count)
         error = 3 * math.sqrt(0.05 * 0.95 / count)
