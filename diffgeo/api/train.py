@@ -49,8 +49,9 @@ def train(
     declared = experiments.resolve(experiment) if isinstance(experiment, str) else experiment
     swept = [f"axes.{name}={','.join(map(str, values))}" for name, values in (axes or {}).items()]
     changed = [f"{name}={value}" for name, value in (settings or {}).items()]
-    planned = run.Run.of(declared, preset, override(declared.settings(preset), *swept, *changed))
-    runtime.prepare()
+    chosen = override(declared.settings(preset), *swept, *changed)
+    runtime.prepare()  # before a placement asks for devices
+    planned = run.Run.of(declared, preset, chosen)
     run.execute(planned, workdir, runtime.provenance())
     return load(workdir, declared)
 
