@@ -1,6 +1,6 @@
 # Checks and tests, in the active environment (python -m pip install -e '.[dev]'). .ci/run calls these targets.
 
-.PHONY: check lint format types imports docstrings test test-slow figures
+.PHONY: check lint format types imports docstrings test test-slow figures notebooks
 
 # All that needs no test run: about two minutes
 check: lint types imports docstrings
@@ -30,6 +30,11 @@ test:
 # Over half a minute each: long shardings, memory, kills on several processes
 test-slow:
 	python -m pytest -m slow
+
+# Every notebook from its first cell (python -m pip install -e '.[notebooks]'); the first call trains their models into
+# runs/quickstart
+notebooks:
+	python -m pytest --nbmake --nbmake-timeout=1200 --timeout=1200 -n0 -p no:cacheprovider notebooks
 
 # Every figure of experiments/gallery again, from the summaries there, under runs/gallery
 figures:

@@ -1,0 +1,129 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: -all
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#       jupytext_version: 1.19.6
+# ---
+
+# %% [markdown]
+# # Look inside a model
+#
+# One model of the quickstart's run: sampled where no evaluation sampled it, and its activations beside the two controls
+# that every claim about geometry needs, the untrained network and the images themselves.
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+import diffgeo as dg
+
+run = dg.train("quickstart", workdir="../runs/quickstart")
+
+# %% [markdown]
+# `member` reads the parameters of one model and of no other. Its training labels lie on a lattice of 0.25 pixels.
+
+# %%
+model = run.member(increment=0.25, seed=0)
+model
+
+# %% [markdown]
+# ## Sample anywhere
+#
+# Labels need not be on the lattice. Images are 8 x 8; we ask for centers on a circle, eight draws each.
+
+# %%
+angle = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+samples = model.sample(x=3.6 + 2 * np.cos(angle), y=3.6 + 2 * np.sin(angle), draws=8)
+print(f"accuracy {samples.hit.all('factor').mean().item():.2f}, median error {samples.error.median().item():.2f} pixels")
+samples
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained", width_ratios=[1.6, 1])
+first = samples.isel(sample=slice(12))
+framed = np.pad(first.images.values, ((0, 0), (0, 1), (0, 1)), constant_values=1)
+tiles = framed.reshape(2, 6, 9, 9).transpose(0, 2, 1, 3).reshape(18, 54)
+left.imshow(tiles, cmap="gray", vmin=-1, vmax=1)
+for index, (asked, drawn) in enumerate(zip(first.label.values, first.prediction.values)):
+    corner = 9 * np.array([index % 6, index // 6])
+    left.plot(*(asked + corner), "o", mfc="none", color="tab:red", label="asked" if index == 0 else None)
+    left.plot(*(drawn + corner), "x", color="tab:blue", label="drawn" if index == 0 else None)
+left.set(xticks=[], yticks=[], title="one draw of each label")
+left.legend(loc="lower center", bbox_to_anchor=(0.5, -0.2), ncols=2)
+right.plot(*samples.prediction.values.T, "x", color="tab:blue", ms=4, label="drawn")
+right.plot(*samples.label.values.T, "o", mfc="none", color="tab:red", label="asked")
+right.set(aspect="equal", xlabel="x (pixels)", ylabel="y (pixels), downward as in images", title="eight draws of each")
+right.invert_yaxis()
+
+# %% [markdown]
+# ## The representation, beside its controls
+#
+# Activations of layer 4 at diffusion step t = 1, on true images of a 14 x 14 grid of labels. The papers embed them by
+# UMAP. An ordered embedding alone shows little: pixels are ordered too, and so is the network before its first step,
+# into which the label is fed.
+
+# %%
+grid = {"x": np.linspace(0.5, 7, 14)[:, None], "y": np.linspace(0.5, 7, 14)}
+untrained = run.member(increment=0.25, seed=0, step=0)
+clouds = {
+    "trained": model.activations(**grid),
+    "untrained": untrained.activations(**grid),
+    "pixels": model.activations(**grid, layer="pixels"),
+}
+
+figure, axes = plt.subplots(2, 3, figsize=(9, 6), layout="constrained")
+for column, (name, cloud) in zip(axes.T, clouds.items()):
+    embedded = cloud.umap(components=2)
+    for axis, factor, values in zip(column, "xy", cloud.labels.T):
+        dots = axis.scatter(*embedded.T, c=values, s=8, cmap="viridis")
+        axis.set(xticks=[], yticks=[], title=f"{name}, colored by {factor}")
+_ = figure.colorbar(dots, ax=axes, label="label (pixels)", shrink=0.6)
+
+# %% [markdown]
+# Numbers that do not depend on an embedding. `additive share` is the share of the variance in a function of x plus a
+# function of y: 1 if the two are coded apart.
+
+# %%
+print(f"{'':12}{'effective dimension':>20}{'linear probe R^2':>18}{'additive share':>16}")
+for name, cloud in clouds.items():
+    numbers = cloud.participation_ratio(), cloud.probe_r2().mean, cloud.additive_share()
+    print(f"{name:12}{numbers[0]:20.1f}{numbers[1]:18.2f}{numbers[2]:16.2f}")
+
+# %% [markdown]
+# ## Persistence
+#
+# Labels in a square have no hole, and neither should their representation: Betti numbers (1, 0, 0), points joined and no
+# loop or void. Bars far from the diagonal would be holes.
+
+# %%
+figure, axes = plt.subplots(1, 3, figsize=(9, 3.2), layout="constrained")
+for axis, (name, cloud) in zip(axes, clouds.items()):
+    found = cloud.persistence()
+    for degree, bars in enumerate(found.diagrams):
+        finite = np.minimum(bars, found.threshold) / found.threshold
+        axis.scatter(*finite.T, s=10, label=f"$H_{degree}$")
+    axis.plot([0, 1], [0, 1], color="0.7", lw=1)
+    axis.set(title=f"{name}: {found.betti}", xlabel="birth / threshold", aspect="equal")
+axes[0].set_ylabel("death / threshold")
+_ = axes[0].legend()
+
+# %% [markdown]
+# ## Along the network
+#
+# Every block can be read. The label enters each Down and Up block, so compare with the untrained network.
+
+# %%
+layers = ["inc", "layer1", "bottleneck1", "layer3", "layer4_pre_embedding", "layer4", "layer5"]
+figure, axes = plt.subplots(1, 2, figsize=(9, 4.2), layout="constrained", sharex=True)
+for name, one in {"trained": model, "untrained": untrained}.items():
+    seen = [one.activations(**grid, layer=layer) for layer in layers]
+    axes[0].plot(layers, [cloud.participation_ratio() for cloud in seen], "o-", label=name)
+    axes[1].plot(layers, [cloud.additive_share() for cloud in seen], "o-", label=name)
+for axis, label in zip(axes, ("effective dimension", "additive share")):
+    axis.set_ylabel(label)
+    axis.tick_params(axis="x", rotation=60)
+_ = axes[0].legend()
