@@ -36,7 +36,7 @@ def lasting_labels(results: xr.Dataset) -> xr.DataArray:
 
 def _counted(results: xr.Dataset, count: Callable[[Data], int]) -> xr.DataArray:
     """Return a count of each member's labels; dims are the grid's axes but the seed."""
-    axes = [str(dim) for dim in results["readout_ceiling"].dims if dim != "seed"]
+    axes = [str(dim) for dim in results["nonfinite_step"].dims if dim != "seed"]
     values = np.empty([results.sizes[dim] for dim in axes], int)
     for index in np.ndindex(*values.shape):
         chosen = {dim: results[dim].values[i] for dim, i in zip(axes, index, strict=True)}

@@ -73,7 +73,7 @@ DESCRIPTIONS = {
     "label": "true labels of the samples (of the papers centers, pixels)",
     "samples": "generated images, gray values 0 (dark) to 255",
     "origin": "label of the image's pixel (0, 0) (pixels): the margin of an extended frame",
-    "readout_ceiling": "accuracy that the read-out reaches on perfect images of the same labels",
+    "readout_ceiling": "accuracy that a read-out reaches on perfect images of the same labels",
     "nonfinite_step": f"step at which the member's loss was no longer finite and training stopped ({NEVER}: never)",
     "group_complete": "0: missing, 1: written as a whole, 2: cannot be measured",
 }
@@ -191,7 +191,7 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
     variables["label"] = empty("label", (*axes, "sample", "factor"))
     variables["samples"] = empty("samples", (*by_step, "kept", *image), np.uint8, 255)
     variables["origin"] = empty("origin", (*axes, "factor"))
-    variables["readout_ceiling"] = empty("readout_ceiling", axes)
+    variables["readout_ceiling"] = empty("readout_ceiling", (*axes, "label_set", "readout"))
     variables["nonfinite_step"] = empty("nonfinite_step", axes, np.int64, NEVER)
     variables["group_complete"] = empty("group_complete", (*by_step, "group"), np.uint8, MISSING)
     lengths |= analyses.lengths

@@ -187,19 +187,30 @@ def copied_scores(settings: Settings, labels: np.ndarray, seen: np.ndarray, want
     return np.stack([hits[mask].mean(axis=0) if mask.any() else nothing for mask in masks], axis=1)
 
 
-def readout_ceiling(member: Member, labels: np.ndarray, origin: np.ndarray) -> float:
-    """Return the accuracy that the member's read-out reaches on true images of float32[S, K] labels.
+def readout_ceiling(member: Member, labels: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Return float[readout], the accuracies that the member's read-outs reach on true images of float32[S, K] labels.
 
-    Under 1 where the read-out itself fails: Alg. 1 of 2402.03305 cuts its rectangle at the border, so at N = 32 and
+    Under 1 where a read-out itself fails: Alg. 1 of 2402.03305 cuts its rectangle at the border, so at N = 32 and
     sigma = 1 it is about 0.94 for d = 0.1 and 0.89 for d = 1, which looks like slower learning of sparse data.
     """
-    return accuracy(member, true_images(member, labels, origin), labels, origin)
+    true = true_images(member, labels, origin)
+    return np.array([accuracy(member, true, labels, origin, method) for method in readouts_of(member.settings)])
 
 
-def accuracy(member: Member, drawn: np.ndarray, labels: np.ndarray, origin: np.ndarray) -> float:
-    """Return the fraction of images float32[S, N, N, C] read out as right at float32[S, K] labels of the frame."""
-    read = _read(member, images.to_uint8(drawn), labels - origin[None], member.settings.evaluation.readout)
-    return readout.summarize(read)["accuracy"]
+def accuracy(
+    member: Member, drawn: np.ndarray, labels: np.ndarray, origin: np.ndarray, method: str | None = None
+) -> float:
+    """Return the fraction of images that are read out as right.
+
+    Args:
+      member: that drew them.
+      drawn: float32[S, N, N, C].
+      labels: float32[S, K], asked for, in the frame.
+      origin: where the image's pixel (0, 0) lies in the frame.
+      method: a read-out; None for that of the settings.
+    """
+    method = method or member.settings.evaluation.readout
+    return readout.summarize(_read(member, images.to_uint8(drawn), labels - origin[None], method))["accuracy"]
 
 
 def _read(member: Member, gray: np.ndarray, at: np.ndarray, method: str) -> readout.Readout:
@@ -211,24 +222,22 @@ def empty_results(run: Run, waves: Sequence[Wave], provenance: Mapping[str, str]
     """Return a run's Dataset before it starts: `results.template` with the members' labels filled in."""
     longest = max(len(labels) for wave in waves for labels in wave.labels)
     empty = template(run.grid, longest, run.attributes | dict(provenance), measure.schema_of(run, longest))
-    flat = empty["label"].values.reshape(-1, longest, empty.sizes["factor"])
-    ceilings, origins = (
-        empty["readout_ceiling"].values.reshape(-1),
-        empty["origin"].values.reshape(-1, empty.sizes["factor"]),
-    )
-    sets = label_sets_of(run.settings)
-    count, names = len(run.grid.members), [f"copied_{name}" for name in scores_of(run.settings)]
+    num_factors, count = empty.sizes["factor"], len(run.grid.members)
+    flat = empty["label"].values.reshape(-1, longest, num_factors)
+    sets, origins = label_sets_of(run.settings), empty["origin"].values.reshape(-1, num_factors)
+    ceilings = empty["readout_ceiling"].values.reshape(count, len(sets), -1)
+    names = [f"copied_{name}" for name in scores_of(run.settings)]
     copied = {name: empty[name].values.reshape(count, len(sets), -1) for name in names}
-    common = empty["common_label"].values.reshape(count, -1, empty.sizes["factor"]) if COMMON in sets else None
+    common = empty["common_label"].values.reshape(count, -1, num_factors) if COMMON in sets else None
     for wave in waves:
         for index, (member, labels) in enumerate(zip(wave.members, wave.labels, strict=True)):
             origins[member.index] = wave.origin(index)
             flat[member.index, : len(labels)] = labels
-            ceilings[member.index] = readout_ceiling(member, labels, wave.origin(index))
             seen = wave.tables.centers[index][: int(np.asarray(wave.tables.count)[index])]
             if common is not None:
                 common[member.index] = wave.common[index]
             for at, asked in enumerate((labels, wave.common[index])[: len(sets)]):
+                ceilings[member.index, at] = readout_ceiling(member, asked, wave.origin(index))
                 found = copied_scores(member.settings, asked, seen, wave.regions)
                 for name, values in zip(names, found, strict=True):
                     copied[name][member.index, at] = values

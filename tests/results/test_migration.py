@@ -102,7 +102,8 @@ def half_done(tmp_path):
         values = dataset[name].values
         values[:, :, 0] = rng.uniform(size=values[:, :, 0].shape)
     dataset["nonfinite_step"].values[1, 1] = 7
-    dataset["readout_ceiling"].values[:] = rng.uniform(size=(2, 2))
+    older = dataset["readout_ceiling"].isel(label_set=0, readout=0, drop=True)
+    dataset["readout_ceiling"] = older.copy(data=rng.uniform(size=(2, 2)).astype(np.float32))
     return settings, dataset, store_of_format_1(tmp_path, dataset, settings)
 
 

@@ -104,6 +104,19 @@ def test_both_sets_are_sampled_and_scored_by_both_read_outs(tmp_path):
     np.testing.assert_allclose(predicted - asked[0, 256:], np.tile(shift, (COMMON, 1)), atol=0.02)
 
 
+def test_ceilings_are_of_each_set_and_read_out(tmp_path):
+    found, asked = evaluated(tmp_path, settings_with(readout="contour"))
+    assert found["readout_ceiling"].dims == ("increment", "seed", "label_set", "readout")
+    at = found["readout_ceiling"].isel(increment=1, seed=0)
+    for name, labels in (("own", asked[1, :256]), ("common", asked[1, 256:])):
+        true = to_uint8(render(labels, 1.0, size=16))
+        for method in ("contour", "subpixel"):
+            expected = readout.accuracy(readout.predict_centers(true, method, sigma=1.0), labels)["accuracy"]
+            assert at.sel(label_set=name, readout=method).item() == pytest.approx(expected), (name, method)
+    assert at.sel(label_set="own", readout="contour") < 0.95, "rectangles are cut at the border"
+    assert (at.sel(readout="subpixel") == 1).all()
+
+
 def test_regions_and_copying_are_those_of_each_set(tmp_path):
     found, asked = evaluated(tmp_path, settings_with(num_common=60))
     for index, labels in enumerate((asked[1, :256], asked[1, 256:])):
