@@ -140,7 +140,7 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
       analyses: additions, from `diffgeo.run.measure.schema`.
 
     Raises:
-      UserError: for an axis that is named like a dim of results, or num_common.
+      UserError: for an axis that is named like a dim of results, or is a setting that all members share.
     """
     for name in grid.axes:
         require(name not in DIMS, f"axis {name!r} is also a dim of results: give one run for each of its values")
