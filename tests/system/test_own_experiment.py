@@ -83,11 +83,11 @@ def test_reproduce_runs_it_and_plan_refuses_what_is_not_there(made, tmp_path, la
 def test_worker_processes_analyze_it(made, tmp_path, monkeypatch):
     """Two processes started anew, as for large clouds; they do not run the file."""
     ran = tmp_path / "ran"
-    code = OWN.replace("    plots=", '    analyses=("spectrum", "manifold"),\n    plots=')
-    path = write_own(tmp_path, f"open({str(ran)!r}, 'a').write('x')\n" + code)
+    code = OWN.replace("    plots=", '    analyses=("spectrum",),\n    plots=')
+    path = write_own(tmp_path, f"with open({str(ran)!r}, 'a') as ran:\n    ran.write('x')\n" + code)
     declared = experiments.resolve(str(path))
     monkeypatch.setattr(measure, "WORTH_PROCESSES", 0)
     monkeypatch.setattr(measure.pool, "default_processes", lambda: 2)
     found = execute(Run.of(declared, "tiny", placement=OneDevice("loop")), tmp_path / "run", say=[].append)
-    assert (found["group_complete"] != 0).sel(group="layer4/manifold").all()
+    assert (found["group_complete"] != 0).sel(group="layer4/spectrum").all()
     assert ran.read_text() == "x"
