@@ -88,7 +88,7 @@ def label_tables(settings: Settings, tables: Mapping[str, Mapping[str, object]])
         },
         {
             "table": list(tables),
-            "data": ("table", [json.dumps(dataclasses.asdict(data)) for data in table_settings]),
+            "data": ("table", [json.dumps(data.to_json()) for data in table_settings]),
             "factor": ["x", "y"],
         },
     )

@@ -196,10 +196,9 @@ class Settings:
             name: {f.name: getattr(getattr(self, name), f.name) for f in fields(kind)}
             for name, kind in SECTIONS.items()
         }
-        parameters = dict(out["data"].pop("parameters"))
+        out["data"] = self.data.to_json()
         out["axes"] = {name: list(values) for name, values in self.axes.items()}
         if self.dataset is not None:  # the papers' runs are stored as before
-            out["data"]["parameters"] = parameters
             out["dataset"] = self.dataset.describe()
         return out
 

@@ -115,6 +115,12 @@ class Data:
         require(0 < self.kept_fraction <= 1, f"kept_fraction={self.kept_fraction} must be over 0 and at most 1")
         require(self.subset_seed >= 0, f"subset_seed={self.subset_seed} must not be negative")
 
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values by field; parameters, which the papers' data sets do not have, only if there are some."""
+        plain = {f.name: getattr(self, f.name) for f in fields(self)}
+        parameters = dict(plain.pop("parameters"))
+        return plain | ({"parameters": parameters} if parameters else {})
+
     def with_parameters(self, parameters: Mapping[str, float]) -> "Data":
         """Return these settings with some parameters of the user's data set replaced."""
         return dataclasses.replace(self, parameters={**self.parameters, **parameters})

@@ -12,6 +12,7 @@ from diffgeo.costs import by_hand
 from diffgeo.data import label_tables
 from diffgeo.data.evaluation_labels import common_labels
 from diffgeo.data.nearest_seen import copied_hits
+from diffgeo.data.sources import source_of
 from diffgeo.errors import UserError
 from diffgeo.images import render, to_uint8
 from diffgeo.results import Results, open_results, open_workdir, select_scores, template

@@ -17,6 +17,7 @@ from diffgeo.run import Run
 from diffgeo.settings import TINY, Dataset, Factor, adapt, override
 from diffgeo.training import ensemble
 from tests.support.networks import two_convolutions
+from tests.support.trained import OneDevice
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 TRAIN = {"learning_rate": 1.3e-3}  # of these tests alone: programs of the UNet's are cached by their settings
@@ -31,7 +32,7 @@ def small_network(monkeypatch):
 
 def executed(settings, folder, **parts):
     said = []
-    found = run.execute(Run("made_up", "tiny", settings, **parts), folder, say=said.append)
+    found = run.execute(Run("made_up", "tiny", settings, OneDevice("loop"), **parts), folder, say=said.append)
     return found, said
 
 
@@ -76,7 +77,7 @@ def test_worked_examples_run(tmp_path, name, factors, image):
     declared = example(name)
     settings = override(declared.settings("tiny"), "axes.seed=0")
     settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, **TRAIN))
-    found = run.execute(Run.of(declared, "tiny", settings), tmp_path, say=lambda text: None)
+    found = run.execute(Run.of(declared, "tiny", settings, OneDevice("loop")), tmp_path, say=lambda text: None)
     assert found["factor"].values.tolist() == factors
     assert found["samples"].dims[-1 - len(image) :] == ("kept", *image)
     assert {f"accuracy_{factor}" for factor in factors} <= {*found.data_vars}
@@ -102,7 +103,9 @@ def test_metrics_are_stored_also_later_from_checkpoints(tmp_path):
     settings = adapt(TINY, {"shift": (0.0, 0.5)}, dataset, train=TRAIN)
     metric = Metric("brightness", brightness, (2,), "mean gray value, and a number")
     executed(settings, tmp_path / "later")
-    later = run.analyze(Run("made_up", "tiny", settings, metrics=(metric,)), tmp_path / "later", lambda text: None)
+    later = run.analyze(
+        Run("made_up", "tiny", settings, OneDevice("loop"), metrics=(metric,)), tmp_path / "later", lambda text: None
+    )
     at_once, _ = executed(settings, tmp_path / "at_once", metrics=(metric,))
     np.testing.assert_array_equal(later["metric_brightness"], at_once["metric_brightness"])
     assert later["metric_brightness"].dims == ("shift", "seed", "step", "metric_brightness_0")
@@ -110,7 +113,7 @@ def test_metrics_are_stored_also_later_from_checkpoints(tmp_path):
     np.testing.assert_allclose(at_once["metric_brightness"][1, 0, 2], [expected, 24.5], rtol=1e-6)
     np.testing.assert_array_equal(later["accuracy"], at_once["accuracy"])
     said = []
-    run.analyze(Run("made_up", "tiny", settings, metrics=(metric,)), tmp_path / "later", said.append)
+    run.analyze(Run("made_up", "tiny", settings, OneDevice("loop"), metrics=(metric,)), tmp_path / "later", said.append)
     assert any("analyzed already" in text for text in said)
 
 

@@ -58,7 +58,7 @@ def settings_with(label_source="grid", num_validation=30, layer_fields=True):
 def evaluated(folder, settings):
     """Return the results of an evaluation at step 10, the tables that were asked for, and the missing steps."""
     run = Run("test", "none", settings)
-    (wave,) = plan_waves(run.grid, build_tables(run.grid), None)
+    (wave,) = plan_waves(run.grid, build_tables(run.grid), {})
     path, members = open_workdir(folder).results, Measured(wave)
     Results.create(path, empty_results(run, [wave], {}))
     with Session(run, open_workdir(folder), (wave,), Results(path, run.grid)) as session:
