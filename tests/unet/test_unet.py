@@ -263,7 +263,6 @@ def test_initial_weights(params):
         ({"base_channels": 6}, r"base_channels=6 .* multiple of heads=4"),
         ({"base_channels": 0}, "base_channels=0"),
         ({"heads": 0}, "heads=0"),
-        ({"embedding": 5}, "embedding=5 must be at least 6"),
         ({"conv_impl": "fft"}, "unknown conv_impl 'fft': choose one of auto, lax, matrix"),
         ({"remat": "all"}, "unknown remat 'all': choose one of none, blocks"),
         ({"dtype": "float16"}, r"unknown dtype 'float16': did you mean 'bfloat16'\?"),
@@ -272,6 +271,17 @@ def test_initial_weights(params):
 def test_refused_settings(settings, message):
     with pytest.raises(UserError, match=message):
         UNet(**settings)
+
+
+@pytest.mark.parametrize(("factors", "least"), [(2, 6), (4, 10)])
+def test_an_embedding_holds_a_pair_for_the_step_and_each_factor(factors, least):
+    def made(embedding):
+        init = functools.partial(initial_parameters, UNet(B, embedding), shape=(8, 8, 1), num_factors=factors)
+        return jax.eval_shape(init, jax.random.key(0))
+
+    assert made(least)
+    with pytest.raises(UserError, match=f"embedding={least - 1} must be at least {least}"):
+        made(least - 1)
 
 
 @pytest.mark.parametrize(
