@@ -81,7 +81,7 @@ def test_labels_of_an_extended_frame_are_those_of_the_frame(run, monkeypatch):
     centers = readout.predict_centers(gray, "subpixel", sigma=0.7)
     np.testing.assert_allclose(centers, [[1.0, 2.0], [3.0, 2.0]], atol=0.05)
     # a model that draws perfectly
-    monkeypatch.setattr(programs, "draw", lambda *bound: programs.true_images(settings.data, bound[-1]))
+    monkeypatch.setattr(programs, "draw", lambda *bound: programs.true_images(settings, bound[-1]))
     drawn = framed.sample(x=[4.0, 6.0], y=5.0)
     np.testing.assert_allclose(drawn.prediction, drawn.label, atol=0.05)
     assert drawn.hit.values.all()
@@ -121,7 +121,7 @@ def test_layer_4_of_true_images_is_the_runs_own_proxy(model):
     found = model.activations()
     labels = programs.own_labels(model.settings)
     encoder = jax.jit(sampling.make_encoder(model.settings.program))
-    shown = programs.true_images(model.settings.data, labels)
+    shown = programs.true_images(model.settings, labels)
     expected = encoder(model.params, np.uint32(1), np.int32(model.step), shown, labels)[LAYER]
     assert np.ptp(found.values) > 0.1
     np.testing.assert_allclose(found.values, expected, atol=1e-4)

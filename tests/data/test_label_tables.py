@@ -84,5 +84,5 @@ def test_stacked_tables_are_padded_at_the_end_and_small():
         np.testing.assert_array_equal(stacked.sigma[member], table.sigma)
     assert not stacked.centers[1, 1_024:].any()
     assert [leaf.dtype for leaf in stacked[:5]] == [leaf.dtype for leaf in tables[0][:5]]
-    assert sum(leaf.nbytes for leaf in stacked) / len(tables) < 2e6
+    assert sum(leaf.nbytes for leaf in stacked[:5]) / len(tables) < 2e6
     assert label_tables.stack(tables[1:], rows=3_000).kinds.shape == (1, 3_000)

@@ -12,7 +12,7 @@ from diffgeo import results
 from diffgeo.growth import extend, merge
 from diffgeo.results import open_workdir
 from diffgeo.run import analyze
-from diffgeo.run.checkpoints import Checkpoints
+from diffgeo.run.checkpoints import read_member
 from diffgeo.settings import Settings
 from tests.support.settings import refused
 from tests.support.trained import assert_same_members, digests, small, train
@@ -93,13 +93,12 @@ def test_copies_need_no_source(parts, tmp_path):
     merge(sources, copied, copy=True)
     for source in sources:
         shutil.rmtree(source)
-    with Checkpoints(open_workdir(copied).checkpoints(1)) as checkpoints:
-        assert checkpoints.read_member(0, 40)
+    assert read_member(open_workdir(copied).checkpoints(1), 0, 40)
     said = []
     train(stored(linked), linked, said)
     assert any("nothing left to train" in line for line in said), "its results are whole"
-    with Checkpoints(open_workdir(linked).checkpoints(1)) as checkpoints, refused("no checkpoint", "none is stored"):
-        checkpoints.read_member(0, 40)
+    with refused("no checkpoint", "none is stored"):
+        read_member(open_workdir(linked).checkpoints(1), 0, 40)
 
 
 def test_a_joined_run_is_extended_and_joined_again(joined, parts, tmp_path):
