@@ -90,7 +90,7 @@ Results.record = killed
     [
         DELETING.replace("NUMBER", "1"),
         pytest.param(DELETING.replace("NUMBER", "3"), marks=slow),
-        DELETING.replace("NUMBER", "4"),  # the older state of the finished wave
+        pytest.param(DELETING.replace("NUMBER", "4"), marks=slow),  # the older state of the finished wave
         pytest.param(DELETING.replace("NUMBER", "5"), marks=slow),  # the newest
         pytest.param(EVALUATING, marks=slow),
     ],
@@ -155,7 +155,7 @@ Results.record = killed
 @pytest.mark.parametrize(
     "patch",
     [
-        AFTER_CONFIG,
+        pytest.param(AFTER_CONFIG, marks=slow),
         WITHIN_GROWTH,
         pytest.param(BEFORE_METADATA, marks=slow),
         pytest.param(WITHIN_TRAINING, marks=slow),
