@@ -2,7 +2,6 @@
 
 import numpy as np
 from jaxtyping import Real
-from scipy.cluster.hierarchy import linkage
 
 from diffgeo.representation.points import check_points
 
@@ -23,6 +22,8 @@ def log_gap(points: Real[np.ndarray, "n k"]) -> float:
     Raises:
       UserError: see `check_points`.
     """
+    from scipy.cluster.hierarchy import linkage
+
     points = np.unique(check_points(points), axis=0)
     joined = linkage(points, "single")
     sizes = np.concatenate([np.ones(len(points)), joined[:, 3]])
