@@ -8,7 +8,7 @@ import pytest
 
 import diffgeo as dg
 from diffgeo.settings import TINY, adapt
-from diffgeo.unet import from_settings, initial_parameters
+from diffgeo.unet import from_program, initial_parameters
 from tests.support.settings import refused
 
 torch = pytest.importorskip("torch")
@@ -57,8 +57,8 @@ def test_modules_are_taken_as_they_are(weights):
 
 
 def test_both_networks_compute_the_same_before_and_after_the_round_trip():
-    module = from_settings(SETTINGS.model)
-    params = jax.tree.map(np.asarray, initial_parameters(module, jax.random.key(5), 8))
+    module = from_program(SETTINGS.program)
+    params = jax.tree.map(np.asarray, initial_parameters(module, jax.random.key(5), (8, 8, 1)))
     # biases and norms are zeros and ones at first, which would hide an exchange
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda x: x + 0.1 * rng.normal(size=x.shape).astype(np.float32), params)
