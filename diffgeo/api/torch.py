@@ -21,7 +21,7 @@ def from_torch(weights: Any, settings: Settings) -> TrainedMember:
 
     Raises:
       UserError: if there are no weights of this network, or of several, if they do not fit the settings, or if these
-        are of a grid of several models.
+        are of a grid of several models or of conditioning other than "concat".
 
     >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
     >>> same = from_torch({"state_dict": to_torch(model, numpy=True)}, model.settings)
@@ -31,6 +31,7 @@ def from_torch(weights: Any, settings: Settings) -> TrainedMember:
     members = Grid(settings).members
     if len(members) > 1:
         raise UserError(f"these settings are of {len(members)} models: give those of one, as settings.at(seed=0)")
+    _check_conditioning(settings)
     params = torch_weights.to_flax(torch_weights.unwrap(weights))
     model = settings.model
     for name, width in torch_weights.widths(params).items():
@@ -50,12 +51,13 @@ def to_torch(member: TrainedMember, numpy: bool = False) -> dict[str, Any]:
       Name -> float32 tensor on the CPU; convolution kernels are [O, C, 3, 3], matrices [O, C].
 
     Raises:
-      UserError: if tensors are asked for and PyTorch is not installed.
+      UserError: if tensors are asked for and PyTorch is not installed, or for conditioning other than "concat".
 
     >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
     >>> to_torch(model, numpy=True)["outc.weight"].shape
     (1, 4, 1, 1)
     """
+    _check_conditioning(member.settings)
     state_dict = torch_weights.from_flax(member.params)
     if numpy:
         return state_dict
@@ -64,3 +66,11 @@ def to_torch(member: TrainedMember, numpy: bool = False) -> dict[str, Any]:
     except ImportError as error:
         raise UserError("PyTorch is not installed: pip install torch, or take arrays by numpy=True") from error
     return {name: torch.from_numpy(array) for name, array in state_dict.items()}
+
+
+def _check_conditioning(settings: Settings) -> None:
+    conditioning = settings.model.conditioning
+    require(
+        conditioning == "concat",
+        f"model.conditioning={conditioning!r} has no form in PyTorch here: only 'concat', the papers', has",
+    )

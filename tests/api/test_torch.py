@@ -110,3 +110,11 @@ def test_without_pytorch_arrays_can_still_be_had(weights, monkeypatch):
         dg.to_torch(member)
     for name, array in dg.to_torch(member, numpy=True).items():
         np.testing.assert_array_equal(array, weights[name].numpy())
+
+
+def test_other_conditioning_has_no_form_in_pytorch(weights):
+    settings = adapt(SETTINGS, model={"conditioning": "film"})
+    member = dg.TrainedMember(settings, {"seed": 0}, 0, {})
+    for exchange in (lambda: dg.from_torch(weights, settings), lambda: dg.to_torch(member)):
+        with refused("model.conditioning='film'", "only 'concat'"):
+            exchange()
