@@ -9,7 +9,7 @@ import pytest
 from tests.support.programs import REPOSITORY
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
-ALLOWED = {"diffgeo", "matplotlib.pyplot", "numpy"}
+ALLOWED = {"diffgeo", "jax.numpy", "matplotlib.pyplot", "numpy"}
 MARKDOWN = "# %% [markdown]\n"
 
 
