@@ -132,7 +132,7 @@ class SavedRun:
 
     @property
     def about(self) -> Mapping[str, Any]:
-        """What the run says of itself: the configuration of its folder, or the attributes of a summary."""
+        """Stored description of the run: the configuration of its folder, or the attributes of a summary."""
         return self.stored.attrs if self._config is None else self._config
 
     def _about(self, key: str) -> Any:

@@ -160,7 +160,7 @@ class TrainedMember:
         return Activations(programs.encode(bound, layer, shown, labels, t), labels, layer, t, period)
 
     def _labels(self, factors: Mapping[str, Any]) -> np.ndarray:
-        """Return float32[S, 2], the labels asked for, or those of the run's evaluations."""
+        """Return float32[S, K], the labels asked for, or those of the run's evaluations."""
         known = [factor.name for factor in self.settings.factors]
         for name in factors:
             require(name in known, f"unknown factor {name!r}{suggestion(name, known)}")

@@ -29,7 +29,12 @@ def evaluation_labels(
         fewer) [2402.03305, B.3]; "grid": the N x N unit grid of the window, x slowest [2408.13256, A.3].
       count: S for "train".
       size: N.
+
+    Raises:
+      ValueError: for another source; "uniform" labels follow from the data set alone, see `sources.Source`.
     """
+    if source not in ("train", "grid"):
+        raise ValueError(f"source must be train or grid, got {source!r}")
     if source == "grid":
         return lattice(size, 1.0, 1.0) + table.origin[None, :]
     drawn = jnp.arange(labels_drawn(source, count, size, int(table.count)), dtype=jnp.uint32)

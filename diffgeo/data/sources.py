@@ -1,6 +1,8 @@
 """Where a member's images, labels, read-outs and regions come from: the papers' data sets, or one of the user's.
 
-Everything right of the data on the line asks a `Source`; nothing there knows which of the two it has.
+Evaluation and the Python interface ask a `Source` for all of them, and `batches.render_rows` renders both kinds in the
+train step. Only what a user's images lack is told apart elsewhere: outcomes of samples, read-out methods, and the
+measures that follow from them.
 """
 
 import functools

@@ -54,7 +54,10 @@ class Factor:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set of one's own, handed to `Experiment(dataset=...)`; nothing registers it.
+    """A user's data set, part of the settings of an experiment's presets (`adapt(LAPTOP, dataset=...)`).
+
+    Nothing registers it. Its images are read by `read` alone; the methods of `evaluation.readout` are for the papers'
+    images.
 
     Shapes: n images, N image side, C channels, K factors, L rows of the table.
 

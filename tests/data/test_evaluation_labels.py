@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from diffgeo.data import evaluation_labels, label_tables
 from diffgeo.settings import Data
@@ -33,3 +34,9 @@ def test_grid_labels_are_the_window_pixel_by_pixel():
     table = label_tables.make_table(np.array([(20.0, 20.0)]), "bump", 1.0, 16.0)
     labels = evaluation_labels.evaluation_labels(table, jax.random.key(0), "grid", 3, 8)
     assert labels.tolist() == [[16 + x, 16 + y] for x in range(8) for y in range(8)]
+
+
+def test_labels_of_another_source_are_refused():
+    table = label_tables.build_label_table(Data(size=8))
+    with pytest.raises(ValueError, match="train or grid, got 'uniform'"):
+        evaluation_labels.evaluation_labels(table, jax.random.key(0), "uniform", 5, 8)

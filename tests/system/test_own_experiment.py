@@ -72,7 +72,6 @@ def test_a_folder_that_names_a_file_never_runs_it(made, tmp_path, launch):
     assert not (tmp_path / "ran").exists()
 
 
-@pytest.mark.slow
 def test_reproduce_runs_it_and_plan_refuses_what_is_not_there(made, tmp_path, launch):
     path, _ = made
     done = launch("reproduce", f"--experiment={path}", "--preset=tiny", f"--workdir={tmp_path}")

@@ -156,7 +156,6 @@ runpy.run_module("launch.train", run_name="__main__")
     same_results(whole, folder)
 
 
-@pytest.mark.slow
 def test_killed_far_from_an_evaluation_it_goes_on_from_a_state_saved_in_time(whole, tmp_path):
     folder = tmp_path / "run"
     code = f"""
@@ -274,7 +273,6 @@ def test_a_half_written_save_is_not_seen(tmp_path):
     assert not os.path.exists(tmp_path / "params" / "9.orbax-checkpoint-tmp")
 
 
-@pytest.mark.slow
 def test_waves_change_nothing_but_the_folders(whole, tmp_path, launch):
     split = tmp_path / "split"
     done = launch("train", *train_flags(split, *SLOW_ENOUGH), "--waves=2")
