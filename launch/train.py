@@ -65,7 +65,7 @@ def main() -> None:
     if declared.trained:
         facts = by_hand.describe(settings, declared.trained, declared.analyses)
         common = facts["common_pflop"] / facts["sampling_pflop"]
-        size = f"{shape} models, {settings.train.steps:,} steps each, {common:.0%} of sampling at common labels"
+        size = f"{shape} models, {facts['steps']:,} steps each, {common:.0%} of sampling at common labels"
     distributed.say(f"{declared.name}, preset {PRESET.value}: {size}, in {WORKDIR.value}")
     for axis, values in added.items():
         distributed.say(f"more of them: {axis}={','.join(map(str, values))}")

@@ -16,6 +16,7 @@ from diffgeo.costs import timing
 from diffgeo.settings import Settings
 from diffgeo.training import step
 from diffgeo.training.ensemble import jit_once
+from diffgeo.training.optimizer import hyperparameters
 from diffgeo.unet.layers import Conv3x3, Norm, SelfAttention
 
 KINDS = {"convolutions": Conv3x3, "norms": Norm, "attention": SelfAttention}
@@ -80,13 +81,15 @@ def _passes(calls: Counter) -> Callable[[], object]:
 
 def _optimizer(settings: Settings) -> Callable[[], object]:
     """Compile a step's optimizer update; the state is donated as in training."""
-    state = jit_once(lambda: step.initial_state(settings.program, 0))()
+    program = settings.program
+    state = jit_once(lambda: step.layout(program).ravel_all(step.initial_state(program, 0)))()
     gradient = _normal(0, state.params)
-    jitted = jax.jit(step.make_update(settings.train), donate_argnums=0)
+    given = hyperparameters(settings.train)
+    jitted = jax.jit(step.make_update(program), donate_argnums=0)
 
     def update() -> object:
         nonlocal state
-        state = jitted(state, jnp.float32(1.0), gradient)
+        state = jitted(state, jnp.float32(1.0), gradient, given)
         return state
 
     return update

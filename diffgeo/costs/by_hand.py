@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from diffgeo.costs.storage import ALL, default_keep, finished_bytes
 from diffgeo.data.evaluation_labels import labels_drawn
@@ -110,16 +111,18 @@ def program_totals(members: Sequence[Member], analyses: Sequence[str] = ()) -> P
         labels_drawn(evaluation.label_source, evaluation.num_samples, settings.data.size, rows[member.settings.data])
         for member in members
     ]
-    flop, evaluations = 2 * forward_macs(settings), len(settings.evaluation_steps)
-    training = float(len(members) * TRAIN_PASSES * flop * train.steps * train.batch_size)
-    per_sample = float(flop * evaluations * network_calls(settings))
-    common = per_sample * len(members) * evaluation.num_common
+    flop, evaluations = 2 * forward_macs(settings), [len(member.settings.evaluation_steps) for member in members]
+    steps = sum(member.settings.train.steps for member in members)
+    training = float(TRAIN_PASSES * flop * steps * train.batch_size)
+    per_sample = float(flop * network_calls(settings))
+    sampled = np.dot(evaluations, drawn)  # labels over all evaluations of all members
+    common = per_sample * sum(evaluations) * evaluation.num_common
     # a forward pass each, beside the samples': see `training.true_images`
     passes = len(settings.diffusion.field_timesteps) * evaluation.layer_fields
-    true_images = passes * sum(drawn) + evaluation.num_validation * len(members)
-    sampling = per_sample * sum(drawn) + common + float(flop * evaluations * true_images)
+    true_images = passes * sampled + evaluation.num_validation * sum(evaluations)
+    sampling = per_sample * sampled + common + float(flop * true_images)
     cloud = CLOUDS * sum(CLOUD_SECONDS[group] for group in analyses)
-    analysis = evaluations * cloud * sum((labels / 256) ** 2 for labels in drawn)
+    analysis = cloud * np.dot(evaluations, [(labels / 256) ** 2 for labels in drawn])
     return ProgramTotals(
         max(drawn) + evaluation.num_common,
         max(rows.values()),
@@ -155,7 +158,7 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
     grid = Grid(settings)
     programs = grid.programs if trained else []
     totals = [program_totals(members, analyses) for members in programs]
-    evaluations = settings.evaluation_steps if trained else ()
+    evaluations = grid.evaluation_steps if trained else ()
 
     def total(name: str) -> float:
         return sum(getattr(program, name) for program in totals)
@@ -169,7 +172,7 @@ def describe(settings: Settings, trained: bool = True, analyses: Sequence[str] =
         "members": sum(map(len, programs)),
         "axes": {name: len(values) for name, values in grid.axes.items()},
         "programs": len(programs),
-        "steps": settings.train.steps,
+        "steps": grid.evaluation_steps[-1],
         "batch": settings.train.batch_size,
         "evaluations": len(evaluations),
         "evaluation_steps": list(evaluations),

@@ -258,7 +258,7 @@ def _plan_program(members: Sequence[Member], target: Target, analyses: bool) -> 
     with compiling_for(target.platform):
         chunks = sampling.network_calls(labels)
     calls = by_hand.network_calls(settings) * chunks
-    evaluations = len(settings.evaluation_steps)
+    steps = sorted({step for member in members for step in member.settings.evaluation_steps})
     step_seconds, call_seconds = step.seconds(target.chip), samples.seconds(target.chip)
     forward = 2 * by_hand.forward_macs(settings)
     model_steps = per_device / target.placement.data_parallel  # of a device in a step
@@ -287,9 +287,9 @@ def _plan_program(members: Sequence[Member], target: Target, analyses: bool) -> 
             "flops_per_call_by_hand": forward * -(-labels // chunks) * per_device,
             "seconds_per_evaluation": calls * call_seconds,
         },
-        "training_seconds": waves * settings.train.steps * step_seconds,
-        "sampling_seconds": waves * evaluations * calls * call_seconds,
-        "seconds": waves * (settings.train.steps * step_seconds + evaluations * calls * call_seconds),
+        "training_seconds": waves * steps[-1] * step_seconds,
+        "sampling_seconds": waves * len(steps) * calls * call_seconds,
+        "seconds": waves * (steps[-1] * step_seconds + len(steps) * calls * call_seconds),
         "host_ram_bytes": _host_ram(settings, target, per_device, min(at_once, len(members)), labels, analyses),
     }
 

@@ -106,7 +106,7 @@ def _add(
     whole = _with_axis(run.settings, axis, (*run.grid.axes[axis], *values))
     at_once = run_folder.members_at_once(new, build_tables(new.grid), waves)
     earlier = run.grid.waves_of(config)
-    listed = [[list(member.coordinates.values()) for member in wave] for wave in (*earlier, *new.grid.waves(at_once))]
+    listed = new.grid.listed((*earlier, *new.grid.waves(at_once)))
     extended = config | {
         "settings": dataclasses.replace(run, settings=whole).identity["settings"],
         "waves": listed,

@@ -88,7 +88,7 @@ def merge(
     about = {"settings": json.dumps(tree), "sources": json.dumps(sources), "store_format": STORE_FORMAT}
     empty = _empty(grid, parts).assign_attrs(parts[0].results.attrs | about | dict(provenance or {}))
     waves = [(part, index, wave) for part in parts for index, wave in enumerate(part.grid.waves_of(part.config))]
-    listed = [[list(member.coordinates.values()) for member in wave] for _, _, wave in waves]
+    listed = parts[0].grid.listed(wave for _, _, wave in waves)
     config = parts[0].config | {"settings": tree, "keep": ALL, "waves": listed, "sources": sources}
     config.pop("extensions", None)
     with atomic_path(out) as made:

@@ -51,7 +51,8 @@ FIELDS_OF_LAYERS = ("layer_additive_share", "layer_participation_ratio")
 GROUP_NAME = "<U64"  # wide enough for groups that later versions add to a store
 
 MISSING, COMPLETE, IMPOSSIBLE = 0, 1, 2
-"""Values of `group_complete`; impossible: a cloud that has no geometry, such as activations that are all equal."""
+"""Values of `group_complete`; impossible: a cloud that has no geometry, such as activations that are all equal, or a
+step that is not one of the member's evaluations, in a grid over numbers of steps or after the member has stopped."""
 
 DESCRIPTIONS = {
     "loss": "mean training loss over the last window of train.log_every steps",
@@ -75,6 +76,7 @@ DESCRIPTIONS = {
     "origin": "label of the image's pixel (0, 0) (pixels): the margin of an extended frame",
     "readout_ceiling": "accuracy that a read-out reaches on perfect images of the same labels",
     "nonfinite_step": f"step at which the member's loss was no longer finite and training stopped ({NEVER}: never)",
+    "stopped_step": f"step at which the member stopped by train.stop_when ({NEVER}: it did not)",
     "group_complete": "0: missing, 1: written as a whole, 2: cannot be measured",
 }
 
@@ -148,7 +150,7 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
         require(name not in grid.axes, f"axis {name!r} is the same for all members: give one value")
     axes = {name: np.asarray(values) for name, values in grid.axes.items()}
     lengths = dict(zip(axes, grid.shape, strict=True))
-    steps = grid.settings.evaluation_steps
+    steps = grid.evaluation_steps
     size = max(member.settings.data.size for member in grid.members)
     groups = (EVALUATION, LOSS, *on_true_images(grid.settings), *analyses.groups)
     factors, channels = grid.settings.factors, grid.settings.program.image_shape[-1]
@@ -193,7 +195,12 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
     variables["origin"] = empty("origin", (*axes, "factor"))
     variables["readout_ceiling"] = empty("readout_ceiling", (*axes, "label_set", "readout"))
     variables["nonfinite_step"] = empty("nonfinite_step", axes, np.int64, NEVER)
+    if any(member.settings.train.stop_when is not None for member in grid.members):
+        variables["stopped_step"] = empty("stopped_step", axes, np.int64, NEVER)
     variables["group_complete"] = empty("group_complete", (*by_step, "group"), np.uint8, MISSING)
+    of_members = variables["group_complete"].values.reshape(len(grid.members), len(steps), -1)
+    for member in grid.members:
+        of_members[member.index, ~np.isin(steps, member.settings.evaluation_steps)] = IMPOSSIBLE
     lengths |= analyses.lengths
     for name, (dims, description, dtype, fill) in analyses.variables.items():
         shape = [lengths[d] for d in (*by_step, *dims)]

@@ -25,7 +25,7 @@ from diffgeo.results.schema import (
     complete_by_value,
 )
 from diffgeo.settings import Grid, Member
-from diffgeo.settings.allowed import OWN
+from diffgeo.settings.allowed import NEVER, OWN
 
 BY_LABEL_SET = ("label_set", "readout", "common")
 """Dims of scores and samples that stores before format 3 lack."""
@@ -42,7 +42,7 @@ class Results:
     def __init__(self, path: Path, grid: Grid):
         self.path = Path(path)
         self._grid = grid
-        self._steps = grid.settings.evaluation_steps
+        self._steps = grid.evaluation_steps
         self._store = zarr.open_group(str(path), mode="r+") if distributed.is_coordinator() else None
         self._names = {} if self._store is None else old_names(self._store.attrs)
         self._groups = [] if self._store is None else [str(name) for name in self._array("group")[:]]
@@ -182,14 +182,59 @@ class Results:
         held.reshape(-1)[[member.index for member in members]] = value
         array[index] = held
 
+    def due(self, members: Sequence[Member], step: int) -> list[int]:
+        """Return positions of the members that are evaluated at a step; all processes call together."""
+        return distributed.broadcast(lambda: self._due(members, step))
+
+    def _due(self, members: Sequence[Member], step: int) -> list[int]:
+        held = self._completeness(EVALUATION)[:, self._steps.index(step)]
+        return [i for i, member in enumerate(members) if held[member.index] != IMPOSSIBLE]
+
+    def stop(self, members: Sequence[Member]) -> dict[int, int]:
+        """Record members that have reached their `train.stop_when`: nothing of them is evaluated any more.
+
+        Returns:
+          Position of each stopped member, of this call or before -> the step; all processes call together.
+        """
+        return distributed.broadcast(lambda: self._stop(members))
+
+    def _stop(self, members: Sequence[Member]) -> dict[int, int]:
+        asked = {i: m for i, m in enumerate(members) if m.settings.train.stop_when is not None}
+        if not asked:
+            return {}
+        assert self._store is not None
+        by_member, found = (len(self._grid.members), len(self._steps)), {}
+        accuracy = np.asarray(self._array("accuracy")[:])
+        accuracy = accuracy.reshape(*by_member, -1)[..., 0]  # own labels, by the settings' read-out, in all regions
+        complete, stopped = self._completeness(EVALUATION), self._array("stopped_step")
+        held = np.asarray(stopped[...]).reshape(-1)
+        for i, member in asked.items():
+            if held[member.index] == NEVER:
+                reached = (complete[member.index] == COMPLETE) & (
+                    accuracy[member.index] >= member.settings.train.stop_when
+                )
+                if not reached.any():
+                    continue
+                at = int(np.argmax(reached))
+                for step in self._steps[at + 1 :]:
+                    for group in self._groups:
+                        self.record([member], step, group, IMPOSSIBLE)
+                held[member.index] = self._steps[at]
+                self._write_one(stopped, member, held[member.index])  # last: after a kill before it, all is done again
+            found[i] = int(held[member.index])
+        return found
+
+    def _completeness(self, group: str) -> np.ndarray:
+        """Return `group_complete` of a group by member and step."""
+        held = np.asarray(self._array("group_complete")[..., self._groups.index(group)])
+        return held.reshape(len(self._grid.members), len(self._steps))
+
     def missing(self, members: Sequence[Member], group: str = EVALUATION) -> list[int]:
         """Return evaluation steps at which some of these members lack a group; all processes call together."""
         return distributed.broadcast(lambda: self._missing(members, group))
 
     def _missing(self, members: Sequence[Member], group: str) -> list[int]:
-        held = np.asarray(self._array("group_complete")[..., self._groups.index(group)])
-        held = held.reshape(len(self._grid.members), len(self._steps))
-        lacking = (held[[member.index for member in members]] == MISSING).any(axis=0)
+        lacking = (self._completeness(group)[[member.index for member in members]] == MISSING).any(axis=0)
         return [step for step, lacks in zip(self._steps, lacking, strict=True) if lacks]
 
 
@@ -228,6 +273,9 @@ def _extend_groups(path: Path, groups: Sequence[str]) -> None:
     complete.resize((*complete.shape[:-1], len(known) + len(lacking)))
     names.resize((len(known) + len(lacking),))
     names[:] = np.array([*known, *lacking], names.dtype)
+    held = complete[:]
+    held[..., len(known) :][held[..., known.index(EVALUATION)] == IMPOSSIBLE] = IMPOSSIBLE
+    complete[:] = held
     zarr.consolidate_metadata(str(path), zarr_format=2)
 
 

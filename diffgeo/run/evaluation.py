@@ -39,6 +39,8 @@ def evaluate(
 ) -> None:
     """Sample a wave's members at their labels; behind that, read the samples out, score them and write the scores.
 
+    Members not evaluated at this step, in a grid over numbers of steps or once they have stopped, are left out.
+
     Returns when all are sampled, with the last of them still to be read out; what is not written when the process ends
     is missing as a whole. Of several processes, all sample and process 0 reads out.
 
@@ -51,14 +53,17 @@ def evaluate(
       loss: float[M], written too if given.
     """
     session.writer.join()
-    readings = _Readings(session, wave, step)
+    due = session.store.due(wave.members, step)
+    if not due:
+        return
+    readings = _Readings(session, wave, step, due)
     snapshots = bool(session.run.analyses)
     common = COMMON in session.store.label_sets()
     labels, true = (
         (wave.sampled_labels, wave.sampled_true_images) if common else (wave.stacked_labels, wave.true_images)
     )
-    sampled = ensemble.sample(params, step, labels, record=snapshots, images=true if snapshots else None)
-    for index, samples in enumerate(sampled):
+    sampled = ensemble.sample(params, step, labels, record=snapshots, images=true if snapshots else None, indices=due)
+    for index, samples in zip(due, sampled, strict=True):
         if distributed.is_coordinator():
             clouds = _clouds(wave, index, samples) if snapshots else {}
             session.writer.submit(functools.partial(readings.read, index, samples.images, clouds), ensemble.max_pending)
@@ -83,11 +88,12 @@ def _measure_true_images(session: Session, wave: Wave, ensemble: Ensemble, param
 
 @dataclass(frozen=True)
 class _Readings:
-    """Scores of a wave's members at one step, collected member by member, then written at once."""
+    """Scores of a wave's members that are due at one step, collected member by member, then written at once."""
 
     session: Session
     wave: Wave
     step: int
+    due: Sequence[int]
     columns: dict[str, list] = field(default_factory=dict)
     measured: dict[str, list] = field(default_factory=dict)
 
@@ -126,11 +132,11 @@ class _Readings:
 
     def write(self, loss: np.ndarray | None, measured: Mapping[str, Mapping[str, Any]] = {}) -> None:
         """Write the scores of all members, and record them as complete; before them measures on true images."""
-        store, members = self.session.store, self.wave.members
+        store, members = self.session.store, [self.wave.members[index] for index in self.due]
         for group, values in measured.items():
-            store.write(members, values, self.step, group)
+            store.write(members, {name: of_all[self.due] for name, of_all in values.items()}, self.step, group)
         if loss is not None:
-            store.write(members, {"loss": list(loss)}, self.step, LOSS)
+            store.write(members, {"loss": list(loss[self.due])}, self.step, LOSS)
         store.write(members, self.columns, self.step, EVALUATION)
         for metric in self.session.run.metrics:
             values = {metric.variable: self.measured[metric.variable]}

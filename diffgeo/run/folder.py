@@ -73,7 +73,7 @@ def members_at_once(run: Run, tables: Mapping[int, LabelTable], waves_wanted: in
 
 def new_config(run: Run, members_at_once: int) -> dict[str, Any]:
     """Return the configuration of a new run: its identity, and what of its storage is settled at its start."""
-    return run.record | {"members_at_once": members_at_once, "keep": storage_of(run).keep}
+    return run.record | run.grid.described(members_at_once) | {"keep": storage_of(run).keep}
 
 
 def storage_of(run: Run, members_at_once: int | None = None) -> Storage:

@@ -72,11 +72,11 @@ def execute(
     config = config | {"keep": run.keep}
     with run_folder.open_session(run, workdir, planned, config, provenance, say) as session:
         complete = _complete_waves(session)
-        session.progress.start(run.settings.train.steps * len(planned), "step")
+        session.progress.start(sum(wave.evaluation_steps[-1] for wave in planned), "step")
         for wave in planned:
             ensemble = ensembles.pop(wave.index)  # a wave's state is not kept while the next one trains
             if wave.index in complete:
-                session.progress.advance(wave.members[0].settings.train.steps)
+                session.progress.advance(wave.evaluation_steps[-1])
             else:
                 train_wave(session, wave, ensemble)
         session.progress.close()
@@ -110,7 +110,7 @@ def _complete_waves(session: Session) -> set[int]:
 
 def _trained(wave: Wave, checkpoints: Checkpoints) -> bool:
     """Return whether a wave's last step is done; of a run that does not keep them, the states are gone then."""
-    last = wave.members[0].settings.train.steps
+    last = wave.evaluation_steps[-1]
     if checkpoints.state_step is None:
         return checkpoints.borrowed or last in checkpoints.params_steps
     return checkpoints.state_step == last

@@ -40,7 +40,7 @@ def thin(session: Session, wave: Wave, checkpoints: Checkpoints, finished: bool)
     if keep is None or keep == ALL or not checkpoints.params_steps:
         return
     missing = session.missing(wave)
-    kept = kept_steps(keep, wave.members[0].settings.evaluation_steps)
+    kept = kept_steps(keep, wave.evaluation_steps)
     checkpoints.keep_params({*kept, *missing, checkpoints.params_steps[-1]})
     if finished and not missing:
         checkpoints.delete_states()
@@ -52,7 +52,8 @@ class _Loop:
     def __init__(self, session: Session, wave: Wave, ensemble: Ensemble, checkpoints: Checkpoints):
         self.session, self.wave, self.ensemble, self.checkpoints = session, wave, ensemble, checkpoints
         self.settings = wave.members[0].settings
-        self.step = checkpoints.state_step or 0
+        self.step, self.last = checkpoints.state_step or 0, wave.evaluation_steps[-1]
+        self.stopped: set[int] = set()
         self.nonfinite: set[int] = set()
 
     def run(self) -> None:
@@ -66,16 +67,38 @@ class _Loop:
         session.progress.advance(self.step)
         # a loss may be missing where launch.analyze has filled in the rest
         missing = set(store.missing(self.wave.members)) | set(store.missing(self.wave.members, LOSS)) - {0}
-        for target in self.settings.evaluation_steps:
-            if target >= self.step:
-                self.train_to(target)
-                self.save_and_evaluate(evaluated=target in missing)
+        self.stop_members()
+        for target in self.wave.evaluation_steps:
+            if target < self.step or (self.all_stopped and target < self.last):
+                continue
+            self.train_to(target)
+            self.save_and_evaluate(evaluated=target in missing)
+            self.stop_members()
         session.writer.join()
         self.checkpoints.wait()
         thin(session, self.wave, self.checkpoints, finished=True)
 
+    def stop_members(self) -> None:
+        """Stop members that have reached their `train.stop_when` by evaluations up to this step, and say which."""
+        if all(member.settings.train.stop_when is None for member in self.wave.members):
+            return
+        self.session.writer.join()
+        for index, step in self.session.store.stop(self.wave.members).items():
+            if index not in self.stopped:
+                self.ensemble.stop(index, step)
+                self.session.say(f"member {self.wave.members[index]}: stopped at step {step}, as train.stop_when says")
+                self.stopped.add(index)
+
+    @property
+    def all_stopped(self) -> bool:
+        """Whether no member trains on: what is left is to store the last state."""
+        return len(self.stopped) == len(self.wave.members)
+
     def train_to(self, target: int) -> None:
         """Train up to an evaluation step; save on the way if that is due, stop if a signal asks for it."""
+        if self.all_stopped:
+            self.session.progress.advance(target - self.step)
+            self.step = target
         chunk, stopper, progress = self.session.run.placement.chunk, self.session.stopper, self.session.progress
         handle = None
         while self.step < target:
@@ -95,10 +118,7 @@ class _Loop:
                     self.checkpoints.release()
                     continue
                 self.checkpoints.wait()
-                steps_wanted = self.settings.train.steps
-                raise Interrupted(
-                    wish, f"stopped at step {self.step} of {steps_wanted}, state saved: run again to go on"
-                )
+                raise Interrupted(wish, f"stopped at step {self.step} of {self.last}, state saved: run again to go on")
 
     def save_state(self) -> None:
         """Save the full state, once all earlier evaluations are written."""

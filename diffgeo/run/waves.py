@@ -35,6 +35,11 @@ class Wave:
     common: tuple[np.ndarray, ...] = field(default=(), repr=False)
 
     @property
+    def evaluation_steps(self) -> tuple[int, ...]:
+        """Steps after which some of the members are evaluated, ascending; the last is the last of training."""
+        return tuple(sorted({step for member in self.members for step in member.settings.evaluation_steps}))
+
+    @property
     def longest(self) -> int:
         """S, the largest number of own labels of a member."""
         return max(len(labels) for labels in self.labels)

@@ -27,6 +27,7 @@ SCHEDULES = ("one_cycle", "constant")
 """Learning-rate schedules; both start at `WARMUP_START` of the peak and reach it after `train.warmup_fraction`."""
 
 WARMUP_START = 1 / 25  # PyTorch's div_factor of OneCycleLR
+WARMUP_END = WARMUP_START / 1e4  # of the peak, at the end of a one-cycle; PyTorch's final_div_factor
 
 REMAT = ("none", "blocks")
 """Rematerialization in the backward pass: nothing, or the inside of each block."""

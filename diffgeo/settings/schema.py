@@ -30,7 +30,9 @@ class Program:
     """The static part of a member's settings: members with equal programs share their compiled ones.
 
     Attributes:
-      model, diffusion, train: the sections.
+      model, diffusion: the sections.
+      batch_size, log_every, schedule: see `Train`; its numbers are arguments of the program.
+      ema: whether a moving average of the parameters is kept.
       size, periodic: N, and whether images wrap.
       dataset: of the user, None for the papers'.
       sampler, sampler_steps, eta, clip: see `Evaluation`.
@@ -38,7 +40,10 @@ class Program:
 
     model: Model
     diffusion: Diffusion
-    train: Train
+    batch_size: int
+    log_every: int
+    schedule: str
+    ema: bool
     size: int
     periodic: bool
     sampler: str
@@ -174,7 +179,10 @@ class Settings:
         return Program(
             model=self.model,
             diffusion=self.diffusion,
-            train=self.train,
+            batch_size=self.train.batch_size,
+            log_every=self.train.log_every,
+            schedule=self.train.schedule,
+            ema=self.train.ema_decay > 0,
             size=data.size,
             periodic=data.periodic,
             sampler=sampling.sampler,

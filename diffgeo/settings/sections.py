@@ -1,8 +1,9 @@
 """Sections of settings as frozen, hashable dataclasses, validated where they are made.
 
 Every field can be swept: the name of a grid's axis is "seed" or the name of a field. Fields of `Data` are arrays of a
-member (a label table and its sigma), so a grid over them is one compiled program; `STATIC_DATA` and the fields of the
-other sections change shapes or the program, and a grid over them runs one program per value.
+member (a label table and its sigma) and the numbers of `Train` arguments of its step, so a grid over them is one
+compiled program; `STATIC_DATA`, `STATIC_TRAIN` and the fields of the other sections change shapes or the program, and a
+grid over them runs one program per value.
 """
 
 import dataclasses
@@ -172,6 +173,9 @@ class Train:
         constant after that. Under one_cycle a step's rate depends on `steps`, so the speed at which accuracy rises is
         a property of the horizon as well; speeds are compared under "constant".
       weight_decay: of AdamW, on every parameter.
+      beta1, beta2: decays of AdamW's two moving averages, of the gradient and of its square.
+      stop_when: accuracy of its own labels, by `evaluation.readout`, at which a member stops at an evaluation; None
+        trains it to the last step. Not under one_cycle, where the learning rate left is a part of the result.
       warmup_fraction: fraction of the steps up to the peak.
       ema_decay: decay of the exponential moving average of parameters; 0 keeps none.
       log_every: steps over which the reported loss is averaged; the window restarts at its multiples.
@@ -185,6 +189,9 @@ class Train:
     ema_decay: float = 0.0
     log_every: int = 6_400
     schedule: str = "one_cycle"
+    beta1: float = 0.9
+    beta2: float = 0.999
+    stop_when: float | None = None
 
     def __post_init__(self):
         require_positive(self, "batch_size", "learning_rate", "log_every")
@@ -197,6 +204,16 @@ class Train:
         require(0 < self.warmup_fraction < 1, f"warmup_fraction={self.warmup_fraction} must lie between 0 and 1")
         require(0 <= self.ema_decay < 1, f"ema_decay={self.ema_decay} must be at least 0 and under 1")
         require(self.weight_decay >= 0, f"weight_decay={self.weight_decay} must not be negative")
+        require(
+            self.stop_when is None or 0 < self.stop_when <= 1,
+            f"stop_when={self.stop_when} is an accuracy: over 0 and at most 1",
+        )
+        require(
+            self.stop_when is None or self.schedule == "constant",
+            f"stop_when={self.stop_when} would cut a {self.schedule} short: set train.schedule=constant",
+        )
+        for name in ("beta1", "beta2"):
+            require(0 <= getattr(self, name) < 1, f"{name}={getattr(self, name)} must be at least 0 and under 1")
 
 
 @dataclass(frozen=True)
@@ -295,6 +312,8 @@ SECTIONS: dict[str, type] = {
 }
 STATIC_DATA = ("size", "periodic")
 """Fields of `Data` that change shapes or the compiled program."""
+STATIC_TRAIN = ("batch_size", "log_every", "schedule")
+"""Fields of `Train` that do; so does an average of the parameters, `ema_decay` over 0 or not."""
 
 
 def field_of(name: str, others: Iterable[str] = ()) -> tuple[str, dataclasses.Field]:
@@ -309,4 +328,8 @@ def field_of(name: str, others: Iterable[str] = ()) -> tuple[str, dataclasses.Fi
 
 def is_static(axis: str) -> bool:
     """Return whether values of this axis need a compiled program each."""
-    return axis != "seed" and (field_of(axis)[0] != "data" or axis in STATIC_DATA)
+    if axis == "seed":
+        return False
+    dynamic = {"data": STATIC_DATA, "train": STATIC_TRAIN}
+    section = field_of(axis)[0]
+    return section not in dynamic or axis in dynamic[section]

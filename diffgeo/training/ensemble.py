@@ -10,11 +10,11 @@ import numpy as np
 
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.settings import Member, Program
-from diffgeo.training.step import MemberState, initial_state
+from diffgeo.training.optimizer import Hyperparameters, hyperparameters
+from diffgeo.training.step import PROGRAMS, MemberState, initial_state
 from diffgeo.training.true_images import MeasureFn
 
 FAST_COMPILE = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-PROGRAMS = 8  # compiled programs of a kind that a process keeps
 
 Tree = TypeVar("Tree")
 
@@ -62,8 +62,15 @@ class Ensemble(Protocol):
         """Set every member from a stacked state, as restored; numpy arrays are taken over and written to."""
         ...
 
+    def stop(self, index: int, step: int) -> None:
+        """Let a member stay as it is from a step on that it has not passed."""
+        ...
+
     def train_steps(self, steps: int) -> Any:
-        """Start training all members for this many steps and return a handle for `losses` at once."""
+        """Start training all members for this many steps, each at most to its last one.
+
+        Returns at once, with a handle for `losses`.
+        """
         ...
 
     def losses(self, handle: Any) -> np.ndarray:
@@ -96,6 +103,7 @@ class Ensemble(Protocol):
         labels: np.ndarray,
         record: bool = False,
         images: Callable[[int], np.ndarray] | None = None,
+        indices: Sequence[int] | None = None,
     ) -> Iterator[Sampled]:
         """Draw samples of the members, yielded in their order; see `diffgeo.training.sampling`.
 
@@ -105,6 +113,7 @@ class Ensemble(Protocol):
           labels: float32[M, S, K] in frame coordinates.
           record: also return the recorded tensors.
           images: function of a member's index to its true images, float32[S, N, N, C], to encode them too.
+          indices: of the members that are wanted, in this order; None for all.
         """
         ...
 
@@ -128,7 +137,7 @@ class Ensemble(Protocol):
 
 
 class StackedMembers:
-    """Seeds and label tables of an ensemble's members, stacked.
+    """Seeds, label tables and hyperparameters of an ensemble's members, stacked.
 
     Stacked arrays have a multiple of `multiple` rows: after the members' own come rows that repeat members, and their
     results are dropped.
@@ -140,6 +149,12 @@ class StackedMembers:
         self.rows = np.arange(-(-len(members) // multiple) * multiple) % len(members)
         self.seeds = np.array([m.seed for m in members], np.uint32)[self.rows]
         self.tables: LabelTable = jax.tree.map(lambda x: x[self.rows], tables)
+        given = stack_trees([hyperparameters(m.settings.train) for m in members])
+        self.given: Hyperparameters = jax.tree.map(lambda x: x[self.rows], given)
+
+    def stop(self, index: int, step: int) -> None:
+        """See `Ensemble`."""
+        self.given.last_step[self.rows == index] = step
 
     @property
     def abstract_state(self) -> MemberState:
@@ -151,7 +166,7 @@ class StackedMembers:
         """Return `Ensemble.loss_and_nonfinite` of a stacked state."""
         names = (state.step, state.loss_sum, state.nonfinite_step)
         step, loss_sum, nonfinite_step = (np.array(fetch(x))[: len(self.members)] for x in names)
-        mean = mean_losses(np.stack([step, loss_sum], axis=-1).astype(np.float32), self.program.train.log_every)
+        mean = mean_losses(np.stack([step, loss_sum], axis=-1).astype(np.float32), self.program.log_every)
         return np.where(step > 0, mean, np.float32(np.nan)), nonfinite_step
 
 

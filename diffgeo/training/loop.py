@@ -51,8 +51,9 @@ def _member_shape(x: Any) -> jax.ShapeDtypeStruct:
 class SequentialEnsemble(StackedMembers):
     """Members one after another on each thread; member i on device i mod D. An `Ensemble`.
 
-    All members' states are one stacked tree of numpy arrays. A member's own is on its device only while a thread
-    trains it, so that one more member costs its state and nothing else, and saving needs no copy.
+    All members' states are one stacked tree of numpy arrays, parameters and moments as vectors. A member's own is on
+    its device only while a thread trains it, so that one more member costs its state and nothing else, and saving needs
+    no copy.
     """
 
     max_pending = 1
@@ -61,9 +62,11 @@ class SequentialEnsemble(StackedMembers):
         super().__init__(members, tables)
         self._devices = [devices[i % len(devices)] for i in range(len(members))]
         self._step = _step(self.program, remat)
-        inputs = [jax.device_put(member_row((self.seeds, self.tables), i), d) for i, d in enumerate(self._devices)]
-        self._seeds, self._tables = zip(*inputs, strict=True)
-        self._state: Any = None
+        self._layout = step.layout(self.program)
+        self._inputs = [
+            jax.device_put(member_row((self.seeds, self.tables, self.given), i), d) for i, d in enumerate(self._devices)
+        ]
+        self._flat: Any = None
         self._running: list[Future] = []
         self._threads_used = min(len(members), usable_cores())
         self._threads = ThreadPoolExecutor(self._threads_used)
@@ -71,14 +74,18 @@ class SequentialEnsemble(StackedMembers):
     def initialize(self) -> None:
         """See `Ensemble`."""
         init = _init(self.program)
-        self._state = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), self.abstract_state)
-        for i, seed in enumerate(self._seeds):
-            self._store(i, init(seed))
+        self._flat = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), self._flat_shapes)
+        for i, (seed, *_) in enumerate(self._inputs):
+            self._store(i, self._layout.ravel_all(init(seed)))
+
+    @property
+    def _flat_shapes(self) -> step.MemberState:
+        return jax.eval_shape(self._layout.ravel_all, self.abstract_state)
 
     def load(self, state: step.MemberState) -> None:
         """See `Ensemble`."""
         self._wait()
-        self._state = state
+        self._flat = self._layout.ravel_all(state)
 
     def _store(self, i: int, state: step.MemberState) -> None:
         """Write a member's state back into the stacked one."""
@@ -86,7 +93,7 @@ class SequentialEnsemble(StackedMembers):
         def write(held, x):
             held[i] = x
 
-        jax.tree.map(write, self._state, state)
+        jax.tree.map(write, self._flat, state)
 
     def train_steps(self, steps: int) -> list[Future]:
         """See `Ensemble`.
@@ -100,9 +107,9 @@ class SequentialEnsemble(StackedMembers):
             if before is not None:
                 before.result()  # submitted earlier, so it is running or done
             # JAX may read numpy's memory in place but never writes to it, donated or not
-            state = jax.device_put(member_row(self._state, i), self._devices[i])
-            for _ in range(steps):
-                state = self._step(state, self._seeds[i], self._tables[i])
+            state = jax.device_put(member_row(self._flat, i), self._devices[i])
+            for _ in range(min(steps, self.given.last_step[i] - self._flat.step[i])):
+                state = self._step(state, *self._inputs[i])
             self._store(i, state)
             return np.array([state.step, state.loss_sum], np.float32)
 
@@ -112,7 +119,7 @@ class SequentialEnsemble(StackedMembers):
 
     def losses(self, handle: list[Future]) -> np.ndarray:
         """See `Ensemble`."""
-        return mean_losses(np.stack([future.result() for future in handle]), self.program.train.log_every)
+        return mean_losses(np.stack([future.result() for future in handle]), self.program.log_every)
 
     def loss_and_nonfinite(self) -> tuple[np.ndarray, np.ndarray]:
         """See `Ensemble`."""
@@ -121,7 +128,7 @@ class SequentialEnsemble(StackedMembers):
     def state(self) -> step.MemberState:
         """See `Ensemble`; numpy arrays on host, the very ones that the next `train_steps` writes to."""
         self._wait()
-        return self._state
+        return self._layout.unravel_all(self._flat)
 
     def _wait(self) -> None:
         """Wait for all training asked for; raise its errors."""
@@ -144,19 +151,20 @@ class SequentialEnsemble(StackedMembers):
         labels: np.ndarray,
         record: bool = False,
         images: Callable[[int], np.ndarray] | None = None,
+        indices: Sequence[int] | None = None,
     ) -> Iterator[Sampled]:
         """See `Ensemble`; as many members as there are threads are drawn ahead, and no more are held."""
         sampler, encoder = _sampler(self.program, record), _encoder(self.program)
 
         def draw(i: int) -> Sampled:
             member_params, at = jax.device_put((member_row(params, i), labels[i]), self._devices[i])
-            bound = member_params, self._seeds[i], np.int32(step)
+            bound = member_params, self._inputs[i][0], np.int32(step)
             drawn, recorded = sampler(*bound, at)
             encoded = {} if images is None else encoder(*bound, jax.device_put(images(i), self._devices[i]), at)
             return jax.tree.map(np.asarray, Sampled(drawn, recorded, encoded))
 
         ahead: deque[Future] = deque()
-        for i in range(len(self.members)):
+        for i in range(len(self.members)) if indices is None else indices:
             if len(ahead) == self._threads_used:
                 yield ahead.popleft().result()
             ahead.append(self._threads.submit(draw, i))
@@ -169,13 +177,14 @@ class SequentialEnsemble(StackedMembers):
 
         def one(i: int) -> np.ndarray:
             member_params, table = jax.device_put(member_row((params, tables), i), self._devices[i])
-            return np.asarray(measured(member_params, self._seeds[i], table))
+            return np.asarray(measured(member_params, self._inputs[i][0], table))
 
         return np.stack(list(self._threads.map(one, range(len(self.members)))))
 
     def lower(self, steps: int = 1) -> jax.stages.Lowered:
         """See `Ensemble`; the program that every member runs for every step."""
-        return self._step.lower(*jax.tree.map(_member_shape, (self.abstract_state, self.seeds, self.tables)))
+        inputs = self._flat_shapes, self.seeds, self.tables, self.given
+        return self._step.lower(*jax.tree.map(_member_shape, inputs))
 
     def lower_sampler(self, labels: int, record: bool = False) -> jax.stages.Lowered:
         """See `Ensemble`; the program of one member."""

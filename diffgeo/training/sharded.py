@@ -40,13 +40,13 @@ def over_members(function: Callable, mesh: Mesh, replicated: int = 0) -> Callabl
 
 @functools.lru_cache(PROGRAMS)
 def _steps(program: Program, mesh: Mesh, steps: int, remat: str):
-    one = step.make_step(program, mesh.shape["data"], remat=remat)
+    one, layout = step.make_step(program, mesh.shape["data"], remat=remat), step.layout(program)
 
-    def many(state, seed, table):
+    def many(state, *inputs):
         def body(carried, _):
-            return one(carried, seed, table), None
+            return one(carried, *inputs), None
 
-        return jax.lax.scan(body, state, length=steps)[0]
+        return layout.unravel_all(jax.lax.scan(body, layout.ravel_all(state), length=steps)[0])
 
     # the one jit site of training on accelerators: shard_map over `member` (and `data`), vmap over a device's
     # members, scan over steps; the state's buffers are reused for the new state
@@ -106,7 +106,7 @@ class ShardedEnsemble(StackedMembers):
     ):
         groups = len(devices) // data_parallel
         super().__init__(members, tables, multiple=groups)
-        batch = self.program.train.batch_size
+        batch = self.program.batch_size
         if batch % data_parallel:
             raise UserError(f"batch_size={batch} does not divide over data_parallel={data_parallel} devices")
         self.mesh = Mesh(np.array(devices).reshape(groups, data_parallel), ("member", "data"))
@@ -143,19 +143,20 @@ class ShardedEnsemble(StackedMembers):
         self._state = self._put(state)
 
     def jitted_steps(self, steps: int) -> Any:
-        """Return the jitted training of all members for `steps` steps: (state, seeds, tables) -> state."""
+        """Return the jitted training of all members for `steps` steps, from a state and `_inputs` to a state."""
         return _steps(self.program, self.mesh, steps, self._remat)
 
     def train_steps(self, steps: int) -> jax.Array:
         """See `Ensemble`."""
-        self._state = self.jitted_steps(steps)(self._state, *self._inputs)
+        given = self._put(self.given)  # anew each time: a member may have been stopped
+        self._state = self.jitted_steps(steps)(self._state, *self._inputs, given)
         return jnp.stack([self._state.step.astype(jnp.float32), self._state.loss_sum], axis=-1)
 
     def losses(self, handle: jax.Array) -> np.ndarray:
         """See `Ensemble`."""
         parts = {shard.index[0].start or 0: shard.data for shard in handle.addressable_shards}
         fetched = [np.asarray(parts[start])[: max(0, len(self.members) - start)] for start in sorted(parts)]
-        return mean_losses(np.concatenate(fetched), self.program.train.log_every)
+        return mean_losses(np.concatenate(fetched), self.program.log_every)
 
     def loss_and_nonfinite(self) -> tuple[np.ndarray, np.ndarray]:
         """See `Ensemble`."""
@@ -180,6 +181,7 @@ class ShardedEnsemble(StackedMembers):
         labels: np.ndarray,
         record: bool = False,
         images: Callable[[int], np.ndarray] | None = None,
+        indices: Sequence[int] | None = None,
     ) -> Iterator[Sampled]:
         """See `Ensemble`; all members are drawn at once, and on this host when it returns."""
         bound, at, at_step = (params, self._inputs[0]), self._put(labels), jnp.int32(step)
@@ -189,7 +191,7 @@ class ShardedEnsemble(StackedMembers):
             true = self._put(np.stack([images(i) for i in range(len(self.members))]))
             encoded = _encoder(self.program, self.mesh)(*bound, true, at, at_step)
         whole = jax.tree.map(fetch, Sampled(drawn, recorded, encoded))
-        return (member_row(whole, i) for i in range(len(self.members)))
+        return (member_row(whole, i) for i in (range(len(self.members)) if indices is None else indices))
 
     def measure(self, build: Callable[[Program], MeasureFn], params: Any, tables: LabelTable) -> np.ndarray:
         """See `Ensemble`; the members of a device one after another."""
@@ -198,7 +200,7 @@ class ShardedEnsemble(StackedMembers):
 
     def lower(self, steps: int = 1) -> jax.stages.Lowered:
         """See `Ensemble`; with shardings."""
-        arguments = jax.tree.map(self._shaped, (self.abstract_state, self.seeds, self.tables))
+        arguments = jax.tree.map(self._shaped, (self.abstract_state, self.seeds, self.tables, self.given))
         return self.jitted_steps(steps).lower(*arguments)
 
     def lower_sampler(self, labels: int, record: bool = False) -> jax.stages.Lowered:

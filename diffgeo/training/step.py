@@ -1,8 +1,9 @@
-"""Training of one member: its state, its optimizer, one pure step [2402.03305 B.4, B.6; 2408.13256 A.4, A.6].
+"""Training of one member: its state and one pure step [2402.03305 B.4, B.6; 2408.13256 A.4, A.6].
 
 An `Ensemble` maps the step over members and devices; `diffgeo.run` is the loop around it.
 """
 
+import functools
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -13,8 +14,12 @@ from diffgeo import diffusion, unet
 from diffgeo.data import batches
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.settings import Program, Train
-from diffgeo.settings.allowed import NEVER, WARMUP_START
+from diffgeo.settings.allowed import NEVER
+from diffgeo.training.flat import Layout
 from diffgeo.training.keys import member_key, stream
+from diffgeo.training.optimizer import Hyperparameters, adamw, hyperparameters
+
+PROGRAMS = 8  # compiled programs of a kind that a process keeps
 
 
 class MemberState(NamedTuple):
@@ -22,7 +27,7 @@ class MemberState(NamedTuple):
 
     Attributes:
       step: int32, steps done.
-      params: of the network.
+      params: of the network, a tree; in training one vector, as are the moments and the average.
       optimizer: optax state.
       ema: exponential moving average of `params`, or None if the settings keep none.
       loss_sum: float32, sum of the losses since the last multiple of `train.log_every`.
@@ -41,8 +46,8 @@ class MemberState(NamedTuple):
 class UpdateFn(Protocol):
     """Optimizer update of one member."""
 
-    def __call__(self, state: MemberState, loss: jax.Array, gradient: Any) -> MemberState:
-        """Return the state after a step of this loss and gradient."""
+    def __call__(self, state: MemberState, loss: jax.Array, gradient: jax.Array, given: Hyperparameters) -> MemberState:
+        """Return the state after a step of this loss and gradient, float32[P]."""
         ...
 
 
@@ -50,75 +55,77 @@ class UpdateFn(Protocol):
 class StepFn(Protocol):
     """Train step of one member."""
 
-    def __call__(self, state: MemberState, seed: jax.Array, table: LabelTable) -> MemberState:
-        """Return the state after one step of the member with this seed on this table."""
+    def __call__(self, state: MemberState, seed: jax.Array, table: LabelTable, given: Hyperparameters) -> MemberState:
+        """Return the state after one step of the member with this seed on this table.
+
+        Parameters, their average and the optimizer's moments are vectors, see `layout`.
+        """
         ...
 
 
-def learning_rate(train: Train) -> optax.Schedule:
-    """Return the learning rate over steps; both schedules rise from peak/25 over `warmup_fraction` of the steps.
-
-    "one_cycle": cosine up, then cosine down to peak/250,000 at the end; "constant": linear up, then the peak.
-    """
-    steps = max(train.steps, 1)
-    if train.schedule == "constant":
-        start, warmup = train.learning_rate * WARMUP_START, max(1, round(train.warmup_fraction * steps))
-        return optax.warmup_constant_schedule(start, train.learning_rate, warmup)
-    return optax.cosine_onecycle_schedule(
-        steps, train.learning_rate, pct_start=train.warmup_fraction, div_factor=1 / WARMUP_START
-    )
+@functools.lru_cache(PROGRAMS)
+def layout(program: Program) -> Layout:
+    """Return where each parameter of a program's network lies in the vector that is trained."""
+    return Layout(jax.eval_shape(functools.partial(_initial_parameters, program), jnp.uint32(0)))
 
 
-def optimizer(train: Train) -> optax.GradientTransformation:
-    """Return AdamW [2408.13256, A.6] with PyTorch's other defaults; the decay acts on every parameter, as there."""
-    return optax.adamw(learning_rate(train), weight_decay=train.weight_decay)
+def _initial_parameters(program: Program, seed: jax.Array | int) -> Any:
+    key = stream(member_key(seed), "init")
+    return unet.initial_parameters(unet.from_program(program), key, program.image_shape, program.num_factors)
 
 
 def initial_state(program: Program, seed: jax.Array | int) -> MemberState:
-    """Return a member before its first step, from its seed (may be traced)."""
-    key = stream(member_key(seed), "init")
-    params = unet.initial_parameters(unet.from_program(program), key, program.image_shape, program.num_factors)
+    """Return a member before its first step, from its seed (may be traced); its parameters are a tree."""
+    params = _initial_parameters(program, seed)
     return MemberState(
         step=jnp.int32(0),
         params=params,
-        optimizer=optimizer(program.train).init(params),
+        optimizer=adamw(program.schedule, hyperparameters(Train())).init(params),  # zeros, whatever the numbers are
         # a copy: the state is donated, and one buffer cannot be donated twice
-        ema=jax.tree.map(jnp.copy, params) if program.train.ema_decay else None,
+        ema=jax.tree.map(jnp.copy, params) if program.ema else None,
         loss_sum=jnp.float32(0.0),
         nonfinite_step=jnp.int32(NEVER),
     )
 
 
-def make_update(train: Train) -> UpdateFn:
+def make_update(program: Program) -> UpdateFn:
     """Build the optimizer update: AdamW, moving average, and a stop at the first non-finite loss or gradient.
 
-    A member whose loss or gradient is not finite keeps the parameters it had, and the step at which it stopped.
+    A member whose loss or gradient is not finite keeps the parameters it had, and the step at which it stopped. After
+    its last step nothing of it changes.
     """
-    adamw = optimizer(train)
 
-    def update(state: MemberState, loss: jax.Array, gradient: Any) -> MemberState:
+    def update(state: MemberState, loss: jax.Array, gradient: jax.Array, given: Hyperparameters) -> MemberState:
         with jax.numpy_dtype_promotion("standard"):  # optax raises floats to an int count; our own code is strict
-            updates, opt_state = adamw.update(gradient, state.optimizer, state.params)
-        params = optax.apply_updates(state.params, updates)
+            optimizer = adamw(program.schedule, given)
+            updates, opt_state = optimizer.update(gradient, state.optimizer, state.params)
+        params: Any = optax.apply_updates(state.params, updates)
         ema = state.ema
-        if train.ema_decay:
-            ema = jax.tree.map(lambda old, new: train.ema_decay * old + (1.0 - train.ema_decay) * new, ema, params)
+        if ema is not None:
+            ema = given.ema_decay * ema + (1.0 - given.ema_decay) * params
         finite = jnp.isfinite(loss) & jnp.isfinite(optax.tree.norm(gradient))
         stopped = state.nonfinite_step != NEVER
-        keep = finite & ~stopped
+        so_far = jnp.where(state.step % program.log_every == 0, jnp.float32(0.0), state.loss_sum)
+        at_work = state.step < given.last_step
+        keep = finite & ~stopped & at_work
 
-        def select(new, old):
-            return jax.tree.map(lambda n, o: jnp.where(keep, n, o), new, old)
+        def select(condition, new, old):
+            return jax.tree.map(lambda n, o: jnp.where(condition, n, o), new, old)
 
-        so_far = jnp.where(state.step % train.log_every == 0, jnp.float32(0.0), state.loss_sum)
-        return MemberState(
+        counted = MemberState(
             step=state.step + 1,
-            params=select(params, state.params),
-            optimizer=select(opt_state, state.optimizer),
-            ema=select(ema, state.ema),
-            loss_sum=so_far + jnp.where(keep, loss, jnp.nan),
+            params=params,
+            optimizer=opt_state,
+            ema=ema,
+            loss_sum=so_far + jnp.where(finite & ~stopped, loss, jnp.nan),
             nonfinite_step=jnp.where(finite | stopped, state.nonfinite_step, state.step),
         )
+        trained = ("params", "optimizer", "ema")
+        kept = {
+            name: select(keep if name in trained else at_work, new, getattr(state, name))
+            for name, new in counted._asdict().items()
+        }
+        return MemberState(**kept)
 
     return update
 
@@ -143,8 +150,9 @@ def make_step(program: Program, data_parts: int = 1, data_axis: str = "data", re
     """
     network = unet.from_program(program, remat)
     schedule = diffusion.from_settings(program.diffusion)
-    update = make_update(program.train)
-    batch = program.train.batch_size
+    update = make_update(program)
+    arrays = layout(program)
+    batch = program.batch_size
     part = batch // data_parts
 
     def draw(key, step, table):
@@ -168,10 +176,12 @@ def make_step(program: Program, data_parts: int = 1, data_axis: str = "data", re
         denoise = bind(network, params, centers)
         return jnp.mean(diffusion.denoising_loss(schedule, denoise, x0, t, noise))
 
-    def step(state: MemberState, seed: jax.Array, table: LabelTable) -> MemberState:
-        loss, gradient = jax.value_and_grad(batch_loss)(state.params, member_key(seed), state.step, table)
+    def step(state: MemberState, seed: jax.Array, table: LabelTable, given: Hyperparameters) -> MemberState:
+        params = arrays.unravel(state.params)
+        loss, gradient = jax.value_and_grad(batch_loss)(params, member_key(seed), state.step, table)
+        gradient = arrays.ravel(gradient)
         if data_parts > 1:
             loss, gradient = jax.lax.pmean((loss, gradient), data_axis)
-        return update(state, loss, gradient)
+        return update(state, loss, gradient, given)
 
     return step

@@ -58,7 +58,9 @@ def test_programs_share_the_values_of_the_static_axes():
         ({"increment": (0.5, 1.0), "sigma": (1.0, 2.0), "kind": ("bump", "sos"), "seed": (0,)}, 1),
         ({"increment_x": (None, 0.5)}, 1),
         ({"size": (8, 16), "seed": (0, 1)}, 2),
-        ({"learning_rate": (1e-3, 1e-4, 1e-5)}, 3),
+        ({"learning_rate": (1e-3, 1e-4, 1e-5), "weight_decay": (0.0, 0.1)}, 1),
+        ({"ema_decay": (0.0, 0.9, 0.99)}, 2),
+        ({"batch_size": (4, 8), "steps": (5, 10)}, 2),
         ({"timesteps": (100, 200), "sampler_steps": (5, 10)}, 4),
     ],
 )

@@ -110,6 +110,32 @@ def test_a_member_without_finite_loss_is_frozen_and_disturbs_no_other(six):
     np.testing.assert_array_equal(frozen.params["inc"]["conv1"]["kernel"][2], healthy["inc"]["conv1"]["kernel"])
 
 
+def test_a_sweep_of_the_optimizer_is_one_program():
+    swept = {"learning_rate": (1e-3, 2e-3), "weight_decay": (0.0, 0.5), "beta1": (0.5,), "steps": (8, 20)}
+    members = members_of(tiny(**swept))
+    own, _ = trained(members, 12)
+    assert len({member.settings.program for member in members}) == 1
+    values, state = parameters(own.state()), own.state()
+    assert state.step.tolist() == [8, 12] * 4  # a member stays as it is after its last step
+    for i in (1, 6):
+        alone = trained([members[i]], 12)[0].state()
+        np.testing.assert_array_equal(parameters(alone)[0], values[i])
+    assert all(np.abs(values[i] - values[j]).max() > 1e-4 for i in range(8) for j in range(i))
+
+
+def test_a_stopped_member_stays_and_disturbs_no_other(six):
+    members, state = six
+    own = placed(members)
+    own.initialize()
+    own.train_steps(5)
+    held = copied(own.state())
+    own.stop(2, 5)
+    own.train_steps(15)
+    others = [0, 1, 3, 4, 5]
+    np.testing.assert_array_equal(parameters(own.state())[2], parameters(held)[2])
+    np.testing.assert_array_equal(parameters(own.state())[others], parameters(state)[others])
+
+
 def test_the_average_follows_the_parameters():
     own = placed(members_of(tiny()))
     own.initialize()

@@ -9,7 +9,7 @@ import pytest
 
 from diffgeo import unet
 from diffgeo.settings import Model
-from diffgeo.training import Placement, ensemble
+from diffgeo.training import Placement, ensemble, step
 from tests.support.networks import two_convolutions
 from tests.support.settings import drawn, members_of, parameters, placed, tiny, trained
 
@@ -34,9 +34,10 @@ def small_network(monkeypatch):
     """Three members of a network that is fast to compile: the mapping does not depend on the network."""
     monkeypatch.setattr(unet, "from_program", two_convolutions)
     settings = tiny(seed=(0, 1, 2))
-    train = dataclasses.replace(settings.train, learning_rate=1.5e-3)  # or a program of the UNet's would be taken
+    train = dataclasses.replace(settings.train, log_every=11)  # or a program of the UNet's would be taken
     yield members_of(dataclasses.replace(settings, train=train))
     ensemble.abstract_member.cache_clear()
+    step.layout.cache_clear()
 
 
 @pytest.mark.parametrize(("devices", "data_parallel"), [(2, 1), (8, 2)])
@@ -55,6 +56,23 @@ def test_a_small_network_sharded_equals_the_loop(small_network, devices, data_pa
     other_images, other_recorded, _ = drawn(looped, looped.params(), 6, labels, record=True)
     np.testing.assert_allclose(images, other_images, atol=1e-4)
     np.testing.assert_allclose(recorded["layer4"], other_recorded["layer4"], atol=1e-4)
+
+
+def test_a_stopped_member_of_a_device_stays_and_disturbs_no_other(small_network):
+    own, whole = (placed(small_network, SHARDED, jax.devices()[:2]) for _ in range(2))
+    for one in (own, whole):
+        one.initialize()
+        one.train_steps(3)
+    held = jax.tree.map(np.array, own.state())
+    own.stop(1, 3)
+    for one in (own, whole):
+        one.train_steps(3)
+    for now, before, other in zip(*map(jax.tree.leaves, (own.state(), held, whole.state())), strict=True):
+        np.testing.assert_array_equal(np.asarray(now)[1], before[1])
+        np.testing.assert_array_equal(np.asarray(now)[[0, 2]], np.asarray(other)[[0, 2]])
+    images = list(own.sample(own.params(), 6, np.ones((3, 2, 2), np.float32)))
+    (second,) = own.sample(own.params(), 6, np.ones((3, 2, 2), np.float32), indices=[1])
+    np.testing.assert_array_equal(second.images, images[1].images)
 
 
 @pytest.fixture(scope="module")
