@@ -20,6 +20,7 @@ _HOMES = {
     "load": "diffgeo.api.saved_run",
     "SavedRun": "diffgeo.api.saved_run",
     "train": "diffgeo.api.train",
+    "extend": "diffgeo.api.train",
     "merge": "diffgeo.api.train",
     "TrainedMember": "diffgeo.api.trained_member",
     "Activations": "diffgeo.api.activations",

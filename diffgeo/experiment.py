@@ -9,6 +9,7 @@ import numpy as np
 from diffgeo.claims import Claim
 from diffgeo.errors import UserError, require, suggestion
 from diffgeo.settings import Dataset, Settings
+from diffgeo.settings.conditionings import Conditioner
 
 
 @dataclass(frozen=True)
@@ -124,11 +125,18 @@ class Experiment:
     def __post_init__(self):
         if len({settings.dataset for settings in self.presets.values()}) > 1:
             raise UserError(f"presets of {self.name!r} have different data sets: declare an experiment for each")
+        if len({settings.conditionings for settings in self.presets.values()}) > 1:
+            raise UserError(f"presets of {self.name!r} have different conditionings: give the same to all of them")
 
     @property
     def dataset(self) -> Dataset | None:
         """The user's data set, that of the presets; None for the papers'."""
         return next((settings.dataset for settings in self.presets.values()), None)
+
+    @property
+    def conditionings(self) -> Mapping[str, Conditioner]:
+        """The user's own modules that condition the network, those of the presets."""
+        return next((settings.conditionings for settings in self.presets.values()), {})
 
     @property
     def trained(self) -> bool:

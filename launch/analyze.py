@@ -26,7 +26,7 @@ def main() -> None:
     _, config = read_run(WORKDIR.value)
     given, allow_changed = [EXPERIMENT.value] if EXPERIMENT.value else [], program.ALLOW_CHANGED.value
     declared = experiments.of_run(config, WORKDIR.value, given, allow_changed)
-    settings = Settings.from_json(config["settings"], declared.dataset)
+    settings = Settings.from_json(config["settings"], declared.dataset, declared.conditionings)
     run.analyze(run.Run.of(declared, config["preset"], settings, allow_changed=allow_changed), WORKDIR.value)
 
 

@@ -54,7 +54,7 @@ def main() -> None:
     settings, added = override(declared.settings(PRESET.value), *seeds, *SET.value), {}
     program.start_jax()
     if EXTEND.value:
-        settings = Settings.from_json(read_run(WORKDIR.value)[1]["settings"], declared.dataset)
+        settings = Settings.from_json(read_run(WORKDIR.value)[1]["settings"], declared.dataset, declared.conditionings)
         added = growth.added_values(settings, [*seeds, *SET.value])
     placement = Placement(
         MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value

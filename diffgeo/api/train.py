@@ -47,13 +47,50 @@ def train(
     6
     """
     declared = experiments.resolve(experiment) if isinstance(experiment, str) else experiment
-    swept = [f"axes.{name}={','.join(map(str, values))}" for name, values in (axes or {}).items()]
     changed = [f"{name}={value}" for name, value in (settings or {}).items()]
-    chosen = override(declared.settings(preset), *swept, *changed)
+    chosen = override(declared.settings(preset), *_assignments(axes or {}), *changed)
     runtime.prepare()  # before a placement asks for devices
     planned = run.Run.of(declared, preset, chosen)
     run.execute(planned, workdir, runtime.provenance())
     return load(workdir, declared)
+
+
+def extend(
+    workdir: str | Path,
+    added: Mapping[str, Iterable[object]],
+    *,
+    experiment: str | Experiment | None = None,
+    allow_changed: bool = False,
+) -> SavedRun:
+    """Add members to a finished run, as launch.train --extend does; those that it has stay as they are, bit for bit.
+
+    Stopped on the way, the same call goes on.
+
+    Args:
+      workdir: folder of the run.
+      added: one axis -> values to add behind its own, as {"seed": [3, 4, 5]}.
+      experiment: as of `load`.
+      allow_changed: as of `load`.
+
+    Returns:
+      The run with all of its members, opened for reading.
+
+    Raises:
+      UserError: if the run is unfinished, has one of the values, or `added` is not of exactly one axis of it.
+      Interrupted: after SIGTERM or SIGINT, with the state saved.
+
+    >>> both = merge(["runs/quickstart", "runs/seed2"], "runs/grown")
+    >>> extend("runs/grown", {"seed": [3]}).settings.axes  # doctest: +ELLIPSIS
+    7.45 MB of checkpoints...
+    {'increment': (0.5, 1.0), 'seed': (0, 1, 2, 3)}
+    """
+    saved = load(workdir, experiment, allow_changed=allow_changed)
+    declared = saved.experiment
+    values = growth.added_values(saved.settings, _assignments(added))
+    runtime.prepare()  # before a placement asks for devices
+    planned = run.Run.of(declared, saved.preset, saved.settings, allow_changed=allow_changed)
+    growth.extend(planned, workdir, values, runtime.provenance())
+    return load(workdir, declared, allow_changed=allow_changed)
 
 
 def merge(
@@ -84,3 +121,8 @@ def merge(
     """
     growth.merge(folders, out, copy, runtime.provenance())
     return load(out, experiment)
+
+
+def _assignments(axes: Mapping[str, Iterable[object]]) -> list[str]:
+    """Return values of axes as the flag --set takes them."""
+    return [f"axes.{name}={','.join(map(str, values))}" for name, values in axes.items()]

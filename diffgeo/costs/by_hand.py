@@ -1,5 +1,6 @@
 """Cost of a run, computed without running it: shapes by `jax.eval_shape`, operations by hand count."""
 
+import dataclasses
 import functools
 import math
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ import numpy as np
 from diffgeo.costs.storage import ALL, default_keep, finished_bytes
 from diffgeo.data.evaluation_labels import labels_drawn
 from diffgeo.data.sources import source_of
-from diffgeo.settings import Grid, Member, Model, Settings, Train
+from diffgeo.settings import Diffusion, Grid, Member, Program, Settings, Train
+from diffgeo.settings.allowed import POOLINGS
 from diffgeo.training import step
 from diffgeo.unet import parameter_count
 
@@ -104,7 +106,8 @@ def program_totals(members: Sequence[Member], analyses: Sequence[str] = ()) -> P
     """Return sizes and cost of the members of a program; `analyses` as of `describe`."""
     settings = members[0].settings
     evaluation, train = settings.evaluation, settings.train
-    state = _state(settings.model, bool(train.ema_decay))
+    plain = Train(ema_decay=0.5 if train.ema_decay else 0.0)
+    state = _state(dataclasses.replace(settings.program, size=2**POOLINGS, diffusion=Diffusion(), train=plain))
     settled = {member.settings.data: member.settings for member in members}
     rows = {data: int(source_of(one).table().count) for data, one in settled.items()}
     drawn = [
@@ -197,7 +200,6 @@ def _bytes(tree: Any) -> int:
 
 
 @functools.cache
-def _state(model: Model, ema: bool) -> step.MemberState:
-    """Return the shapes of a member's state, which no other setting changes."""
-    settings = Settings(model=model, train=Train(ema_decay=0.5 if ema else 0.0))
-    return jax.eval_shape(functools.partial(step.initial_state, settings.program), jnp.uint32(0))
+def _state(program: Program) -> step.MemberState:
+    """Return the shapes of a member's state."""
+    return jax.eval_shape(functools.partial(step.initial_state, program), jnp.uint32(0))

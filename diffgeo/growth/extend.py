@@ -85,7 +85,7 @@ def extend(
     ((axis, values),) = added.items()
     if config.get("extensions", [])[-1:] != [{axis: list(values)}]:
         config = _add(run, workdir, config, axis, tuple(values), waves, say)
-    settings = Settings.from_json(config["settings"], run.settings.dataset)
+    settings = Settings.from_json(config["settings"], run.settings.dataset, run.settings.conditionings)
     return execute(dataclasses.replace(run, settings=settings), folder, provenance, say=say)
 
 

@@ -21,7 +21,8 @@ ENCODINGS = ("sinusoid", "sinusoid_literal", "one_hot", "joint_one_hot", "period
 """Encodings of labels; see `diffgeo.unet.encodings`."""
 
 CONDITIONINGS = ("concat", "sum", "film")
-"""Ways in which the codes of the diffusion step and the label reach a block; see `diffgeo.unet.UNet`."""
+"""Ways in which the codes of the diffusion step and the label reach a block, beside a user's own modules; see
+`diffgeo.unet.UNet`."""
 
 SCHEDULES = ("one_cycle", "constant")
 """Learning-rate schedules; both start at `WARMUP_START` of the peak and reach it after `train.warmup_fraction`."""
@@ -110,9 +111,9 @@ def check_encoding(encoding: str) -> None:
     require_choice("encoding", encoding, ENCODINGS)
 
 
-def check_conditioning(conditioning: str) -> None:
-    """Raise `UserError` unless this is one of `CONDITIONINGS`."""
-    require_choice("conditioning", conditioning, CONDITIONINGS)
+def check_conditioning(conditioning: str, own: Iterable[str] = ()) -> None:
+    """Raise `UserError` unless this is one of `CONDITIONINGS`, or of the names of a user's own modules."""
+    require_choice("conditioning", conditioning, (*CONDITIONINGS, *own))
 
 
 def code_width(embedding: int, factors: int) -> int:

@@ -7,6 +7,7 @@ model; the papers' own sizes are the defaults of `Settings`.
 import dataclasses
 from collections.abc import Mapping
 
+from diffgeo.settings.conditionings import Conditioner
 from diffgeo.settings.datasets import Dataset
 from diffgeo.settings.schema import Settings
 from diffgeo.settings.sections import SECTIONS, Data, Diffusion, Evaluation, Model, Train
@@ -41,6 +42,7 @@ def adapt(
     base: Settings,
     axes: Mapping[str, tuple] | None = None,
     dataset: Dataset | None = None,
+    conditionings: Mapping[str, Conditioner] | None = None,
     **sections: Mapping[str, object],
 ) -> Settings:
     """Return settings with some fields of some sections replaced.
@@ -49,6 +51,7 @@ def adapt(
       base: what to start from.
       axes: those of the grid in their order; "seed" is added from `base`, last, unless it is named.
       dataset: of the user, in place of the base's: of its data settings, the images' size stays.
+      conditionings: of the user, name -> module, in place of the base's; see `diffgeo.settings.conditionings`.
       **sections: section -> field -> value, as in data={"sigma": 0.7}; parameters of a user's data set as
         data={"parameters": {"gap": 2.0}}.
     """
@@ -61,7 +64,8 @@ def adapt(
         raise TypeError(f"unknown sections {sorted(unknown)}: choose of {', '.join(SECTIONS)}")
     grid = dict(axes or {})
     axes = grid if "seed" in grid else {**grid, "seed": base.axes["seed"]}
-    return dataclasses.replace(base, **changed, axes=axes, dataset=dataset or base.dataset)
+    own = {"dataset": dataset or base.dataset, "conditionings": conditionings or base.conditionings}
+    return dataclasses.replace(base, **changed, axes=axes, **own)
 
 
 P2_PAPER = adapt(

@@ -8,9 +8,10 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from diffgeo.errors import require
-from diffgeo.settings.allowed import EDGE, check_embedding, check_labels, check_size
+from diffgeo.settings.allowed import EDGE, check_conditioning, check_embedding, check_labels, check_size
+from diffgeo.settings.conditionings import Conditioner, check_conditioners, described
 from diffgeo.settings.datasets import Dataset, Factor
-from diffgeo.settings.mapping import Axes
+from diffgeo.settings.mapping import Axes, FrozenMapping
 from diffgeo.settings.sections import (
     SECTIONS,
     Data,
@@ -36,6 +37,7 @@ class Program:
       size, periodic: N, and whether images wrap.
       dataset: of the user, None for the papers'.
       sampler, sampler_steps, eta, clip: see `Evaluation`.
+      conditioner: the user's module that `model.conditioning` names, None for one of `allowed.CONDITIONINGS`.
     """
 
     model: Model
@@ -51,6 +53,7 @@ class Program:
     eta: float
     clip: bool
     dataset: Dataset | None = None
+    conditioner: Conditioner | None = None
 
     @property
     def num_factors(self) -> int:
@@ -71,6 +74,7 @@ class Settings:
       model, data, diffusion, train, evaluation: the sections.
       axes: axis names to values, in the order of the results' dims.
       dataset: declared by the user, None for the papers' bumps and stripes.
+      conditionings: name -> module of the user's, for `model.conditioning`; see `diffgeo.settings.conditionings`.
 
     Raises:
       UserError: for a value that a section refuses, sections that do not fit each other at some point of the grid, an
@@ -84,9 +88,12 @@ class Settings:
     evaluation: Evaluation = field(default_factory=Evaluation)
     axes: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: Axes({"seed": (0,)}))
     dataset: Dataset | None = None
+    conditionings: Mapping[str, Conditioner] = field(default_factory=FrozenMapping)
 
     def __post_init__(self):
         object.__setattr__(self, "axes", Axes(self.axes))
+        object.__setattr__(self, "conditionings", FrozenMapping(self.conditionings))
+        check_conditioners(self.conditionings)
         if self.dataset is not None:
             object.__setattr__(self, "data", declared_data(self.data, self.dataset))
             check_evaluation(self.evaluation, self.dataset)
@@ -107,6 +114,7 @@ class Settings:
             self.at(**dict(zip(swept, point, strict=True)))
         if not swept:  # what fields of two sections must agree on; of a grid every point is checked, not its defaults
             check_size(self.data.size, self.model.ceil_mode)
+            check_conditioning(self.model.conditioning, self.conditionings)
             self._check_labels()
             require(
                 self.evaluation.sampler_steps <= self.diffusion.timesteps,
@@ -131,11 +139,10 @@ class Settings:
         else:
             low, high = min(f.low for f in self.factors), max(f.high for f in self.factors)
             check_labels(model.encoding, model.embedding, (low, math.ceil(high)), len(self.factors))
-            other = [f.name for f in self.factors if f.period != data.size]
             require(
-                model.encoding != "periodic" or not other,
-                f"encoding='periodic' has the period data.size={data.size}, which the factor {', '.join(other[:1])!r} "
-                "does not have: take another",
+                model.encoding != "periodic" or any(f.period for f in self.factors),
+                f"encoding='periodic' is of circular factors, and {', '.join(f.name for f in self.factors)} have no "
+                "period: give one to a Factor, or take another",
             )
 
     @property
@@ -170,7 +177,7 @@ class Settings:
             else:
                 changed[section] = dataclasses.replace(changed[section], **{name: value})
         seed = coordinates.get("seed", self.axes.get("seed", (0,))[0])
-        return Settings(**changed, axes={"seed": (seed,)}, dataset=self.dataset)
+        return Settings(**changed, axes={"seed": (seed,)}, dataset=self.dataset, conditionings=self.conditionings)
 
     @property
     def program(self) -> Program:
@@ -190,6 +197,7 @@ class Settings:
             eta=sampling.eta,
             clip=sampling.clip,
             dataset=self.dataset,
+            conditioner=self.conditionings.get(self.model.conditioning),
         )
 
     @property
@@ -208,15 +216,22 @@ class Settings:
         out["axes"] = {name: list(values) for name, values in self.axes.items()}
         if self.dataset is not None:  # the papers' runs are stored as before
             out["dataset"] = self.dataset.describe()
+        if self.conditionings:
+            out["conditionings"] = list(self.conditionings)
         return out
 
     @staticmethod
-    def from_json(tree: Mapping[str, Any], dataset: Dataset | None = None) -> "Settings":
+    def from_json(
+        tree: Mapping[str, Any],
+        dataset: Dataset | None = None,
+        conditionings: Mapping[str, Conditioner] = FrozenMapping(),
+    ) -> "Settings":
         """Return the settings of `to_json`'s tree; one of an earlier version goes through `migration` first.
 
         Args:
           tree: from `to_json`.
           dataset: the user's, if it is at hand; else it is known by its description alone.
+          conditionings: the user's, if they are at hand; else they are known by their names alone.
 
         Raises:
           UserError: for values that settings refuse.
@@ -225,4 +240,5 @@ class Settings:
         stored = tree.get("dataset")
         if dataset is None and stored is not None:
             dataset = Dataset.described(stored)
-        return Settings(**sections, axes=Axes(tree["axes"]), dataset=dataset)
+        own = described(tree.get("conditionings", ()), conditionings)
+        return Settings(**sections, axes=Axes(tree["axes"]), dataset=dataset, conditionings=own)

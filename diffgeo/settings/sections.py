@@ -20,7 +20,6 @@ from diffgeo.settings.allowed import (
     READOUTS,
     SAMPLERS,
     SCHEDULES,
-    check_conditioning,
     check_encoding,
     check_network,
     kind_index,
@@ -38,7 +37,10 @@ def require_positive(settings: Any, *names: str) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """The network; see `diffgeo.unet.UNet` for the fields."""
+    """The network; see `diffgeo.unet.UNet` for the fields.
+
+    `conditioning` names one of `allowed.CONDITIONINGS` or of `Settings.conditionings`, the user's own.
+    """
 
     base_channels: int = 64
     embedding: int = 768
@@ -52,7 +54,6 @@ class Model:
     def __post_init__(self):
         check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
         check_encoding(self.encoding)
-        check_conditioning(self.conditioning)
 
 
 @dataclass(frozen=True)

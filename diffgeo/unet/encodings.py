@@ -7,11 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
+from diffgeo.settings import Factor
 from diffgeo.settings.allowed import code_width
 
 
 def codes(
-    t: Float[Array, " n"], labels: Float[Array, "n K"], embedding: int, encoding: str, size: int
+    t: Float[Array, " n"],
+    labels: Float[Array, "n K"],
+    embedding: int,
+    encoding: str,
+    size: int,
+    factors: Sequence[Factor] = (),
 ) -> list[Float[Array, "n width"]]:
     """Return the code of the diffusion step, then those of the label: PE(t), PE(x), PE(y) of the papers.
 
@@ -21,20 +27,24 @@ def codes(
       embedding: width of all codes together, see `allowed.code_width`.
       encoding: one of `allowed.ENCODINGS`. "sinusoid" and "sinusoid_literal" encode t as they do labels; the others
         are of labels alone, and t keeps its sinusoid. "joint_one_hot" is one code of K widths.
-      size: N, the period of "periodic".
+      size: N, the period of "periodic" for the papers' labels.
+      factors: of a user's data set, K of them; () for the papers'. "periodic" has the period of each, and encodes those
+        without one by their sinusoid.
     """
     width = code_width(embedding, labels.shape[1])
-    factors = [labels[:, k] for k in range(labels.shape[1])]
+    values = [labels[:, k] for k in range(labels.shape[1])]
     if encoding == "sinusoid_literal":
-        return [sinusoid_literal(u, width) for u in (t, *factors)]
+        return [sinusoid_literal(u, width) for u in (t, *values)]
     step = sinusoid(t, width)
     if encoding == "joint_one_hot":
-        return [step, joint_one_hot(factors, len(factors) * width)]
+        return [step, joint_one_hot(values, len(values) * width)]
     if encoding == "one_hot":
-        return [step, *(one_hot(u, width) for u in factors)]
+        return [step, *(one_hot(u, width) for u in values)]
     if encoding == "periodic":
-        return [step, *(periodic(u, width, size) for u in factors)]
-    return [step, *(sinusoid(u, width) for u in factors)]
+        circles = [(f.period, f.tolerance) for f in factors] or [(size, 1.0)] * len(values)
+        each = zip(values, circles, strict=True)
+        return [step, *(periodic(u, width, *circle) if circle[0] else sinusoid(u, width) for u, circle in each)]
+    return [step, *(sinusoid(u, width) for u in values)]
 
 
 def sinusoid(u: Float[Array, " n"], width: int) -> Float[Array, "n width"]:
@@ -73,13 +83,13 @@ def joint_one_hot(factors: Sequence[Float[Array, " n"]], width: int) -> Float[Ar
     return jnp.pad(joint, ((0, 0), (0, width - joint.shape[1])))
 
 
-def periodic(u: Float[Array, " n"], width: int, size: int) -> Float[Array, "n width"]:
-    """Return sines, then cosines, of 2 pi k u / N, k = 1 .. min(width, N) / 2; what is left of the width is zero.
+def periodic(u: Float[Array, " n"], width: int, period: float, tolerance: float = 1.0) -> Float[Array, "n width"]:
+    """Return sines, then cosines, of 2 pi k u / P, k = 1 .. min(width, P / tolerance) / 2; the rest of width is zero.
 
-    Labels 0 and N have one code. No wave is shorter than two pixels: shorter ones would tell labels of one pixel apart
-    as if they had nothing in common.
+    Labels 0 and P have one code. No wave is shorter than two tolerances, two pixels of the papers' labels: shorter ones
+    would tell labels within a tolerance apart as if they had nothing in common. There is one wave at least.
     """
-    waves = min(width, size) // 2
-    phase = u[:, None] * jnp.asarray(2 * np.pi * np.arange(1, waves + 1) / size, jnp.float32)[None, :]
+    waves = max(1, min(width, int(period / tolerance + 1e-9)) // 2)
+    phase = u[:, None] * jnp.asarray(2 * np.pi * np.arange(1, waves + 1) / period, jnp.float32)[None, :]
     code = jnp.concatenate([jnp.sin(phase), jnp.cos(phase)], axis=-1)
     return jnp.pad(code, ((0, 0), (0, width - 2 * waves)))

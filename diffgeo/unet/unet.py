@@ -8,7 +8,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key
 
-from diffgeo.settings import Program
+from diffgeo.errors import require
+from diffgeo.settings import Factor, Program
 from diffgeo.settings.allowed import (
     RECORDED,
     check_conditioning,
@@ -18,6 +19,7 @@ from diffgeo.settings.allowed import (
     check_remat,
     check_size,
 )
+from diffgeo.settings.conditionings import Conditioner
 from diffgeo.unet import encodings
 from diffgeo.unet.layers import DoubleConv, Down, Linear, SelfAttention, Up
 
@@ -47,6 +49,9 @@ class UNet(nn.Module):
       conditioning: "concat", as the papers: the codes side by side, then SiLU and a Linear to each block's features,
         which are added. "sum": each code has a Linear of its own to `embedding`, and their sum takes the codes' place.
         "film": as "concat", but the Linear gives a scale and a shift, h (1 + scale) + shift [Perez et al. 2018].
+        A module of the user's takes the codes and returns what takes their place; see
+        `diffgeo.settings.conditionings`.
+      factors: of a user's data set, for "periodic"; () for the papers'.
     """
 
     base_channels: int = 64
@@ -57,12 +62,14 @@ class UNet(nn.Module):
     remat: str = "none"
     ceil_mode: bool = False
     encoding: str = "sinusoid"
-    conditioning: str = "concat"
+    conditioning: str | Conditioner = "concat"
+    factors: tuple[Factor, ...] = ()
 
     def __post_init__(self):
         check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
         check_encoding(self.encoding)
-        check_conditioning(self.conditioning)
+        if isinstance(self.conditioning, str):
+            check_conditioning(self.conditioning)
         check_remat(self.remat)
         super().__post_init__()
 
@@ -83,13 +90,16 @@ class UNet(nn.Module):
           label enters there) and "layer4_attention" (after its attention).
 
         Raises:
-          UserError: if N is not a multiple of 8, or below 8 with `ceil_mode`, or K codes do not fit the embedding.
+          UserError: if N is not a multiple of 8, or below 8 with `ceil_mode`, K codes do not fit the embedding, or the
+            user's module returns another shape.
         """
         size, b = images.shape[1], self.base_channels
         check_size(size, self.ceil_mode)
         check_embedding(self.embedding, centers.shape[1])
-        codes = encodings.codes(t.astype(jnp.float32), centers, self.embedding, self.encoding, size)
-        if self.conditioning == "sum":
+        codes = encodings.codes(t.astype(jnp.float32), centers, self.embedding, self.encoding, size, self.factors)
+        if not isinstance(self.conditioning, str):
+            conditioning = _conditioned_by(self.conditioning, codes)
+        elif self.conditioning == "sum":
             conditioning = sum(Linear(self.embedding, name=f"code{k}")(code) for k, code in enumerate(codes))
         else:
             conditioning = jnp.concatenate(codes, axis=-1)
@@ -127,7 +137,21 @@ def from_program(program: Program, remat: str = "none") -> UNet:
     """Return the network of a program; `remat` as in `UNet`."""
     model = program.model
     attributes = (model.base_channels, model.embedding, model.heads, model.conv_impl, model.dtype)
-    return UNet(*attributes, remat, model.ceil_mode, model.encoding, model.conditioning)
+    factors = () if program.dataset is None else tuple(program.dataset.factors)
+    conditioning = program.conditioner or model.conditioning
+    return UNet(*attributes, remat, model.ceil_mode, model.encoding, conditioning, factors)
+
+
+def _conditioned_by(conditioner: Conditioner, codes: Sequence[Float[Array, "n width"]]) -> Float[Array, "n E"]:
+    """Return what a user's module makes of the codes; within the `__call__` of the network."""
+    with jax.numpy_dtype_promotion("standard"), jax.numpy_rank_promotion("allow"):  # the user's code need not be strict
+        made = conditioner(name="conditioning")(list(codes))
+    shape, rows = jnp.shape(made), len(codes[0])
+    require(
+        len(shape) == 2 and shape[0] == rows,
+        f"the conditioning module returns {list(shape)}: return [{rows}, E], a row for each of the codes'",
+    )
+    return jnp.asarray(made, jnp.float32)
 
 
 def initial_parameters(

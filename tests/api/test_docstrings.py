@@ -11,7 +11,7 @@ import diffgeo as dg
 from tests.support.programs import REPOSITORY
 
 MODULES = ("saved_run", "train", "trained_member", "activations", "torch")
-NAMES = ("load", "train", "merge", "SavedRun", "TrainedMember", "Activations", "from_torch", "to_torch")
+NAMES = ("load", "train", "extend", "merge", "SavedRun", "TrainedMember", "Activations", "from_torch", "to_torch")
 
 
 def examples(module):
@@ -30,7 +30,7 @@ def names(trained):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_examples_run(name, names, trained, monkeypatch):
+def test_examples_run(name, names, trained, one_device, monkeypatch):
     monkeypatch.chdir(trained)
     module = importlib.import_module(f"diffgeo.api.{name}")
     found = examples(module)

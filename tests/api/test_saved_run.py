@@ -7,6 +7,7 @@ import shutil
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+import xarray as xr
 
 import diffgeo as dg
 from diffgeo import results
@@ -196,3 +197,17 @@ def test_a_joined_run_gives_the_members_of_its_parts(trained, tmp_path):
         found = joined.member(increment=1.0, seed=seed)
         np.testing.assert_array_equal(found.params["outc"]["dense"]["kernel"], own.params["outc"]["dense"]["kernel"])
     assert not joined.experiment.claims
+
+
+def test_an_extended_run_has_the_members_that_it_had_and_new_ones(trained, tmp_path, one_device):
+    joined = dg.merge([trained / "runs/quickstart", trained / "runs/seed2"], tmp_path / "both")
+    grown = dg.extend(tmp_path / "both", {"seed": [7]})
+    assert grown.settings.axes["seed"] == (0, 1, 2, 7)
+    xr.testing.assert_equal(grown.results.accuracy.sel(seed=[0, 1, 2]), joined.results.accuracy)
+    assert grown.results.accuracy.notnull().all()
+    assert grown.member(increment=1.0, seed=7).step == 6
+    with refused("seed=1 is in the run already"):
+        dg.extend(tmp_path / "both", {"seed": [1]})
+    with refused("values of one axis, not of 2"):
+        dg.extend(tmp_path / "both", {"seed": [8], "increment": [2.0]})
+    assert dg.load(tmp_path / "both").settings.axes["seed"] == (0, 1, 2, 7)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from diffgeo import unet
-from diffgeo.settings import Settings, override
+from diffgeo.settings import TINY, Dataset, Factor, Settings, adapt, override
 from diffgeo.settings.allowed import CONDITIONINGS, ENCODINGS
 from diffgeo.unet import encodings
 from tests.support.settings import refused
@@ -68,6 +68,48 @@ def test_periodic_code_is_a_closed_curve():
     np.testing.assert_array_equal(code[:, 8:], 0)
     np.testing.assert_allclose(encodings.periodic(of(u + size), width, size), code, atol=1e-5)
     assert encodings.periodic(of(u), 4, size).shape == (3, 4)
+
+
+CIRCLES = (Factor("x", 0, 7), Factor("angle", 0, 360, 10, "deg", 360), Factor("hour", 0, 24, 0.5, "h", 24))
+
+
+def test_each_factor_has_its_own_period():
+    labels, widths = np.array([[3.0, 40.0, 5.25]]), 24
+    codes = functools.partial(encodings.codes, of([7]), embedding=4 * widths, encoding="periodic", size=8)
+
+    def coded(labels):
+        return [np.asarray(code)[0] for code in codes(of(labels), factors=CIRCLES)[1:]]
+
+    own = coded(labels)
+    np.testing.assert_array_equal(own[0], encodings.sinusoid(of([3]), widths)[0], "a plain factor has its sinusoid")
+    for index, factor in ((1, CIRCLES[1]), (2, CIRCLES[2])):
+        waves = np.arange(1, min(widths, round(factor.period / factor.tolerance)) // 2 + 1)
+        phase = 2 * np.pi * waves * labels[0, index] / factor.period
+        np.testing.assert_allclose(own[index][: 2 * len(waves)], [*np.sin(phase), *np.cos(phase)], atol=1e-5)
+        np.testing.assert_array_equal(own[index][2 * len(waves) :], 0)
+        zero, around = labels.copy(), labels.copy()
+        zero[0, index], around[0, index] = 0, factor.period
+        np.testing.assert_allclose(coded(zero)[index], coded(around)[index], atol=1e-5)
+        assert np.abs(coded(zero)[index] - own[index]).max() > 0.1
+    assert np.abs(coded([[0, 0, 0]])[0] - coded([[8, 0, 0]])[0]).max() > 0.1, "of the image, which a user's data lack"
+
+
+def test_the_network_takes_the_factors_of_its_data_set():
+    """A model of one circular factor gives label 0 and its period the same noise."""
+    dataset = Dataset("clock", [Factor("hour", 0, 24, 1, "h", 24)])
+    program = adapt(TINY, None, dataset, model={"encoding": "periodic"}).program
+    network = unet.from_program(program)
+    options = {"xla_backend_optimization_level": 0}  # what runs once
+    params = jax.jit(lambda key: unet.initial_parameters(network, key, (8, 8, 1), 1), compiler_options=options)(
+        jax.random.key(0)
+    )
+    images = jnp.broadcast_to(jax.random.normal(jax.random.key(1), (1, 8, 8, 1)), (3, 8, 8, 1))
+    apply = jax.jit(network.apply, compiler_options=options)
+    noise, _ = apply({"params": params}, images, jnp.full(3, 5), of([[0], [24], [8]]))
+    np.testing.assert_allclose(noise[0], noise[1], atol=1e-5)
+    assert jnp.abs(noise[0] - noise[2]).max() > 1e-3, "8 pixels are no period"
+    with refused("encoding='periodic' is of circular factors", "u, v have no period"):
+        adapt(TINY, None, Dataset("plain", [Factor("u", 0, 8), Factor("v", 0, 8)]), model={"encoding": "periodic"})
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
