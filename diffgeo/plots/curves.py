@@ -1,5 +1,6 @@
 """Curves over training steps: metrics by axis value, and failure modes of samples."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,21 +13,39 @@ from matplotlib.lines import Line2D
 
 from diffgeo.plots import style
 from diffgeo.plots.panels import panels, seed_legend
-from diffgeo.plots.tables import Table, read_table, seed_mean, settings_text
+from diffgeo.plots.tables import Table, factors_of, read_table, seed_mean, settings_text
 from diffgeo.settings.allowed import OUTCOMES
 
 MAX_COLUMNS = 4  # panels side by side
 
+MODE_COLORS = ("green", "blue", "orange", "purple")
 MODES: dict[str, tuple[str, str, Any]] = {
     name: (name.replace("_", " "), style.OKABE_ITO[color], line)
     for name, color, line in zip(
         OUTCOMES,
-        ("green", "blue", "orange", "purple"),
+        MODE_COLORS,
         ("-", (0, (5, 1.6)), (0, (5, 1.4, 1, 1.4)), (0, (1.2, 1.2))),
         strict=True,
     )
 }
 """Name of an outcome -> (words, color, line style); distinguishable by color or line alone."""
+
+LINES = ("-", (0, (5, 1.6)), (0, (1.2, 1.2)), (0, (5, 1.4, 1, 1.4)))
+
+
+def modes_of(results: xr.Dataset) -> Mapping[str, tuple[str, str, Any]]:
+    """Return `MODES`, or of a user's data set, which has no such outcomes, the shares of samples right in each factor.
+
+    As `MODES`: score -> (words, color, line style), first that of all factors together.
+    """
+    if "correct" in results or factors_of(results) == ["x", "y"]:
+        return MODES
+    scores = {"accuracy": "all factors right"} | {f"accuracy_{name}": f"{name} right" for name in factors_of(results)}
+    looks = zip(itertools.cycle((*MODE_COLORS, "vermillion")), itertools.cycle(LINES), strict=False)  # 5 x 4 pairs
+    return {
+        name: (words, style.OKABE_ITO[color], line)
+        for (name, words), (color, line) in zip(scores.items(), looks, strict=False)
+    }
 
 
 @style.styled
@@ -64,7 +83,8 @@ def learning_curves(
 def failure_modes(results: xr.Dataset, axis: str | None = None) -> Figure:
     """Draw failure modes over training: fractions correct, no bump, wrong place, several bumps.
 
-    [2402.03305, section 3]. A thin line per seed, a thick one for their mean; one panel per value of `axis`.
+    [2402.03305, section 3]. Of a user's data set: fractions right in each factor, and in all. A thin line per seed, a
+    thick one for their mean; one panel per value of `axis`.
 
     Args:
       results: a results Dataset; dims beside `axis`, `seed` and `step` must be selected or have length 1.
@@ -73,13 +93,15 @@ def failure_modes(results: xr.Dataset, axis: str | None = None) -> Figure:
     Raises:
       UserError: for an unknown axis, dims left over, a missing fraction, and if nothing is evaluated yet.
     """
-    tables = {name: read_table(results, name, axis) for name in MODES}
-    values = tables["correct"].axis_values
+    modes = modes_of(results)
+    tables = {name: read_table(results, name, axis) for name in modes}
+    first = next(iter(tables.values()))
+    values = first.axis_values
     single = len(values) == 1
     size = ((6.0, 0.0), (3.8, 0.0)) if single else ((1.0, 2.8), (0.9, 2.2))
     shown = panels(len(values), MAX_COLUMNS, *size, share=True)
     for index, (ax, value) in enumerate(zip(shown.axes, values, strict=True)):
-        draw_failure_modes(ax, tables, index, ticks=4 if shown.columns < 3 else 3)
+        draw_failure_modes(ax, tables, modes, index, ticks=4 if shown.columns < 3 else 3)
         if shown.is_bottom(index):
             ax.tick_params(labelbottom=True)  # sharing hides these where a removed panel was below
         else:
@@ -90,7 +112,7 @@ def failure_modes(results: xr.Dataset, axis: str | None = None) -> Figure:
             ax.set_title(style.setting_text(axis, value))
     figure = shown.figure
     narrow = figure.get_figwidth() < 7
-    figure.legend(handles=mode_legend(tables["correct"]), loc="outside lower center", ncols=3 if narrow else 6)
+    figure.legend(handles=mode_legend(first, modes), loc="outside lower center", ncols=3 if narrow else 6)
     settings = settings_text(results, without=(axis, "seed"))
     if settings:
         figure.suptitle(settings)
@@ -113,11 +135,13 @@ def draw_curves(ax: Axes, table: Table, metric: str, ticks: int = 4) -> None:
         ax.set_ylim(-0.02, 1.03)
 
 
-def draw_failure_modes(ax: Axes, tables: Mapping[str, Table], index: int = 0, ticks: int = 4) -> None:
-    """Draw the four fractions at an axis value (by its index), each seed thin and the mean thick."""
-    for name, (_, color, line) in MODES.items():
+def draw_failure_modes(
+    ax: Axes, tables: Mapping[str, Table], modes: Mapping[str, tuple], index: int = 0, ticks: int = 4
+) -> None:
+    """Draw the fractions of `modes_of` at an axis value (by its index), each seed thin and the mean thick."""
+    for name, (_, color, line) in modes.items():
         _draw_seeds(ax, tables[name].steps, tables[name].values[index], color, line)
-    for name, (_, color, line) in MODES.items():
+    for name, (_, color, line) in modes.items():
         _draw_mean(ax, tables[name].steps, tables[name].values[index], color, line)
     style.set_step_axis(ax, ticks)
     ax.set_ylabel("fraction of samples")
@@ -134,9 +158,9 @@ def curve_legend(table: Table, axis: str | None) -> tuple[list[Line2D], str | No
     return handles + seed_legend(len(table.seeds), color), None if axis is None else style.axis_label(axis)
 
 
-def mode_legend(table: Table) -> list[Line2D]:
-    """Return handles: the four modes, then mean and seeds."""
-    handles = [Line2D([], [], color=c, linestyle=line, linewidth=2.2, label=words) for words, c, line in MODES.values()]
+def mode_legend(table: Table, modes: Mapping[str, tuple]) -> list[Line2D]:
+    """Return handles: the modes, then mean and seeds."""
+    handles = [Line2D([], [], color=c, linestyle=line, linewidth=2.2, label=words) for words, c, line in modes.values()]
     return handles + seed_legend(len(table.seeds))
 
 

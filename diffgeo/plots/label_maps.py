@@ -17,7 +17,7 @@ from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.heat_maps import EMPTY
 from diffgeo.plots.samples import DOT_COLOR
-from diffgeo.plots.tables import evaluated_steps, read_member, read_table, settings_text
+from diffgeo.plots.tables import evaluated_steps, read_member, read_table, require_papers, settings_text
 from diffgeo.results import data_at, select_scores, settings_of_member
 from diffgeo.settings import Data
 
@@ -39,6 +39,7 @@ def error_map(results: xr.Dataset, axis: str | None = None, step: int | None = N
     Raises:
       UserError: for an unknown axis or step, for dims left over, and if nothing is evaluated yet.
     """
+    require_papers(results, "error_map")
     table = read_table(results, "accuracy", axis)
     evaluated = table.steps[np.isfinite(table.values).any(axis=(0, 1))]
     step = int(evaluated[-1]) if step is None else step
@@ -107,6 +108,7 @@ def labeled_sample(results: xr.Dataset, region: str = "intersection", **selectio
     Raises:
       UserError: as `sample_grid`, or if no stored sample lies in the region.
     """
+    require_papers(results, "labeled_sample")
     if "dataset" in selection:
         selection["dataset"] = with_role(results["dataset"].values.tolist(), selection["dataset"])
     member = read_member(results, selection)

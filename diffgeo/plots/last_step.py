@@ -1,5 +1,6 @@
 """Metrics at the last step: over an axis of the grid, in parts of the labels, and the data needed for an accuracy."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from diffgeo.claims import scaling
 from diffgeo.data.label_tables import role_of
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.tables import Table, read_table, refuse_dims, select, settings_text
+from diffgeo.plots.tables import Table, factors_of, read_table, refuse_dims, select, settings_text
 
 REGION_COLORS = {
     "all": style.OKABE_ITO["black"],
@@ -24,7 +25,10 @@ REGION_COLORS = {
     "horizontal": style.OKABE_ITO["green"],
     "intersection": style.OKABE_ITO["purple"],
 }
-FACTOR_LOOKS = {"x": (style.OKABE_ITO["blue"], "o"), "y": (style.OKABE_ITO["orange"], "s")}
+FACTOR_LOOKS = tuple(
+    zip((style.OKABE_ITO[color] for color in ("blue", "orange", "green", "purple")), ("o", "s", "^", "D"), strict=True)
+)
+"""Colors and markers of the factors, in turn: those of the papers are x and y."""
 GUIDES: tuple[tuple[int, Any, str], ...] = ((1, ":", "linear in N"), (2, "--", "quadratic in N"))
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
@@ -109,21 +113,23 @@ def final_losses(results: xr.Dataset, axis: str, by: str | None = None, **select
 
 @style.styled
 def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figure:
-    """Draw the accuracy of x and of y at the last step in parts of the labels, per model [2408.13256, Fig. 4c-e].
+    """Draw the accuracy of each factor at the last step in parts of the labels, per model [2408.13256, Fig. 4c-e].
 
     Args:
       results: a results Dataset with regions.
       axis: whose values are the models, in columns.
       regions: a panel each.
     """
+    looks = dict(zip(factors_of(results), itertools.cycle(FACTOR_LOOKS), strict=False))
+    shifts = 0.68 * ((np.arange(len(looks)) + 0.5) / len(looks) - 0.5)
     figure = style.new_figure(style.WIDTH, 3.9)
     axes = figure.subplots(1, len(regions), squeeze=False, sharey=True)[0]
     for ax, region in zip(axes, regions, strict=True):
         shown = at_region(results, region)
-        for shift, (factor, (color, marker)) in zip((-0.17, 0.17), FACTOR_LOOKS.items(), strict=True):
+        for shift, (factor, (color, marker)) in zip(shifts, looks.items(), strict=True):
             last = _last(read_table(shown, f"accuracy_{factor}", axis))
             position = np.arange(len(last)) + shift
-            ax.bar(position, last.mean(axis=1), 0.3, color=color, alpha=0.4)
+            ax.bar(position, last.mean(axis=1), 0.6 / len(looks), color=color, alpha=0.4)
             for members in last.T:
                 ax.plot(position, members, linestyle="", marker=marker, markersize=5, color=color)
         names = [value_words(axis, value) for value in shown[axis].values]
@@ -134,7 +140,7 @@ def part_scores(results: xr.Dataset, axis: str, regions: Sequence[str]) -> Figur
     axes[0].set_ylabel("accuracy at the last step")
     handles = [
         Line2D([], [], color=color, linestyle="", marker=marker, label=f"{factor}, each seed (bar: mean)")
-        for factor, (color, marker) in FACTOR_LOOKS.items()
+        for factor, (color, marker) in looks.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=2)
     return figure

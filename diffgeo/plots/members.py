@@ -16,7 +16,7 @@ from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.plots import clouds, geometry, style
 from diffgeo.plots.samples import phase_steps
-from diffgeo.plots.tables import evaluated_steps, read_member
+from diffgeo.plots.tables import evaluated_steps, factors_of, read_member, require_plane
 from diffgeo.representation import analyze, clifford_torus, torus_3d
 from diffgeo.results import settings_of, settings_of_member
 from diffgeo.settings.allowed import LAYER, PHASES, RECORDED
@@ -24,6 +24,9 @@ from diffgeo.settings.allowed import LAYER, PHASES, RECORDED
 _, PRE_EMBEDDING, _ = RECORDED
 EPOCHS = (0, 150)
 """Epochs of 2408.13256, Fig. 2e, f; Fig. 2g is the last."""
+
+OVER_LABELS = ("umap", "pca", "ring_angles", "ring_angles_literal")
+"""Variables that are drawn in colors of x and y, or beside tori of them."""
 
 
 def phases(results: xr.Dataset, steps: Iterable[int] | None = None, **selection: Any) -> Figure:
@@ -212,6 +215,8 @@ def _check(results: xr.Dataset, variable: str) -> None:
 def _member(results: xr.Dataset, selection: Mapping, variable: str) -> xr.Dataset:
     """Return a member up to its last evaluated step, without the samples that pad it."""
     _check(results, variable)
+    if variable in OVER_LABELS:
+        require_plane(results, f"the picture of {variable!r}")
     member = read_member(results, dict(selection))
     member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
     return member.isel(sample=np.flatnonzero(np.isfinite(member["label"].values).all(axis=-1)))
@@ -231,7 +236,9 @@ def _clouds(member: xr.Dataset) -> dict[str, xr.Dataset]:
 
 
 def _ideals(member: xr.Dataset, group: str) -> dict[str, dict]:
-    """Measure ideal tori of the member's sampling."""
+    """Measure ideal tori of the member's sampling; none of labels that are not (x, y)."""
+    if factors_of(member) != ["x", "y"]:
+        return {}
     labels = member["label"].values
     nx, ny = (len(np.unique(values)) for values in labels.T)
     labels = np.stack(np.meshgrid(np.arange(nx), np.arange(ny), indexing="ij"), axis=-1).reshape(-1, 2)

@@ -13,11 +13,19 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 
 from diffgeo.data import regions
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, require
 from diffgeo.plots import style
-from diffgeo.plots.curves import MODES, curve_legend, draw_curves, draw_failure_modes, mode_legend
+from diffgeo.plots.curves import curve_legend, draw_curves, draw_failure_modes, mode_legend, modes_of
 from diffgeo.plots.panels import panels
-from diffgeo.plots.tables import evaluated_steps, read_member, read_table, select, settings_text
+from diffgeo.plots.tables import (
+    evaluated_steps,
+    factors_of,
+    read_member,
+    read_table,
+    require_papers,
+    select,
+    settings_text,
+)
 from diffgeo.results import data_at, settings_of_member
 from diffgeo.settings import Data
 
@@ -29,7 +37,8 @@ DOT_COLOR, FRAME_COLOR = "#E8112D", "#BDBDBD"
 def sample_grid(results: xr.Dataset, step: int | np.integer, **selection: Any) -> Figure:
     """Draw up to 5 x 5 generated images of a member at a step, each with its true center as a red dot.
 
-    [2402.03305, Fig. 3, top]. Centers are pixels of the image; a center outside the image has no dot.
+    [2402.03305, Fig. 3, top]. Centers are pixels of the image; a center outside the image has no dot. Of a user's data
+    set, factors named x and y are the center; without them there are no dots. Images of three channels are in color.
 
     Args:
       results: a results Dataset.
@@ -91,7 +100,8 @@ def overview(results: xr.Dataset, axis: str | None = "increment") -> Figure:
     at_axis, at_seed = best_member(accuracy.values)
     setting = {} if axis is None else {axis: accuracy.axis_values[at_axis]}
     one_setting = select(results, setting)
-    modes = {name: read_table(one_setting, name, None) for name in MODES}
+    modes = modes_of(results)
+    tables = {name: read_table(one_setting, name, None) for name in modes}
     seeded = "seed" in one_setting.dims
     member = read_member(one_setting, {"seed": accuracy.seeds[at_seed]} if seeded else {})
 
@@ -109,10 +119,10 @@ def overview(results: xr.Dataset, axis: str | None = "increment") -> Figure:
     left.set_title("accuracy of every model")
     handles, title = curve_legend(accuracy, axis)
     _legend_beside(left, handles, title)
-    draw_failure_modes(right, modes, ticks=3)
+    draw_failure_modes(right, tables, modes, ticks=3)
     words = settings_text(one_setting, without=("seed",))
     right.set_title(f"samples at {words}" if words else "samples")
-    _legend_beside(right, mode_legend(modes["correct"]), None)
+    _legend_beside(right, mode_legend(next(iter(tables.values())), modes), None)
     return figure
 
 
@@ -132,6 +142,7 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
     Raises:
       UserError: for an unknown axis or region, or if no stored sample lies in it.
     """
+    require_papers(results, "region_samples")
     if axis not in results.dims:
         raise UserError(f"there is no axis {axis!r} in these results")
     chosen = results.isel(seed=0) if seed is None and "seed" in results.dims else results
@@ -173,6 +184,7 @@ def truth_and_sample(results: xr.Dataset, label: tuple[float, float] | None = No
     Raises:
       UserError: as `sample_grid`.
     """
+    require_papers(results, "truth_and_sample")
     smallest = {"sigma": results["sigma"].values.min()} if "sigma" in results.dims else {}
     member = read_member(results, smallest | selection)
     member = member.isel(step=int(np.flatnonzero(evaluated_steps(member))[-1]))
@@ -211,16 +223,16 @@ def true_image(data: Data, center: Float[np.ndarray, " 2"]) -> Float[np.ndarray,
 def draw_samples(
     ax: Axes, images: np.ndarray, centers: Float[np.ndarray, "n 2"], shaded: regions.Region | None = None
 ) -> None:
-    """Draw up to 5 x 5 gray images in an axes, in reading order, each with a red dot at its center.
+    """Draw up to 5 x 5 images in an axes, in reading order, each with a red dot at its center.
 
     Args:
       ax: an empty axes; its ticks and frame are removed.
-      images: [n, N, N], 0 black to 255 white, rows from the top.
-      centers: (x, y) in pixels; those outside the image are not drawn.
+      images: [n, N, N], 0 black to 255 white, rows from the top; or [n, N, N, 3] in color.
+      centers: (x, y) in pixels; those outside the image, or NaN, are not drawn.
       shaded: drawn over every image, in pixels of the image.
     """
     images, centers = np.asarray(images)[: SIDE**2], np.asarray(centers)[: SIDE**2]
-    number, rows, columns = images.shape
+    number, rows, columns = images.shape[:3]
     side = min(SIDE, int(np.ceil(np.sqrt(number))))
     pitch = np.array([columns, rows]) * 1.08  # a gap of 8 % between images
     dots = []
@@ -280,13 +292,31 @@ def best_member(values: Float[np.ndarray, "A S T"]) -> tuple[int, int]:
 def _draw_step(ax: Axes, member: xr.Dataset, step: int) -> None:
     """Draw the samples of a member at a step, titled with the step and the accuracy."""
     index = int(np.flatnonzero(np.asarray(member["step"].values).reshape(-1) == step)[0])
-    images = member["samples"].isel(step=index).transpose("kept", "row", "column").values
-    centers = member["label"].transpose("sample", "factor").values[: len(images)]
-    if "origin" in member:  # results older than extended frames lack it
-        centers = centers - member["origin"].values
-    draw_samples(ax, images, np.asarray(centers, np.float64))
+    images = _pictures(member["samples"].isel(step=index))
+    draw_samples(ax, images, _centers(member)[: len(images)])
     accuracy = read_table(member, "accuracy", None).values[0, 0, index]
     ax.set_title(f"step {style.thousands(step)}, accuracy {accuracy:.2f}")
+
+
+def _pictures(samples: xr.DataArray) -> np.ndarray:
+    """Return samples as [n, N, N] gray or [n, N, N, 3] colors."""
+    channels = samples.sizes.get("channel", 1)
+    require(
+        channels in (1, 3),
+        f"the samples have {channels} channels: a picture shows 1, in gray, or 3, red, green and blue",
+    )
+    return samples.transpose("kept", "row", "column", *(("channel",) if channels > 1 else ())).values
+
+
+def _centers(member: xr.Dataset) -> Float[np.ndarray, "S 2"]:
+    """Return the labels' (x, y) in pixels of the image; NaN if they have no factors of these names."""
+    labels = np.asarray(member["label"].transpose("sample", "factor").values, np.float64)
+    if "origin" in member:  # results older than extended frames lack it
+        labels = labels - member["origin"].values
+    names = factors_of(member)
+    if not {"x", "y"} <= {*names}:
+        return np.full((len(labels), 2), np.nan)
+    return labels[:, [names.index("x"), names.index("y")]]
 
 
 def _check_steps(member: xr.Dataset, steps: Iterable[int | np.integer]) -> None:
@@ -302,8 +332,8 @@ def _check_steps(member: xr.Dataset, steps: Iterable[int | np.integer]) -> None:
 
 def _set_title(figure: Figure | SubFigure, member: xr.Dataset, opening: str = "Samples") -> None:
     settings = settings_text(member)
-    legend = "red: the center asked for"
-    figure.suptitle(f"{opening}{' at ' if settings else ''}{settings} ({legend})")
+    legend = " (red: the center asked for)" if {"x", "y"} <= {*factors_of(member)} else ""
+    figure.suptitle(f"{opening}{' at ' if settings else ''}{settings}{legend}")
 
 
 def _legend_beside(ax: Axes, handles: list[Line2D], title: str | None) -> None:

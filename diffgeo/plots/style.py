@@ -160,8 +160,12 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def axis_label(name: str) -> str:
-    """Return the wording with units of an axis or metric; the name itself if `AXIS_LABELS` lacks it."""
-    return AXIS_LABELS.get(name, name)
+    """Return the wording with units of an axis or metric; the name itself if `AXIS_LABELS` lacks it.
+
+    Accuracies of the factors of a user's data set are worded as those of x and y.
+    """
+    score, _, factor = name.partition("accuracy_")
+    return AXIS_LABELS.get(name, f"accuracy of {factor}" if factor and not score else name)
 
 
 def value_text(value: Any) -> str:

@@ -4,6 +4,7 @@ A results Dataset has the grid's axes as dims (any names, usually `seed` among t
 `OTHER_DIMS`; NaN means "not evaluated yet".
 """
 
+import json
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import xarray as xr
 from jaxtyping import Bool, Float, Int
 
 from diffgeo.data.regions import ALL
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, require
 from diffgeo.plots.style import setting_text, value_text
 from diffgeo.representation import LENGTHS
 from diffgeo.results import select_scores
@@ -139,6 +140,31 @@ def read_member(results: xr.Dataset, selection: Mapping[str, Any]) -> xr.Dataset
     member = select(results, selection)
     refuse_dims(member, [dim for dim in member["samples"].dims if dim not in OTHER_DIMS])
     return member
+
+
+def factors_of(results: xr.Dataset) -> list[str]:
+    """Return the names of the K factors of labels; results of the first versions, which lack them, have x and y."""
+    return [str(name) for name in results["factor"].values] if "factor" in results.coords else ["x", "y"]
+
+
+def require_plane(results: xr.Dataset, what: str) -> None:
+    """Raise `UserError` unless labels are (x, y), over which `what` is drawn."""
+    factors = factors_of(results)
+    require(
+        factors == ["x", "y"],
+        f"{what} is drawn over the factors x and y, and these results have {', '.join(factors)}: draw accuracies of "
+        "the factors by plots.learning_curves or plots.failure_modes",
+    )
+
+
+def require_papers(results: xr.Dataset, what: str) -> None:
+    """Raise `UserError` for results of a user's data set, whose regions and true images the results do not hold."""
+    dataset = json.loads(results.attrs.get("settings", "{}")).get("dataset")
+    require(
+        dataset is None,
+        f"{what} shows the papers' bumps or stripes, and these results are of {(dataset or {}).get('name')!r}: draw "
+        "its samples by plots.sample_grid",
+    )
 
 
 def evaluated_steps(member: xr.Dataset) -> Bool[np.ndarray, " T"]:
