@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from diffgeo import representation
+from diffgeo.errors import require
 from diffgeo.representation.rings import RingStatistics
 
 PIXELS = "pixels"
@@ -93,12 +94,13 @@ class Activations:
         """Return the cross-validated R^2 of a linear probe of x, of y, and their mean; see `representation.probe_r2`.
 
         Raises:
-          UserError: as `points`, and if x or y is the same everywhere; 10 points are needed.
+          UserError: as `points`, for labels of other than two factors, and if x or y is the same everywhere; 10 points
+            are needed.
 
         >>> grid.probe_r2().mean <= 1
         True
         """
-        return representation.probe_r2(self.points, self.labels, self.period, seed)
+        return representation.probe_r2(self.points, self._labels_of_two("probe_r2"), self.period, seed)
 
     def persistence(self, maxdim: int = 2) -> representation.Persistence:
         """Return persistence diagrams H0 ... H`maxdim` and Betti numbers; a torus has (1, 2, 1).
@@ -125,7 +127,7 @@ class Activations:
         >>> sorted(grid.rings())
         ['x_on_x', 'x_on_y', 'y_on_y']
         """
-        order, shape = representation.grid_order(self.labels)
+        order, shape = representation.grid_order(self._labels_of_two("rings"))
         return representation.ring_statistics(self.points[order], shape, components, variance, literal)
 
     def additive_share(self) -> float:
@@ -137,5 +139,15 @@ class Activations:
         >>> 0 <= grid.additive_share() <= 1
         True
         """
-        order, shape = representation.grid_order(self.labels)
+        order, shape = representation.grid_order(self._labels_of_two("additive_share"))
         return representation.additive_share(self.points[order], shape)
+
+    def _labels_of_two(self, what: str) -> Float[np.ndarray, "S 2"]:
+        """Return the labels, if they have two factors."""
+        count = self.labels.shape[1]
+        require(
+            count == 2,
+            f"labels have {count} factors, and {what} relates activations to two: take pca, participation_ratio, "
+            "umap or persistence",
+        )
+        return self.labels
