@@ -6,10 +6,15 @@ import re
 
 import pytest
 
+import experiments
+from diffgeo.run import Run
+from diffgeo.run.folder import storage_of
 from tests.support.programs import REPOSITORY
 
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+PLAN = REPOSITORY / "notebooks/5_plan.txt"
 ALLOWED = {"diffgeo", "jax.numpy", "matplotlib.pyplot", "numpy"}
+STANDARD = {"pathlib", "shutil", "subprocess", "sys", "time"}  # to start programs, as a shell would
 MARKDOWN = "# %% [markdown]\n"
 
 
@@ -31,7 +36,7 @@ def plain_cells(path):
 
 
 def test_there_are_some():
-    assert len(NOTEBOOKS) >= 3
+    assert len(NOTEBOOKS) == 5
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -57,6 +62,14 @@ def test_they_import_the_public_names_alone(path):
         alias.name for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Import) for alias in node.names
     }
     assert "diffgeo" in imported
-    assert imported <= ALLOWED
+    assert imported <= ALLOWED | STANDARD
     assert not [node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.ImportFrom)]
     assert not re.search(r"\b(dg|run|model)\._", code)
+
+
+def test_the_plan_that_is_kept_says_the_bytes_of_today():
+    """The rest of it is a compiler's, minutes of work; see its notebook."""
+    settings = experiments.find("p1_fig8").settings("paper")
+    lines = PLAN.read_text().splitlines()
+    assert lines[2] == "90 members, 1 a device, 6 waves of 16"
+    assert lines[-1] == str(storage_of(Run.of(experiments.find("p1_fig8"), "paper", settings), 16))
