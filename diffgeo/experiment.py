@@ -125,7 +125,7 @@ class Experiment:
     def __post_init__(self):
         if len({settings.dataset for settings in self.presets.values()}) > 1:
             raise UserError(f"presets of {self.name!r} have different data sets: declare an experiment for each")
-        if len({settings.conditionings for settings in self.presets.values()}) > 1:
+        if any(settings.conditionings != self.conditionings for settings in self.presets.values()):
             raise UserError(f"presets of {self.name!r} have different conditionings: give the same to all of them")
 
     @property

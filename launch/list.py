@@ -34,6 +34,7 @@ def main() -> None:
     """Print the list."""
     import experiments
     from diffgeo.costs import by_hand
+    from diffgeo.costs.storage import COMPRESSED
 
     if JSON.value + MARKDOWN.value + FIGURES.value + CLAIMS.value > 1:
         raise UserError("--json, --markdown, --figures and --claims are forms of the list: give one of them")
@@ -74,7 +75,7 @@ def main() -> None:
                 f"  {preset:<11} {facts['members']:>4} models ({axes}), {facts['steps']:,} steps of {facts['batch']}, "
                 f"{facts['evaluations']} evaluations, {pflop:.3g} PFLOP "
                 f"({facts['common_pflop'] / pflop:.0%} at common labels), "
-                f"{facts['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints "
+                f"{COMPRESSED * facts['checkpoints_bytes'] / 1e9:.3g} GB of checkpoints "
                 f"(--keep={facts['keep']})" + predicted.get(preset, "").format(**facts)
             )
 

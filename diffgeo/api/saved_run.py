@@ -116,8 +116,9 @@ class SavedRun:
         if self._config is None:
             return settings_of(self.stored)
         try:
-            own = (self._declared.dataset, self._declared.conditionings) if self._declared else ()
-            return Settings.from_json(self._config["settings"], *own)
+            if self._declared is None:
+                return Settings.from_json(self._config["settings"])
+            return Settings.from_json(self._config["settings"], self._declared.dataset, self._declared.conditionings)
         except (KeyError, TypeError) as error:
             raise UserError(f"{str(self.path / CONFIG)!r} is not a run's configuration: restore the file") from error
 

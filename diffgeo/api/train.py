@@ -81,7 +81,7 @@ def extend(
 
     >>> both = merge(["runs/quickstart", "runs/seed2"], "runs/grown")
     >>> extend("runs/grown", {"seed": [3]}).settings.axes  # doctest: +ELLIPSIS
-    7.45 MB of checkpoints...
+    about 6.11 MB of checkpoints...
     {'increment': (0.5, 1.0), 'seed': (0, 1, 2, 3)}
     """
     saved = load(workdir, experiment, allow_changed=allow_changed)

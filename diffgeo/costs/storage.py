@@ -18,6 +18,11 @@ KEPT_STATES = 2
 ROOM = 30e9
 """Bytes of checkpoints up to which a run keeps all of them by default."""
 
+COMPRESSED = 0.82
+"""Share of checkpoints' bytes that compression leaves: signs and exponents of float32 shrink, fractions do not. Measured
+on the smallest network: 0.81 of a run that keeps all; 0.80 of untrained parameters, 0.95 to 1.0 of trained ones (the
+files' own bytes count there), 0.71 to 0.73 of states, whose moments are of few magnitudes."""
+
 
 def kept_steps(keep: str, steps: Sequence[int]) -> list[int]:
     """Return the evaluation steps whose parameters stay.
@@ -50,7 +55,7 @@ def default_keep(steps: Sequence[int], params: int, state: int) -> str:
 
 
 class Storage(NamedTuple):
-    """Bytes on disk, before compression, which leaves four fifths or more of parameters.
+    """Bytes on disk, before compression, which leaves about `COMPRESSED` of checkpoints.
 
     Attributes:
       keep: one of `KEEPS`.
@@ -66,7 +71,7 @@ class Storage(NamedTuple):
 
     def __str__(self):
         return (
-            f"{gigabytes(self.checkpoints)} of checkpoints (--keep={self.keep}), "
+            f"about {gigabytes(COMPRESSED * self.checkpoints)} of checkpoints (--keep={self.keep}), "
             f"up to {gigabytes(self.training)} while it trains, and up to {gigabytes(self.results)} of results"
         )
 

@@ -28,7 +28,7 @@ from diffgeo.settings import Settings, override
 from diffgeo.settings.migration import STORE_FORMAT
 
 
-def added_values(settings: Settings, assignments: Sequence[str]) -> dict[str, tuple]:
+def added_values(settings: Settings, assignments: Sequence[str]) -> dict[str, tuple[Any, ...]]:
     """Return axis -> values to add, from assignments as of `settings.override`.
 
     Args:

@@ -41,9 +41,8 @@ def codes(
     if encoding == "one_hot":
         return [step, *(one_hot(u, width) for u in values)]
     if encoding == "periodic":
-        circles = [(f.period, f.tolerance) for f in factors] or [(size, 1.0)] * len(values)
-        each = zip(values, circles, strict=True)
-        return [step, *(periodic(u, width, *circle) if circle[0] else sinusoid(u, width) for u, circle in each)]
+        each = zip(values, factors or [Factor("pixel", 0, size, period=size)] * len(values), strict=True)
+        return [step, *(periodic(u, width, f.period, f.tolerance) if f.period else sinusoid(u, width) for u, f in each)]
     return [step, *(sinusoid(u, width) for u in values)]
 
 
