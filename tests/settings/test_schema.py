@@ -42,7 +42,16 @@ def test_only_data_the_optimizers_numbers_and_the_seed_are_free_of_a_program():
     names = [f.name for section in SECTIONS.values() for f in dataclasses.fields(section) if f.name != "parameters"]
     free = {name for name in names if not is_static(name)}
     of_frame = {"margin", "hole", "hole_width", "hole_center", "hole_area_fraction", "kept_fraction", "subset_seed"}
-    of_optimizer = {"learning_rate", "weight_decay", "beta1", "beta2", "warmup_fraction", "steps", "ema_decay"}
+    of_optimizer = {
+        "learning_rate",
+        "weight_decay",
+        "beta1",
+        "beta2",
+        "warmup_fraction",
+        "steps",
+        "ema_decay",
+        "stop_when",
+    }
     of_images = {"dataset", "kind", "sigma", "increment", "increment_x", "increment_y"}
     assert free == of_images | of_frame | of_optimizer
     assert not is_static("seed")
