@@ -13,7 +13,7 @@ import numpy as np
 from diffgeo.costs.storage import ALL, default_keep, finished_bytes
 from diffgeo.data.evaluation_labels import labels_drawn
 from diffgeo.data.sources import source_of
-from diffgeo.settings import Diffusion, Grid, Member, Program, Settings, Train
+from diffgeo.settings import Diffusion, Grid, Member, Program, Settings
 from diffgeo.settings.allowed import POOLINGS
 from diffgeo.training import step
 from diffgeo.unet import parameter_count
@@ -106,8 +106,8 @@ def program_totals(members: Sequence[Member], analyses: Sequence[str] = ()) -> P
     """Return sizes and cost of the members of a program; `analyses` as of `describe`."""
     settings = members[0].settings
     evaluation, train = settings.evaluation, settings.train
-    plain = Train(ema_decay=0.5 if train.ema_decay else 0.0)
-    state = _state(dataclasses.replace(settings.program, size=2**POOLINGS, diffusion=Diffusion(), train=plain))
+    small = {"size": 2**POOLINGS, "diffusion": Diffusion(), "batch_size": 1, "log_every": 1, "schedule": "constant"}
+    state = _state(dataclasses.replace(settings.program, **small))  # what does not change the shapes is as in others
     settled = {member.settings.data: member.settings for member in members}
     rows = {data: int(source_of(one).table().count) for data, one in settled.items()}
     drawn = [

@@ -35,7 +35,7 @@ def test_names_are_stored_and_no_code():
 
 
 def test_bad_ones_are_refused():
-    with refused("conditioning", "'gated'", "'concat'"):
+    with refused("conditioning", "'gated'", "concat, sum, film"):
         adapt(TINY, model={"conditioning": "gated"})
     with refused("conditioning", "'owm'", "'own'"):
         adapt(TINY, {"conditioning": ("concat", "owm")}, conditionings={"own": Own})

@@ -1,5 +1,6 @@
 """Declared data sets in settings: checks, overrides, axes, what is stored of them."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from diffgeo.errors import UserError
 from diffgeo.settings import LAPTOP, TINY, Data, Dataset, Factor, Grid, Settings, adapt, override
+from tests.support.settings import refused
 
 FACTORS = (Factor("a", 0.0, 2.0), Factor("b", -1.0, 1.0, 0.25, "m", period=2.0, values=(-1.0, 0.0)))
 
@@ -31,6 +33,13 @@ def test_parameters_are_settings_and_axes_of_one_program():
     assert changed.at(gap=3.0).dataset is DATASET
 
 
+def test_a_periodic_encoding_needs_a_circular_factor():
+    override(adapt(LAPTOP, None, DATASET), "model.encoding=periodic")  # 'b' is one
+    flat = dataclasses.replace(DATASET, factors=tuple(dataclasses.replace(f, period=None) for f in FACTORS))
+    with refused("encoding='periodic' is of circular factors", "a, b have no period"):
+        override(adapt(LAPTOP, None, flat), "model.encoding=periodic")
+
+
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
@@ -42,7 +51,6 @@ def test_parameters_are_settings_and_axes_of_one_program():
         ("evaluation.label_source=grid", "label_source='grid' is the unit grid of the papers' images"),
         ("axes.gip=1,2", "unknown axis 'gip': did you mean 'gap'"),
         ("model.encoding=one_hot", "begins at label 0, and the data's go down to -1.0"),
-        ("model.encoding=periodic", "the factor 'a' does not have"),
         ("model.embedding=5", "embedding=5 must be at least 6: 3 pairs"),
     ],
 )
