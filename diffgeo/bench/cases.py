@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import statistics
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,8 @@ from diffgeo.errors import UserError, require_choice
 from diffgeo.settings import Grid, Settings
 from diffgeo.training import Ensemble, Placement, sampling
 
-SUITES = ("train", "sample", "analysis")
+SUITES = ("train", "scaling", "sample", "analysis")
+BATCHES, MEMBERS = (2, 8, 32, 128), (1, 2, 4, 8)  # of the suite scaling
 SCALED_STEPS = 3  # timed steps of PyTorch's sampling loop; the total is extrapolated
 GRID = 8  # members of a "grid" case
 POINTS, FEATURES = 1024, 16_384  # of the analysis suite: the papers' 32 x 32 grid at b = 64
@@ -71,17 +72,45 @@ def pairs(ours: Callable[[], float], theirs: Callable[[], float] | None, repeats
     }
 
 
-def _ensemble(settings: Settings, members: int) -> Ensemble:
+def against(ours: Callable[[], float], theirs: Mapping[str, Callable[[], float]], repeats: int) -> dict[str, Any]:
+    """Time ours and each of PyTorch's variants alone, and alternately; the worst ratio counts.
+
+    Timed alternately in one process each may find the other's memory and threads in its way, timed alone neither does.
+
+    Args:
+      ours: returns the seconds of a measurement.
+      theirs: name of a variant -> the same of it.
+      repeats: measurements of each.
+
+    Returns:
+      "seconds" (ours alone) and "repeats"; for each variant "torch_NAME_seconds" (alone), "NAME_alone" and
+      "NAME_alternately" (ratios theirs / ours); "times_faster_than_torch", the smallest ratio, and "worst", its name.
+    """
+    alone = statistics.median(ours() for _ in range(repeats))
+    result: dict[str, Any] = {"seconds": alone, "repeats": repeats}
+    ratios: dict[str, float] = {}
+    for name, their in theirs.items():
+        result[f"torch_{name}_seconds"] = statistics.median(their() for _ in range(repeats))
+        ratios[f"{name}_alone"] = result[f"torch_{name}_seconds"] / alone
+    for name, their in theirs.items():
+        ratios[f"{name}_alternately"] = pairs(ours, their, repeats)["times_faster_than_torch"]
+    if ratios:
+        worst = min(ratios, key=lambda name: ratios[name])
+        result |= ratios | {"times_faster_than_torch": ratios[worst], "worst": worst}
+    return result
+
+
+def place_members(settings: Settings, members: int, placement: Placement = Placement()) -> Ensemble:
     """Return this many members (seeds 0, 1, ...) on one device, at step 0."""
     grid = Grid(dataclasses.replace(settings, axes={"seed": tuple(range(members))}))
     table = source_of(settings).table()
     tables = label_tables.stack([table] * members)
-    ensemble = Placement().place(grid.members, tables, jax.devices()[:1])
+    ensemble = placement.place(grid.members, tables, jax.devices()[:1])
     ensemble.initialize()
     return ensemble
 
 
-def train_case(settings: Settings, members: int, repeats: int, steps: int, torch: bool) -> dict[str, Any]:
+def train_case(settings: Settings, members: int, repeats: int, steps: int, torch: Sequence[str] = ()) -> dict[str, Any]:
     """Measure the seconds of a step per model, FLOP/s, memory, compile time.
 
     Args:
@@ -89,28 +118,18 @@ def train_case(settings: Settings, members: int, repeats: int, steps: int, torch
       members: models trained together.
       repeats: measurements, after the first, which compiles.
       steps: of a measurement.
-      torch: also time the step of a PyTorch model, alternately.
+      torch: names of `torch_reference.VARIANTS` that the step of a PyTorch model is timed in, too; see `against`.
     """
     jax.clear_caches()  # otherwise programs compiled by another case would shorten the compile time
     reset_peak()
-    ensemble = _ensemble(settings, members)
+    ensemble = place_members(settings, members)
 
     def ours() -> float:
         # `losses` waits for the steps; `train_steps` returns before they are done
         return seconds(lambda: ensemble.losses(ensemble.train_steps(steps))) / (steps * members)
 
     first_seconds = ours() * steps * members
-    theirs = None
-    if torch:
-        trainer = torch_reference().Trainer(settings)
-        trainer.step()
-
-        def torch_seconds() -> float:
-            return seconds(lambda: [trainer.step() for _ in range(steps)]) / steps
-
-        theirs = torch_seconds
-
-    result = pairs(ours, theirs, repeats)
+    result = against(ours, {name: _torch_step(settings, name, steps) for name in torch}, repeats)
     flop = by_hand.TRAIN_PASSES * 2 * by_hand.forward_macs(settings) * settings.train.batch_size
     product = matrix_product()
     rate = flop / result["seconds"]
@@ -126,6 +145,24 @@ def train_case(settings: Settings, members: int, repeats: int, steps: int, torch
     }
 
 
+def _torch_step(settings: Settings, variant: str, steps: int) -> Callable[[], float]:
+    """Return a function that measures the seconds of a step of a PyTorch model, compiled already."""
+    reference = torch_reference()
+    return torch_step(reference.Trainer(settings, **reference.VARIANTS[variant]), steps)
+
+
+def torch_step(trainer: Any, steps: int) -> Callable[[], float]:
+    """Return a function that measures the seconds of a step of a `torch_reference.Trainer`, after its first."""
+
+    def run(count: int) -> None:
+        for _ in range(count):
+            trainer.step()
+        trainer.wait()
+
+    run(1)
+    return lambda: seconds(lambda: run(steps)) / steps
+
+
 def sample_case(
     settings: Settings, members: int, repeats: int, torch: bool, count: int | None = None
 ) -> dict[str, Any]:
@@ -139,7 +176,7 @@ def sample_case(
     """
     jax.clear_caches()
     reset_peak()
-    ensemble = _ensemble(settings, members)
+    ensemble = place_members(settings, members)
     size, evaluation = settings.data.size, settings.evaluation
     own = labels_drawn(evaluation.label_source, evaluation.num_samples, size, evaluation.num_samples)
     labels = count or own + evaluation.num_common
@@ -208,7 +245,7 @@ def analysis_cases(
 
 
 def cases(
-    suite: str, networks: Mapping[str, Settings], repeats: int, steps: int, torch: bool
+    suite: str, networks: Mapping[str, Settings], repeats: int, steps: int, torch: Sequence[str]
 ) -> dict[str, Callable[[], dict[str, Any]]]:
     """Return the cases of a suite: name -> a function that runs it and returns plain JSON.
 
@@ -217,7 +254,7 @@ def cases(
       networks: name -> settings to time.
       repeats: measurements of each case.
       steps: training steps of a measurement.
-      torch: also time PyTorch.
+      torch: variants of PyTorch to time, too; sampling is timed against its plain loop.
 
     Raises:
       UserError: for an unknown suite.
@@ -227,10 +264,26 @@ def cases(
         return analysis_cases(repeats)
     chosen: dict[str, Callable[[], dict[str, Any]]] = {}
     for name, settings in networks.items():
+        if suite == "scaling":
+            chosen |= _scaling(name, settings, repeats, steps, torch)
+            continue
         for label, members in (("single", 1), ("grid", GRID)):
             if suite == "train":
                 case = functools.partial(train_case, settings, members, repeats, steps, torch)
             else:
-                case = functools.partial(sample_case, settings, members, repeats, torch)
+                case = functools.partial(sample_case, settings, members, repeats, bool(torch))
             chosen[f"{name}_{label}"] = case
+    return chosen
+
+
+def _scaling(
+    name: str, settings: Settings, repeats: int, steps: int, torch: Sequence[str]
+) -> dict[str, Callable[[], dict[str, Any]]]:
+    """Return training cases of one network by batch, and by models trained together."""
+    chosen: dict[str, Callable[[], dict[str, Any]]] = {}
+    for batch in BATCHES:
+        of_batch = dataclasses.replace(settings, train=dataclasses.replace(settings.train, batch_size=batch))
+        chosen[f"{name}_batch_{batch}"] = functools.partial(train_case, of_batch, 1, repeats, steps, torch)
+    for members in MEMBERS:
+        chosen[f"{name}_members_{members}"] = functools.partial(train_case, settings, members, repeats, steps)
     return chosen

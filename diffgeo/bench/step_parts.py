@@ -126,5 +126,6 @@ def cases(
     name: str, settings: Settings, repeats: int, steps: int, torch: bool
 ) -> dict[str, Callable[[], dict[str, Any]]]:
     """Return the whole step of a model and each of `PARTS`: name -> a function that times it."""
+    variants = ("eager_fused",) if torch else ()
     parts = {f"{name}_{part}": functools.partial(part_case, settings, part, repeats, torch) for part in PARTS}
-    return {f"{name}_step": functools.partial(train_case, settings, 1, repeats, steps, torch)} | parts
+    return {f"{name}_step": functools.partial(train_case, settings, 1, repeats, steps, variants)} | parts

@@ -6,6 +6,7 @@ Module names are those that `diffgeo.unet.torch_weights` reads. This is the only
 import functools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import nn
@@ -123,48 +124,72 @@ class TorchUNet(nn.Module):
         return self.outc(x), (layer4, layer4_pre_embedding, layer4_attention)
 
 
-class Trainer:
-    """Training of a model, eager, channels last, float32, AdamW: a step renders a batch, draws noise, updates."""
+VARIANTS = {
+    "eager_foreach": {"foreach": True},
+    "eager_fused": {"fused": True},
+    "compiled": {"fused": True, "compiled": True},
+}
+"""Name -> arguments of `Trainer`: PyTorch's ways to run the same step, of which the fastest counts."""
 
-    def __init__(self, settings: Settings):
+
+class Trainer:
+    """Training of a model, channels last, float32, AdamW: a step renders a batch, draws noise, updates.
+
+    Args:
+      settings: network, batch and step.
+      compiled: whether `torch.compile` compiles the network, at its first step; "reduce-overhead" is its mode with
+        CUDA graphs.
+      device: where it trains.
+      how: of `torch.optim.AdamW`, `fused` or `foreach`.
+    """
+
+    def __init__(self, settings: Settings, compiled: bool | str = False, device: str = "cpu", **how: Any):
         torch.manual_seed(0)
+        self.device = torch.device(device)
         self.settings = settings
         model, train = settings.model, settings.train
         self.network = TorchUNet(model.base_channels, model.embedding, model.heads)
-        self.network.to(memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
+        self.network.to(self.device, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         self.optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay
+            self.network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay, **how
         )
+        mode = compiled if isinstance(compiled, str) else None
+        self.forward = torch.compile(self.network, mode=mode) if compiled else self.network
         self.scheduler = torch.optim.lr_scheduler.OneCycleLR(
             self.optimizer, train.learning_rate, max(train.steps, 1), pct_start=train.warmup_fraction
         )
         diffusion = settings.diffusion
-        self.betas = torch.linspace(diffusion.beta_start, diffusion.beta_end, diffusion.timesteps)
+        self.betas = torch.linspace(diffusion.beta_start, diffusion.beta_end, diffusion.timesteps, device=self.device)
         self.alpha_bar = torch.cumprod(1 - self.betas, 0)
 
     def render(self, centers: torch.Tensor) -> torch.Tensor:
         """Return bumps [n, 1, N, N] in [-1, 1] at float[n, 2]; see `diffgeo.images.render`."""
         data = self.settings.data
-        pixels = torch.arange(data.size)
+        pixels = torch.arange(data.size, device=self.device)
         along_x, along_y = (torch.exp(-((pixels - centers[:, i, None]) ** 2) / (4 * data.sigma**2)) for i in (0, 1))
         return (1 - 2 * along_y[:, :, None] * along_x[:, None, :])[:, None]
 
-    def step(self) -> float:
-        """Run a training step and return its loss."""
+    def step(self) -> torch.Tensor:
+        """Run a training step and return its loss, which nothing waits for."""
         settings = self.settings
         batch = settings.train.batch_size
-        centers = torch.rand(batch, 2) * settings.data.size
+        centers = torch.rand(batch, 2, device=self.device) * settings.data.size
         images = self.render(centers).contiguous(memory_format=torch.channels_last)
-        t = torch.randint(1, settings.diffusion.timesteps + 1, (batch,))
+        t = torch.randint(1, settings.diffusion.timesteps + 1, (batch,), device=self.device)
         noise = torch.randn_like(images)
         alpha_bar = self.alpha_bar[t - 1][:, None, None, None]
-        predicted = self.network(alpha_bar.sqrt() * images + (1 - alpha_bar).sqrt() * noise, t, centers)[0]
+        predicted = self.forward(alpha_bar.sqrt() * images + (1 - alpha_bar).sqrt() * noise, t, centers)[0]
         loss = nn.functional.mse_loss(predicted, noise)
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()
         self.scheduler.step()
-        return loss.item()
+        return loss.detach()
+
+    def wait(self) -> None:
+        """Wait for the steps asked for; on CPU they are done."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
 
     def parts(self) -> dict[str, list[Callable[[], None]]]:
         """Return a step's 3 x 3 convolutions, image norms, attention blocks (both passes), and the optimizer step."""

@@ -59,6 +59,9 @@ class _Loop:
     def run(self) -> None:
         """Train to the last step."""
         session, store = self.session, self.session.store
+        if self.step < self.last:
+            session.say("compiling the network's programs, or reading them from the cache")
+            self.ensemble.compile_ahead()
         if self.checkpoints.state_step is None:
             self.ensemble.initialize()
         else:

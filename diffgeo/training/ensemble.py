@@ -54,6 +54,10 @@ class Ensemble(Protocol):
         """Shapes, types and shardings of the stacked state."""
         ...
 
+    def compile_ahead(self) -> None:
+        """Start to compile the training step behind what follows, where a host's own cores compile and compute."""
+        ...
+
     def initialize(self) -> None:
         """Set every member to step 0."""
         ...

@@ -68,8 +68,15 @@ class SequentialEnsemble(StackedMembers):
         ]
         self._flat: Any = None
         self._running: list[Future] = []
+        self._ahead: Future | None = None
         self._threads_used = min(len(members), usable_cores())
         self._threads = ThreadPoolExecutor(self._threads_used)
+
+    def compile_ahead(self) -> None:
+        """See `Ensemble`; by a step of zeros, whose result is dropped."""
+        zeros = jax.tree.map(lambda x: np.zeros(x.shape[1:], x.dtype), self._flat_shapes)
+        arguments = jax.device_put(zeros, self._devices[0]), *self._inputs[0]
+        self._ahead = ThreadPoolExecutor(1).submit(self._step, *arguments)
 
     def initialize(self) -> None:
         """See `Ensemble`."""
@@ -113,7 +120,8 @@ class SequentialEnsemble(StackedMembers):
             self._store(i, state)
             return np.array([state.step, state.loss_sum], np.float32)
 
-        before = self._running or [None] * len(self.members)
+        before = self._running or [self._ahead] * len(self.members)
+        self._ahead = None  # it holds a state
         self._running = [self._threads.submit(train, i, before[i]) for i in range(len(self.members))]
         return self._running
 

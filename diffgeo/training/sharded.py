@@ -134,6 +134,9 @@ class ShardedEnsemble(StackedMembers):
 
         return jax.tree.map(put, tree)
 
+    def compile_ahead(self) -> None:
+        """See `Ensemble`; does nothing: how many steps a call has is not known yet."""
+
     def initialize(self) -> None:
         """See `Ensemble`."""
         self._state = _init(self.program, self.mesh)(self._inputs[0])

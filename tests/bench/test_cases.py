@@ -27,13 +27,36 @@ def test_medians_and_ratios_are_of_alternate_pairs():
     assert "torch_seconds" not in cases.pairs(timed("ours", [1.0]), None, 1)
 
 
+def test_the_worst_ratio_of_all_variants_counts_alone_and_alternately():
+    order = []
+
+    def timed(name, *values):
+        given = list(values)
+
+        def call():
+            order.append(name)
+            return given.pop(0)
+
+        return call
+
+    ours = timed("ours", 1.0, 2.0, 2.0, 2.0, 4.0, 2.0)
+    measured = cases.against(ours, {"a": timed("a", 3.0, 3.0, 2.0, 2.0), "b": timed("b", 6.0, 6.0, 8.0, 8.0)}, 2)
+    assert order == ["ours"] * 2 + ["a"] * 2 + ["b"] * 2 + ["ours", "a"] * 2 + ["ours", "b"] * 2
+    ratios = {name: measured[name] for name in ("a_alone", "b_alone", "a_alternately", "b_alternately")}
+    assert ratios == {"a_alone": 2.0, "b_alone": 4.0, "a_alternately": 1.0, "b_alternately": 3.0}
+    assert (measured["seconds"], measured["torch_a_seconds"]) == (1.5, 3.0)
+    assert (measured["times_faster_than_torch"], measured["worst"]) == (1.0, "a_alternately")
+    assert cases.against(timed("ours", 1.0), {}, 1) == {"seconds": 1.0, "repeats": 1}
+
+
 def test_a_training_case():
     pytest.importorskip("torch")
-    timed = cases.train_case(tiny(), members=2, repeats=2, steps=2, torch=True)
+    timed = cases.train_case(tiny(), members=2, repeats=2, steps=2, torch=("eager_fused",))
     assert timed["flop_per_model_step"] == 6 * by_hand.forward_macs(tiny()) * tiny().train.batch_size
     assert timed["flop_per_second"] == pytest.approx(timed["flop_per_model_step"] / timed["seconds"])
     assert 0 < timed["share_of_matrix_product"] < 1
-    assert timed["torch_seconds"] > 0
+    assert timed["torch_eager_fused_seconds"] > 0
+    assert timed["times_faster_than_torch"] == min(timed["eager_fused_alone"], timed["eager_fused_alternately"])
     assert timed["peak_bytes"] > 1e7
 
 
@@ -83,13 +106,17 @@ def test_the_analysis_suite_has_a_case_for_every_group():
 
 def test_unknown_suites_are_refused():
     with pytest.raises(UserError, match=r"unknown suite 'trane': did you mean 'train'\?"):
-        cases.cases("trane", {}, 1, 1, False)
-    assert list(cases.cases("train", {"laptop": tiny()}, 1, 1, False)) == ["laptop_single", "laptop_grid"]
+        cases.cases("trane", {}, 1, 1, ())
+    assert list(cases.cases("train", {"laptop": tiny()}, 1, 1, ())) == ["laptop_single", "laptop_grid"]
+    scaling = cases.cases("scaling", {"laptop": tiny()}, 1, 1, ())
+    names = [*(f"batch_{n}" for n in (2, 8, 32, 128)), *(f"members_{n}" for n in (1, 2, 4, 8))]
+    assert list(scaling) == [f"laptop_{name}" for name in names]
+    assert scaling["laptop_batch_2"]()["batch"] == 2
 
 
 def test_the_reference_draws_our_images_and_samples():
     torch = pytest.importorskip("torch")
-    from diffgeo.bench.torch_reference import Trainer
+    from diffgeo.bench.torch_reference import VARIANTS, Trainer
 
     settings = tiny()
     trainer = Trainer(settings)
@@ -97,8 +124,11 @@ def test_the_reference_draws_our_images_and_samples():
     ours = images.render(centers, settings.data.sigma, "bump", settings.data.size)
     theirs = trainer.render(torch.from_numpy(centers)).permute(0, 2, 3, 1)
     np.testing.assert_allclose(theirs.numpy(), np.asarray(ours), atol=1e-5)
-    first = np.mean([trainer.step() for _ in range(5)])
-    assert np.mean([trainer.step() for _ in range(30)]) < first
+    first = np.mean([trainer.step().item() for _ in range(5)])
+    assert np.mean([trainer.step().item() for _ in range(30)]) < first
+    for how in VARIANTS.values():
+        if not how.get("compiled"):
+            assert np.isfinite(Trainer(settings, **how).step().item())
     drawn = trainer.denoise(torch.from_numpy(centers), settings.diffusion.timesteps)
     assert drawn.shape == (5, 1, 8, 8)
     assert torch.isfinite(drawn).all()
