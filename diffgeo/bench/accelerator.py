@@ -16,6 +16,7 @@ import numpy as np
 from diffgeo.bench.cases import peak_bytes, place_members, reset_peak, torch_reference, torch_step
 from diffgeo.costs.timing import seconds
 from diffgeo.data.sources import source_of
+from diffgeo.errors import one_line
 from diffgeo.run.evaluation import accuracy
 from diffgeo.run.waves import own_labels
 from diffgeo.settings import Grid, Settings
@@ -61,9 +62,13 @@ def step_case(settings: Settings, precision: str, members: int, repeats: int, st
 
 
 def torch_case(settings: Settings, variant: str, repeats: int, steps: int) -> dict[str, Any]:
-    """Measure the seconds of a step of one PyTorch model on the same kind of device."""
+    """Measure the seconds of a step of one PyTorch model on the same kind of device; "error" if it does not compile."""
     device = "cuda" if jax.default_backend() == "gpu" else "cpu"
-    timed = torch_step(torch_reference().Trainer(settings, device=device, fused=True, **TORCH[variant]), steps)
+    trainer = torch_reference().Trainer(settings, device=device, fused=True, **TORCH[variant])
+    try:
+        timed = torch_step(trainer, steps)
+    except RuntimeError as error:  # of torch.compile, whose errors are of many kinds of it
+        return {"error": one_line(error), "device": device}
     return {"seconds": statistics.median(timed() for _ in range(repeats)), "members": 1, "device": device}
 
 

@@ -100,12 +100,12 @@ def against(ours: Callable[[], float], theirs: Mapping[str, Callable[[], float]]
     return result
 
 
-def place_members(settings: Settings, members: int, placement: Placement = Placement()) -> Ensemble:
+def place_members(settings: Settings, members: int, placement: Placement | None = None) -> Ensemble:
     """Return this many members (seeds 0, 1, ...) on one device, at step 0."""
     grid = Grid(dataclasses.replace(settings, axes={"seed": tuple(range(members))}))
     table = source_of(settings).table()
     tables = label_tables.stack([table] * members)
-    ensemble = placement.place(grid.members, tables, jax.devices()[:1])
+    ensemble = (placement or Placement()).place(grid.members, tables, jax.devices()[:1])
     ensemble.initialize()
     return ensemble
 
@@ -159,7 +159,7 @@ def torch_step(trainer: Any, steps: int) -> Callable[[], float]:
             trainer.step()
         trainer.wait()
 
-    run(1)
+    run(1)  # compiles
     return lambda: seconds(lambda: run(steps)) / steps
 
 
