@@ -60,6 +60,9 @@ def analyze_wave(session: Session, wave: Wave, ensemble: Ensemble) -> None:
     target = getattr(ensemble.abstract_state, name)
     for step in _missing_steps(session, wave):
         with session.checkpoints(wave) as checkpoints:
+            if not checkpoints.settle_params(step):
+                session.say(f"what the results of step {step} lack stays missing, unless the run is trained again")
+                continue
             params = ensemble.device_put(checkpoints.restore_params(target, step, name))
         evaluate(session, wave, ensemble, params, step)
         session.progress.advance(1)

@@ -2,16 +2,18 @@
 
     FOLDER/state/STEP/     everything that training carries; the newest two are kept
     FOLDER/params/STEP/    parameters (and their average, if any) at every evaluation step, as far as `--keep` says
+    FOLDER/damaged/        what was one of these, and differs from the digests that it was written with
 
 One stacked tree for all members of a wave. Trees are stored as nested dicts of arrays, so they can be restored as
 plain numpy, without optax's types, and onto any number of devices. Of several processes each saves and restores its
-own members; all of them call every method of `Checkpoints` together. `stored_steps` and `read_member` read a folder
-alone: they write nothing, so that a run may be looked at while it trains. This is the only file that imports orbax.
+own members; all of them call every method of `Checkpoints` together. This is the only file that imports orbax;
+`diffgeo.run.checkpoint_files` reads what lies on disk.
 """
 
 import dataclasses
+import itertools
 import shutil
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,11 @@ import flax.serialization
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-import tensorstore
 
 from diffgeo.costs.storage import KEPT_STATES
-from diffgeo.errors import UserError, one_line
+from diffgeo.errors import require
 from diffgeo.host import distributed
+from diffgeo.run.checkpoint_files import DamagedError, check, unreadable, write_digests
 from diffgeo.settings import migration
 
 FILE_BYTES = 2**24
@@ -35,22 +37,38 @@ smaller ones are not worth a chunk for each member."""
 HIDDEN = ".orbax-checkpoint-tmp"
 """Ending of a step's folder that orbax does not see, and removes when the checkpoints are opened next."""
 
+PADDING = 4096
+"""Most rows that a stacked array has beyond its members, which are padded to a multiple of the devices."""
+
+
+class _Digesting(ocp.BasePyTreeCheckpointHandler):
+    """Orbax's handler, which writes digests once the files of all processes are merged, before the save is visible."""
+
+    def finalize(self, directory: Any) -> None:
+        """See `ocp.CheckpointHandler.finalize`; called before the rename."""
+        super().finalize(directory)
+        if distributed.is_coordinator():
+            write_digests(Path(directory))
+
 
 class Checkpoints:
     """Checkpoints of one wave; a context manager, closed after waiting for saves in progress.
 
-    A save becomes visible by one rename once it is complete; a process killed while saving leaves the newest complete
-    one in force.
+    A save becomes visible by one rename once it is complete, with the digests of its values; a process killed while
+    saving leaves the newest complete one in force.
 
     Attributes:
       folder: of the wave.
       borrowed: whether it is a link to another run's, which is read and never changed.
+      say: where it is said that a checkpoint is set aside.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, say: Callable[[str], None] = distributed.say):
         self.folder = Path(folder).absolute()
+        self.say = say
         self.borrowed = self.folder.is_symlink()
         self._lent = False
+        self._sound: set[Path] = set()
         newest = ocp.checkpoint_managers.LatestN(KEPT_STATES)
         self._state = self._manager("state", preservation_policy=newest)
         self._params = self._manager("params")
@@ -63,9 +81,10 @@ class Checkpoints:
         sharded = ocp.type_handlers.get_type_handler(jax.Array)
         handlers = ocp.type_handlers.create_type_handler_registry((np.ndarray, uncopied), (jax.Array, sharded))
         together = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
+        how: Any = {"type_handler_registry": handlers, "multiprocessing_options": together}
         return ocp.CheckpointManager(
             self.folder / name,
-            item_handlers=ocp.PyTreeCheckpointHandler(type_handler_registry=handlers, multiprocessing_options=together),
+            item_handlers=ocp.PyTreeCheckpointHandler(**how, handler_impl=_Digesting(**how)),
             options=ocp.CheckpointManagerOptions(
                 cleanup_tmp_directories=not self.borrowed,
                 read_only=self.borrowed,
@@ -99,7 +118,7 @@ class Checkpoints:
         self._save(self._params, step, {"params": params} | ({} if ema is None else {"ema": ema}))
 
     def _save(self, manager: ocp.CheckpointManager, step: int, tree: dict[str, Any]) -> None:
-        if step in manager.all_steps():
+        if step in manager.all_steps() and self._settle(manager, step):
             return  # trained again after a kill between two saves; the numbers are the same
         if distributed.is_multiprocess():
             self.wait()  # orbax names the barriers of two saves of one step alike
@@ -138,7 +157,7 @@ class Checkpoints:
             self.wait()
 
     def restore_state(self, target: Any, step: int | None = None) -> Any:
-        """Return the full state in the structure of `target` (arrays or shapes); see `verify_state`.
+        """Return the full state in the structure of `target` (arrays or shapes); see `settle_state`.
 
         Arrays are numpy's, or sharded as the target's shapes say.
 
@@ -151,7 +170,7 @@ class Checkpoints:
         return flax.serialization.from_state_dict(target, stored)
 
     def restore_params(self, target: Any, step: int, name: str = "params") -> Any:
-        """Return stacked parameters ("params" or "ema") at an evaluation step, as `restore_state`.
+        """Return stacked parameters ("params" or "ema") at an evaluation step, as `restore_state`; see `settle_params`.
 
         Raises:
           UserError: if the checkpoint is damaged or missing.
@@ -161,26 +180,57 @@ class Checkpoints:
         names = ("params",) if metadata is None or metadata.tree is None else tuple(metadata.tree)
         return self._restore(self._params, step, dict.fromkeys(names, target))[name]
 
-    def verify_state(self) -> None:
-        """Read every stored value of the newest full state once; raise `UserError` if one cannot be read.
+    def settle_state(self) -> None:
+        """Set full states aside until the newest one is sound, or none is left; all processes call together.
 
-        Orbax restores many arrays at a time and, when one fails, leaves the others' threads to print tracebacks.
+        Raises:
+          UserError: if a damaged one is another run's.
         """
-        if self.state_step is not None:
-            self._verify(self._state, self.state_step)
+        while self.state_step is not None and not self._settle(self._state, self.state_step):
+            pass
+
+    def settle_params(self, step: int) -> bool:
+        """Return whether parameters are sound; set them aside otherwise, as `settle_state`."""
+        return self._settle(self._params, step)
+
+    def _wrong(self, manager: ocp.CheckpointManager, step: int) -> str | None:
+        """Return what is wrong with a checkpoint, None if it is sound, from reading every stored value once.
+
+        Orbax would restore a changed value in silence; and when it cannot read one array of many, it leaves the others'
+        threads to print tracebacks.
+        """
+        folder = Path(manager.directory) / str(step)
+        if folder not in self._sound:
+            wrong = distributed.broadcast(lambda: check(folder))
+            if wrong is not None:
+                return wrong
+            self._sound.add(folder)
+        return None
 
     def _verify(self, manager: ocp.CheckpointManager, step: int) -> None:
-        distributed.broadcast(lambda: self._read_through(Path(manager.directory) / str(step)))
+        wrong = self._wrong(manager, step)
+        if wrong is not None:
+            raise unreadable(Path(manager.directory) / str(step), wrong)
 
-    def _read_through(self, folder: Path) -> None:
-        try:
-            store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{folder / 'default'}/"}).result()
-            for name in store.list().result():
-                store.read(name).result()
-        except Exception as error:  # tensorstore raises many kinds for a file cut short
-            raise damaged(folder, error) from error
+    def _settle(self, manager: ocp.CheckpointManager, step: int) -> bool:
+        wrong = self._wrong(manager, step)
+        if wrong is None:
+            return True
+        folder = Path(manager.directory) / str(step)
+        require(
+            not self.borrowed,
+            f"checkpoint {str(folder)!r} is damaged ({wrong}) and another run's: repair it in that run's folder",
+        )
+        aside = distributed.broadcast(lambda: str(_set_aside(folder, self.folder / "damaged")))
+        manager.reload()
+        before = [known for known in manager.all_steps() if known < step]
+        then = f"step {max(before)} is the newest before it" if before else "none is left before it"
+        self.say(f"checkpoint {str(folder)!r} is damaged ({wrong}): set aside as {aside!r}, {then}")
+        return False
 
     def _restore(self, manager: ocp.CheckpointManager, step: int, target: Any) -> Any:
+        self._verify(manager, step)
+
         def wanted(x):
             return np.zeros(x.shape, x.dtype) if getattr(x, "sharding", None) is None else x
 
@@ -190,23 +240,25 @@ class Checkpoints:
         def fitted(x, like):
             return x[: len(like)] if isinstance(x, np.ndarray) else x
 
-        def check(like, stored):
+        def compare(like, stored):
             if tuple(stored.shape[1:]) != like.shape[1:]:
-                raise ValueError(f"it holds an array of a member of shape {stored.shape[1:]}, not {like.shape[1:]}")
+                raise DamagedError(f"it holds an array of a member of shape {stored.shape[1:]}, not {like.shape[1:]}")
+            if not like.shape[0] <= stored.shape[0] <= like.shape[0] + PADDING:
+                raise DamagedError(f"it holds {stored.shape[0]} members, not {like.shape[0]}")
 
         try:
             stored = manager.item_metadata(step).tree
             names = {new: old for old, new in migration.CHECKPOINT_LEAVES.items() if old in stored and new in target}
             item = migration.rename(jax.tree.map(wanted, _without_none(target)), names)
             how = jax.tree.map(any_length, ocp.checkpoint_utils.construct_restore_args(item))
-            jax.tree.map(check, item, stored)
+            jax.tree.map(compare, item, stored)
             restored = manager.restore(step, args=ocp.args.PyTreeRestore(item, restore_args=how))
             tree = migration.rename(jax.tree.map(fitted, restored, item), migration.CHECKPOINT_LEAVES)
             return _with_none(tree, target)
         except Exception as error:  # orbax raises many kinds for files cut short or missing
             if distributed.lost(error):
                 raise
-            raise damaged(Path(manager.directory) / str(step), error) from error
+            raise unreadable(Path(manager.directory) / str(step), error) from error
 
     def wait(self) -> None:
         """Wait for saves in progress; raise the error of one that failed."""
@@ -219,50 +271,6 @@ class Checkpoints:
         self.wait()
         self._state.close()
         self._params.close()
-
-
-def stored_steps(folder: Path) -> list[int]:
-    """Return the steps at which the parameters of the wave in this folder are stored, ascending."""
-    params = folder / "params"  # a save in progress has another name until it is complete
-    return sorted(int(path.name) for path in params.iterdir() if path.name.isdigit()) if params.is_dir() else []
-
-
-def read_member(folder: Path, index: int, step: int, name: str = "params") -> dict[str, Any]:
-    """Read one member's parameters ("params" or "ema") at an evaluation step, as nested dicts of numpy arrays.
-
-    No other member's are read, but for small arrays (`UNDIVIDED_BYTES`) and checkpoints of earlier versions, which
-    hold several members in a chunk of up to `FILE_BYTES`. No device is used.
-
-    Args:
-      folder: of the wave's checkpoints, DIR/checkpoints/wave_000.
-      index: of the member in its wave.
-      step: training step of the checkpoint.
-      name: which parameters.
-
-    Raises:
-      UserError: if the checkpoint is damaged or missing, or lacks the member or the parameters.
-    """
-    stored = Path(folder).absolute() / "params" / str(step)
-    if not stored.is_dir():
-        steps = ", ".join(map(str, stored_steps(folder))) or "none is stored"
-        raise UserError(f"no checkpoint {str(stored)!r}: choose another step ({steps})")
-    store = {"driver": "ocdbt", "base": f"file://{stored / 'default'}/"}
-    tree: dict[str, Any] = {}
-    try:
-        keys = [key.decode() for key in tensorstore.KvStore.open(store).result().list().result()]
-        leaves = [key.removesuffix("/.zarray") for key in keys if key.endswith("/.zarray")]
-        for leaf in (path for path in leaves if path.startswith(f"{name}.")):
-            array = tensorstore.open({"driver": "zarr", "kvstore": {**store, "path": f"{leaf}/"}}).result()
-            *parents, last = leaf.split(".")[1:]
-            branch = tree
-            for parent in parents:
-                branch = branch.setdefault(parent, {})
-            branch[last] = array[index].read().result()
-    except Exception as error:  # tensorstore raises many kinds for files cut short or missing
-        raise damaged(stored, error) from error
-    if not tree:
-        raise UserError(f"checkpoint {str(stored)!r} holds no {name!r}: choose params, or ema if the run keeps one")
-    return tree
 
 
 def _divided(stacked: Any) -> ocp.SaveArgs:
@@ -284,9 +292,12 @@ def _with_none(tree: Any, target: Any) -> Any:
     return {n: None if value is None else _with_none(tree.get(n, {}), value) for n, value in target.items()}
 
 
-def damaged(folder: Path, error: Exception) -> UserError:
-    """Return the error for a checkpoint that cannot be read."""
-    return UserError(
-        f"checkpoint {str(folder)!r} cannot be read ({one_line(error)}): "
-        "delete that folder and start again, the run continues from the checkpoint before it"
+def _set_aside(step: Path, parent: Path) -> Path:
+    """Move a checkpoint out of orbax's sight, to a name that is free, and return it; nothing is deleted."""
+    parent.mkdir(exist_ok=True)
+    name = f"{step.parent.name}_{step.name}"
+    free = next(
+        path for count in itertools.count() if not (path := parent / f"{name}{f'_{count}' * (count > 0)}").exists()
     )
+    step.rename(free)
+    return free

@@ -59,4 +59,4 @@ class Session(contextlib.AbstractContextManager):
 
     def checkpoints(self, wave: Wave) -> Checkpoints:
         """Return the checkpoints of one wave, a context manager."""
-        return Checkpoints(self.workdir.checkpoints(wave.index))
+        return Checkpoints(self.workdir.checkpoints(wave.index), self.say)

@@ -84,13 +84,12 @@ def execute(
 
 
 def _complete_waves(session: Session) -> set[int]:
-    """Return the waves that have nothing left to do; check the state that the first other one goes on from.
+    """Return the waves that have nothing left to do.
 
     Raises:
-      UserError: if that state is damaged, or another run's; before progress is shown.
+      UserError: if one that has is of another run's checkpoints; before progress is shown.
     """
     complete: set[int] = set()
-    checked = False
     for wave in session.waves:
         missing = session.store.missing(wave.members)
         with session.checkpoints(wave) as checkpoints:
@@ -102,9 +101,6 @@ def _complete_waves(session: Session) -> set[int]:
             if not missing and _trained(wave, checkpoints):
                 complete.add(wave.index)
                 thin(session, wave, checkpoints, finished=True)  # a kill may have left more
-            elif missing and not checked:
-                checkpoints.verify_state()
-                checked = True
     return complete
 
 

@@ -23,11 +23,14 @@ def train_wave(session: Session, wave: Wave, ensemble: Ensemble) -> None:
     An evaluation is read out behind the training of the next steps, and is written before their state is saved: a run
     killed at any moment goes on from a state that is no later than the first evaluation that it lacks.
 
+    A damaged state is set aside, and the one before it used.
+
     Raises:
-      UserError: for a damaged checkpoint.
+      UserError: for a state that cannot be restored for another reason.
       Interrupted: after a signal, with the state saved.
     """
     with session.checkpoints(wave) as checkpoints:
+        checkpoints.settle_state()
         _Loop(session, wave, ensemble, checkpoints).run()
 
 

@@ -12,7 +12,7 @@ from diffgeo import results
 from diffgeo.growth import extend, merge
 from diffgeo.results import open_workdir
 from diffgeo.run import analyze
-from diffgeo.run.checkpoints import read_member
+from diffgeo.run.checkpoint_files import read_member
 from diffgeo.settings import Settings
 from tests.support.settings import refused
 from tests.support.trained import assert_same_members, digests, small, train

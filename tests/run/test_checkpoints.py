@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from diffgeo.errors import UserError
-from diffgeo.run.checkpoints import Checkpoints, read_member, stored_steps
+from diffgeo.run.checkpoint_files import read_member, stored_steps
+from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.training.ensemble import member_row
 from tests.support.settings import members_of, placed, tiny
 
@@ -60,7 +61,7 @@ def test_the_full_state_is_restored_bit_for_bit(written):
     with Checkpoints(folder) as checkpoints:
         assert checkpoints.state_step == STEP
         assert checkpoints.params_steps == [STEP]
-        checkpoints.verify_state()
+        checkpoints.settle_state()
         assert_equal(checkpoints.restore_state(ensemble.abstract_state), ensemble.state())
 
 
