@@ -13,6 +13,13 @@ class UserError(Exception):
     """
 
 
+class DamagedError(Exception):
+    """Stored data are not what was written, or none that this library writes.
+
+    The message says where; whoever knows the folder makes a `UserError` of it.
+    """
+
+
 class Interrupted(Exception):
     """A stop requested by a signal, raised once the state is saved."""
 

@@ -2,7 +2,8 @@
 
     python -m launch.analyze --workdir=runs/p1_fig4
 
-Needs neither the run's devices nor their number.
+Needs neither the run's devices nor their number. --repair sets damaged results aside (see launch.verify) and computes
+them anew where their checkpoints are kept.
 """
 
 from absl import flags
@@ -13,6 +14,7 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=Tr
 EXPERIMENT = flags.DEFINE_string(
     "experiment", None, "The file that made it, if it is your own: " + program.OWN_EXPERIMENT
 )
+REPAIR = flags.DEFINE_boolean("repair", False, "Set damaged results aside and compute them anew.")
 
 
 def main() -> None:
@@ -27,7 +29,8 @@ def main() -> None:
     given, allow_changed = [EXPERIMENT.value] if EXPERIMENT.value else [], program.ALLOW_CHANGED.value
     declared = experiments.of_run(config, WORKDIR.value, given, allow_changed)
     settings = Settings.from_json(config["settings"], declared.dataset, declared.conditionings)
-    run.analyze(run.Run.of(declared, config["preset"], settings, allow_changed=allow_changed), WORKDIR.value)
+    asked = run.Run.of(declared, config["preset"], settings, allow_changed=allow_changed)
+    run.analyze(asked, WORKDIR.value, repair=REPAIR.value)
 
 
 if __name__ == "__main__":

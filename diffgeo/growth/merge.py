@@ -13,13 +13,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
-import zarr
 
 from diffgeo.costs.storage import ALL
 from diffgeo.errors import UserError, require
 from diffgeo.host.files import atomic_path, write_json
 from diffgeo.results import Results, Workdir, open_results
 from diffgeo.results.read import unfinished_step
+from diffgeo.results.store import open_arrays, writable
 from diffgeo.results.workdir import CONFIG, first_difference, read_run
 from diffgeo.settings import Axes, Grid, Member, Settings
 from diffgeo.settings.migration import STORE_FORMAT
@@ -195,7 +195,7 @@ def _empty(grid: Grid, parts: Sequence[_Part]) -> xr.Dataset:
 
 def _copy_values(path: Path, grid: Grid, part: _Part) -> None:
     """Write a run's values into the joined store, a step at a time: snapshots of a large grid take gigabytes."""
-    store: Any = zarr.open_group(str(path), mode="r+")
+    store = open_arrays(path, write=True)
     places = {
         name: np.array([values.index(value) for value in part.grid.axes[name]]) for name, values in grid.axes.items()
     }
@@ -205,4 +205,4 @@ def _copy_values(path: Path, grid: Grid, part: _Part) -> None:
             at = {dim: places.get(str(dim), slice(0, size)) for dim, size in values.sizes.items()}
             if step is not None:
                 at["step"] = slice(step, step + 1)
-            store[name].oindex[tuple(at[dim] for dim in values.dims)] = values.values
+            writable(store, str(name)).oindex[tuple(at[dim] for dim in values.dims)] = values.values

@@ -8,24 +8,31 @@ than a figure shows).
 
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numcodecs
 import numpy as np
 import xarray as xr
-from zarr.storage import ZipStore
 
-from diffgeo.errors import UserError
+from diffgeo.errors import DamagedError, UserError, one_line
 from diffgeo.host.files import atomic_path
 from diffgeo.plots.members import shown_steps
 from diffgeo.plots.samples import SIDE
-from diffgeo.results.read import upgrade
+from diffgeo.results.checked import chunk_place, open_memory
+from diffgeo.results.metadata import CONSOLIDATED, Metadata, consolidate, parse
+from diffgeo.results.read import dataset_of
+from diffgeo.results.schema import encoded
 from diffgeo.settings.allowed import LAYER
 from diffgeo.settings.migration import STORE_FORMAT
 
 ENDING = ".zip"
 LIMIT = 1_000_000
 """Bytes; every summary in experiments/gallery is smaller."""
+
+MOST_BYTES = 2**28
+"""Bytes of the files in a summary that is read: hundreds of times its own."""
 
 DROPPED = ("pca_scores",)
 """Variables that are left out: the activations themselves, in the basis of their principal components."""
@@ -57,12 +64,13 @@ def write(results: xr.Dataset, path: str | Path) -> Path:
     small = reduced(results).assign_attrs(store_format=STORE_FORMAT)
     packed = numcodecs.Blosc("zstd", clevel=9, shuffle=numcodecs.Blosc.SHUFFLE)  # 2/3 of the default codec's size
     encoding = {
-        name: {"chunks": variable.shape, "compressors": packed}
-        for name, variable in small.data_vars.items()
-        if variable.ndim
+        name: {"chunks": tuple(max(1, size) for size in variable.shape)} | encoded(packed)
+        for name, variable in small.variables.items()
     }
     with atomic_path(path) as part, tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        small.to_zarr(folder, mode="w", zarr_format=2, consolidated=True, encoding=encoding)
+        how: Any = {"zarr_format": 2, "consolidated": False, "write_empty_chunks": True}
+        small.to_zarr(folder, mode="w", encoding=encoding, **how)
+        consolidate(Path(folder))
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             for file in sorted(Path(folder).rglob("*")):
                 if file.is_file():
@@ -76,15 +84,38 @@ def read(path: str | Path) -> xr.Dataset:
     Raises:
       UserError: if the file is not a summary.
     """
+    fix = "write one by launch.report --summary"
     try:
-        if not zipfile.is_zipfile(path):
-            raise ValueError("no zip file")
-        with ZipStore(Path(path), mode="r") as store:
-            results = upgrade(xr.open_zarr(store, chunks=None)).load()
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{str(path)!r} is not a summary of a run: write one by launch.report --summary") from error
+        files = _files(Path(path))
+        metadata = parse(files.get(CONSOLIDATED, b""))
+        _check_names(files, metadata)
+        store = open_memory(files, metadata, lambda chunk, wrong: DamagedError(f"{chunk.file} {wrong}"))
+        results = dataset_of(store, str(path)).load()
+    except Exception as error:  # zipfile raises many kinds for a file that is cut or changed
+        raise UserError(f"{str(path)!r} is not a summary of a run ({one_line(error)}): {fix}") from error
     half = [name for name, variable in results.data_vars.items() if variable.dtype == np.float16]
     return results.assign({name: results[name].astype(np.float32) for name in half})
+
+
+def _files(path: Path) -> dict[str, bytes]:
+    """Return the content of every file in an archive, each compared with the archive's own checksum of it."""
+    with zipfile.ZipFile(path) as archive:
+        entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+        if sum(entry.file_size for entry in entries) > MOST_BYTES:
+            raise DamagedError(f"it holds more than {MOST_BYTES:,} bytes")
+        files = {entry.filename: archive.read(entry) for entry in entries}
+    if len(files) < len(entries):
+        raise DamagedError("it holds a file twice")
+    return files
+
+
+def _check_names(files: Mapping[str, bytes], metadata: Metadata) -> None:
+    """Raise `DamagedError` for a file that is none of the arrays': under another name, its values would be missing."""
+    for name in files:
+        array, _, file = name.rpartition("/")
+        info = metadata.arrays.get(array)
+        if name not in (CONSOLIDATED, *metadata.tree) and (info is None or chunk_place(info, file) is None):
+            raise DamagedError(f"{name!r} is none of its arrays'")
 
 
 def reduced(results: xr.Dataset) -> xr.Dataset:

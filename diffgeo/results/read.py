@@ -12,7 +12,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
-from diffgeo.errors import UserError, require
+from diffgeo.errors import DamagedError, UserError, one_line, require
+from diffgeo.results import checked
+from diffgeo.results.checked import CheckedStore, Chunk
+from diffgeo.results.metadata import Metadata, check_grid
 from diffgeo.results.schema import EVALUATION, MISSING
 from diffgeo.results.workdir import open_workdir
 from diffgeo.settings import Data, Settings, migration
@@ -32,8 +35,66 @@ def open_results(workdir: str | Path) -> xr.Dataset:
 
 
 def open_store(path: Path) -> xr.Dataset:
-    """Open a results store, read lazily, with this version's names."""
-    return upgrade(xr.open_zarr(str(path), chunks=None))
+    """Open a results store, read lazily, with this version's names.
+
+    Raises:
+      UserError: for metadata that is damaged, or none of this library's; when values are read, for damaged ones.
+    """
+    return dataset_of(checked_store(path), str(path))
+
+
+def checked_store(path: Path, write: bool = False) -> CheckedStore:
+    """Return the store in a folder, its metadata validated and its chunks to be compared with their checksums.
+
+    Raises:
+      UserError: as `open_store`.
+    """
+    fix = f"launch.analyze --workdir={path.parent} --repair computes anew what its checkpoints give"
+    try:
+        read = checked.read_folder(path)
+        return checked.open_folder(path, read, lambda chunk, wrong: damaged_chunk(path, read, chunk, wrong, fix), write)
+    except DamagedError as error:
+        raise UserError(f"results {str(path)!r} are damaged, or not a run's: {error}; {fix}") from error
+
+
+def damaged_chunk(path: Path, read: Metadata, chunk: Chunk, wrong: str, fix: str) -> UserError:
+    """Return the error of a damaged chunk: its variable, steps and members, its file, what is wrong, and the fix."""
+    return UserError(f"{describe(read, chunk)} of the results is damaged: {str(path / chunk.file)!r} {wrong}; {fix}")
+
+
+def describe(read: Metadata, chunk: Chunk) -> str:
+    """Return the variable, the evaluation step and the member of a chunk in words."""
+    ranges = chunk.ranges(read.arrays[chunk.array])
+    try:
+        settings = settings_from(read.attributes["settings"])
+        axes = json.loads(read.attributes["settings"])["axes"]
+    except (KeyError, TypeError, ValueError, UserError):
+        return repr(chunk.array)
+    known = {"step": settings.evaluation_steps, **axes}
+    alone = {dim: known[dim][at.start] for dim, at in ranges.items() if dim in known and at.stop - at.start == 1}
+    step = f" at step {alone.pop('step')}" if "step" in alone else ""
+    of_member = ", ".join(f"{dim}={value}" for dim, value in alone.items() if dim in axes and len(axes[dim]) > 1)
+    return f"{chunk.array!r}{step}{' of ' * bool(of_member)}{of_member}"
+
+
+def dataset_of(store: CheckedStore, where: str) -> xr.Dataset:
+    """Return the Dataset in a store, read lazily, with this version's names.
+
+    Raises:
+      UserError: if its settings cannot be read, or its arrays are not of them.
+    """
+    read = store.metadata
+    try:
+        upgraded = upgrade(xr.open_zarr(store, chunks=None, zarr_format=2, consolidated=True, decode_times=False))
+        if "settings" in upgraded.attrs:
+            settings = settings_of(upgraded)
+            lengths = {name: len(values) for name, values in json.loads(read.attributes["settings"])["axes"].items()}
+            check_grid(read.attributes, read.arrays, lengths, len(settings.evaluation_steps))
+    except UserError:
+        raise
+    except Exception as error:  # xarray and zarr raise many kinds for attributes that are not a Dataset's
+        raise UserError(f"results {where!r} are damaged, or not a run's: {one_line(error)}") from error
+    return upgraded
 
 
 def load_results(workdir: str | Path) -> xr.Dataset:
@@ -111,12 +172,13 @@ def settings_tree(dataset: xr.Dataset) -> dict[str, Any]:
 
 def settings_of(dataset: xr.Dataset) -> Settings:
     """Return the run's settings, from the Dataset's attributes."""
-    return _settings(dataset.attrs["settings"])
+    return settings_from(dataset.attrs["settings"])
 
 
 @functools.lru_cache(maxsize=16)  # checking a large grid takes longer than reading one member of it
-def _settings(text: str) -> Settings:
-    return Settings.from_json(json.loads(text))
+def settings_from(text: str) -> Settings:
+    """Return the settings in the attribute of a Dataset, of any version."""
+    return Settings.from_json(migration.upgrade_settings(json.loads(text)))
 
 
 def settings_of_member(member: xr.Dataset) -> Settings:

@@ -8,11 +8,13 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numcodecs
 import numpy as np
 import xarray as xr
 
 from diffgeo.data import regions
 from diffgeo.errors import require
+from diffgeo.results.metadata import CHECKSUM, GROUP_ATTRIBUTE
 from diffgeo.settings import Grid, Settings
 from diffgeo.settings.allowed import COMMON, LAYERS, NEVER, OUTCOMES, OWN, SUBPIXEL
 from diffgeo.settings.migration import STORE_FORMAT
@@ -48,6 +50,9 @@ VALIDATION, LAYER_FIELDS = "validation", "layer_fields"
 
 FIELDS_OF_LAYERS = ("layer_additive_share", "layer_participation_ratio")
 
+GROUP_OF = {"loss": LOSS, "val_loss": VALIDATION} | dict.fromkeys(FIELDS_OF_LAYERS, LAYER_FIELDS)
+"""Group of a variable of `template` that is not of `EVALUATION`."""
+
 GROUP_NAME = "<U64"  # wide enough for groups that later versions add to a store
 
 MISSING, COMPLETE, IMPOSSIBLE = 0, 1, 2
@@ -82,12 +87,16 @@ DESCRIPTIONS = {
 
 
 class Variable(NamedTuple):
-    """A variable of the results that has the grid's axes and steps in front of these dims."""
+    """A variable of the results that has the grid's axes and steps in front of these dims.
+
+    It is written with `group`: one of `group_complete`, or the kind of measure of each of `cloud_group`.
+    """
 
     dims: tuple[str, ...]
     description: str
     dtype: type = np.float32
     fill: float | int = np.nan
+    group: str = EVALUATION
 
 
 class Analyses(NamedTuple):
@@ -160,7 +169,10 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
 
     def empty(name: str, dims: Iterable[str], dtype: type = np.float32, fill: float | int = np.nan) -> xr.Variable:
         filled = np.full([lengths[d] for d in dims], fill, dtype)
-        return xr.Variable(tuple(dims), filled, {"description": describe(name, grid.settings)})
+        about = {"description": describe(name, grid.settings)}
+        if "step" in dims and name != "group_complete":
+            about[GROUP_ATTRIBUTE] = GROUP_OF.get(name, EVALUATION)
+        return xr.Variable(tuple(dims), filled, about)
 
     scored = regions.names([member.settings for member in grid.members])
     lengths["region"] = len(scored)
@@ -202,27 +214,38 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
     for member in grid.members:
         of_members[member.index, ~np.isin(steps, member.settings.evaluation_steps)] = IMPOSSIBLE
     lengths |= analyses.lengths
-    for name, (dims, description, dtype, fill) in analyses.variables.items():
+    for name, (dims, description, dtype, fill, group) in analyses.variables.items():
         shape = [lengths[d] for d in (*by_step, *dims)]
         # not filled in memory: snapshots of a large grid take gigabytes
         unfilled = np.broadcast_to(np.asarray(fill, dtype), shape)
-        variables[name] = xr.Variable((*by_step, *dims), unfilled, {"description": description})
+        about = {"description": description, GROUP_ATTRIBUTE: group}
+        variables[name] = xr.Variable((*by_step, *dims), unfilled, about)
     coordinates |= {"label_set": list(label_sets), "readout": list(methods), **analyses.coordinates}
     if len(scored) > 1:
         coordinates["region"] = list(scored)
     return xr.Dataset(variables, coordinates, {"store_format": STORE_FORMAT, **attributes})
 
 
-def chunk_encoding(dataset: xr.Dataset) -> dict[str, dict[str, tuple[int, ...]]]:
-    """Return the encoding of `to_zarr`: one chunk a step; of `LARGE` variables, one a step and member."""
+def chunk_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:
+    """Return the encoding of `to_zarr`: one chunk a step; of `LARGE` variables, one a step and member.
 
-    def chunks(variable: xr.DataArray) -> tuple[int, ...]:
+    Chunks are compressed, then end in a checksum: as filters, since format 2 of zarr has none behind a compressor.
+    """
+
+    def chunks(variable: xr.Variable) -> tuple[int, ...]:
         axes = variable.dims.index("step") if "step" in variable.dims else 0
         member_bytes = math.prod(variable.shape[axes + 1 :]) * variable.dtype.itemsize
         alone = axes + 1 if member_bytes > LARGE else 0
         return tuple(1 if i < alone or dim == "step" else n for i, (dim, n) in enumerate(variable.sizes.items()))
 
-    return {str(name): {"chunks": chunks(variable)} for name, variable in dataset.data_vars.items()}
+    cut = {name: chunks(variable.variable) for name, variable in dataset.data_vars.items()}
+    whole = {name: tuple(max(1, size) for size in variable.shape) for name, variable in dataset.coords.items()}
+    return {str(name): {"chunks": size} | encoded() for name, size in (cut | whole).items()}
+
+
+def encoded(compressor: numcodecs.Blosc | None = None) -> dict[str, Any]:
+    """Return the codecs of an array's encoding: a compressor, by default a fast one, then a checksum."""
+    return {"compressors": None, "filters": [compressor or numcodecs.Blosc("lz4"), numcodecs.get_codec(CHECKSUM)]}
 
 
 def cloud_group(tensor: str, group: str) -> str:

@@ -1,7 +1,8 @@
 """The results of a run open for writing: one labeled xarray Dataset on disk (zarr), filled in while training runs.
 
-Process 0 alone writes; a chunk is replaced by one rename. A part of an evaluation counts as present when it is recorded
-as complete (`group_complete`), after its values are written: a kill between two writes leaves it missing as a whole.
+Process 0 alone writes; a chunk is replaced by one rename, with its checksum. A part of an evaluation counts as present
+when it is recorded as complete (`group_complete`), after its values are written: a kill between two writes leaves it
+missing as a whole.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,9 @@ import zarr
 
 from diffgeo.host import distributed
 from diffgeo.host.files import atomic_path
-from diffgeo.results.read import old_names, open_store
+from diffgeo.results import checked, metadata
+from diffgeo.results.metadata import GROUP_ATTRIBUTE, ArrayInfo
+from diffgeo.results.read import checked_store, old_names, open_store
 from diffgeo.results.schema import (
     COMPLETE,
     EVALUATION,
@@ -43,19 +46,26 @@ class Results:
         self.path = Path(path)
         self._grid = grid
         self._steps = grid.evaluation_steps
-        self._store = zarr.open_group(str(path), mode="r+") if distributed.is_coordinator() else None
+        self._store = open_arrays(self.path, write=True) if distributed.is_coordinator() else None
         self._names = {} if self._store is None else old_names(self._store.attrs)
         self._groups = [] if self._store is None else [str(name) for name in self._array("group")[:]]
 
     def _array(self, name: str) -> Any:
         assert self._store is not None
-        return self._store[self._names.get(name, name)]
+        return writable(self._store, self._names.get(name, name))
 
     @staticmethod
     def create(path: Path, dataset: xr.Dataset) -> None:
-        """Write an empty Dataset, one chunk a step, by one rename once it is complete."""
+        """Write a Dataset, one chunk a step, by one rename once it is complete; of a new run without empty chunks."""
+        begun = "group_complete" not in dataset or bool((dataset["group_complete"] == COMPLETE).any())
         with atomic_path(path) as part:
-            dataset.to_zarr(str(part), mode="w", zarr_format=2, consolidated=True, encoding=chunk_encoding(dataset))
+            how: Any = {"zarr_format": 2, "consolidated": False, "encoding": chunk_encoding(dataset)}
+            dataset.to_zarr(str(part), mode="w", write_empty_chunks=begun, **how)
+            store: Any = zarr.open_group(str(part), mode="r+", zarr_format=2, use_consolidated=False)
+            for name, variable in dataset.variables.items():
+                if GROUP_ATTRIBUTE not in variable.attrs and (not variable.ndim or any(variable.values.strides)):
+                    writable(store, str(name))[...] = variable.values  # zarr leaves out chunks of the fill alone
+            metadata.consolidate(part)
 
     @staticmethod
     def grow(path: Path, dataset: xr.Dataset, axes: Sequence[str]) -> None:
@@ -69,16 +79,16 @@ class Results:
             known, length = stored.sizes[axis], dataset.sizes[axis]
             if known == length:
                 continue
-            store: Any = zarr.open_group(str(path), mode="r+", use_consolidated=False)
+            store = _restored(path)
             new = dataset.isel({axis: slice(known, None)})
             for name, array in store.arrays():
                 dims = array.attrs["_ARRAY_DIMENSIONS"]
                 if axis in dims:
                     at = dims.index(axis)
                     array.resize((*array.shape[:at], length, *array.shape[at + 1 :]))
-                    _write_new(array, new[name].values, at, known)
+                    _write_new(writable(store, name), new[name].values, at, known)
             store.attrs.update(settings=dataset.attrs["settings"])
-            zarr.consolidate_metadata(str(path), zarr_format=2)
+            metadata.consolidate(path)
 
     @staticmethod
     def extend(path: Path, dataset: xr.Dataset, fields: Mapping[str, Sequence[str]]) -> None:
@@ -106,13 +116,22 @@ class Results:
         if "group_complete" in lacking:
             groups = [str(name) for name in dataset["group"].values]
             lacking["group_complete"] = lacking["group_complete"].copy(data=complete_by_value(stored, groups, fields))
-        attributes = dict(zarr.open_group(str(path), mode="r").attrs)
+        attributes = dict(open_arrays(path).attrs)
         names = old_names(attributes)
         lacking = lacking.rename(
             {new: old for new, old in names.items() if new in lacking.variables or new in lacking.dims}
         )
         lacking.attrs = attributes  # they would be replaced
-        lacking.to_zarr(str(path), mode="a", zarr_format=2, consolidated=True, encoding=chunk_encoding(lacking))
+        store = _restored(path)
+        lacking = lacking.drop_vars([name for name in lacking.variables if name in store])
+        encoding = chunk_encoding(lacking)
+        lacking.to_zarr(str(path), mode="a", zarr_format=2, consolidated=False, encoding=encoding)
+        groups = set(stored["group"].values) if "group" in stored else set()
+        for name, variable in lacking.variables.items():
+            # of a group that is recorded already, values are missing where it was complete before they were known
+            if variable.attrs.get(GROUP_ATTRIBUTE) in {None, *groups}:
+                writable(store, str(name))[...] = variable.values
+        metadata.consolidate(path)
         if "group_complete" not in stored:
             _refuse(path, grown)
 
@@ -176,6 +195,8 @@ class Results:
         """Record a group of these members as complete, or `schema.IMPOSSIBLE`, at an evaluation step."""
         if self._store is None:
             return
+        if value == COMPLETE:
+            self._fill_up(members, self._steps.index(step), group)
         array = self._array("group_complete")
         index = (slice(None),) * len(self._grid.shape) + (self._steps.index(step), self._groups.index(group))
         held = array[index]
@@ -229,6 +250,50 @@ class Results:
         held = np.asarray(self._array("group_complete")[..., self._groups.index(group)])
         return held.reshape(len(self._grid.members), len(self._steps))
 
+    def _fill_up(self, members: Sequence[Member], step: int, group: str) -> None:
+        """Write the missing values of variables of a group that were not given: a chunk that is absent is damage."""
+        store: Any = self._store
+        known = store.store.metadata
+        for member in members:
+            place = np.unravel_index(member.index, self._grid.shape)
+            at = {axis: int(index) for axis, index in zip(self._grid.axes, place, strict=True)} | {"step": step}
+            for chunk in checked.chunks_at(known, group, at):
+                if not (self.path / chunk.file).exists():
+                    array, region = writable(store, chunk.array), chunk.ranges(known.arrays[chunk.array])
+                    array[tuple(region.values())] = array[tuple(region.values())]
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """The evaluation steps."""
+        return self._steps
+
+    def current_name(self, stored: str) -> str:
+        """Return this version's name of a variable of the store."""
+        return next((new for new, old in self._names.items() if old == stored), stored)
+
+    @property
+    def members(self) -> list[Member]:
+        """All members of the grid."""
+        return self._grid.members
+
+    def at(self, name: str, step: int) -> np.ndarray:
+        """Return the values of a variable of all members at an evaluation step."""
+        return np.asarray(self._array(name)[(slice(None),) * len(self._grid.shape) + (self._steps.index(step),)])
+
+    def overwrite(self, stored: str, ranges: Mapping[str, slice], values: Any) -> None:
+        """Write a part of a variable, by its name in the store, whatever was there."""
+        writable(self._store, stored)[tuple(ranges.values())] = values
+
+    def forget(self, info: ArrayInfo, ranges: Mapping[str, slice]) -> None:
+        """Record the groups that an array is written with as missing, of the members and steps in these ranges."""
+        array: Any = self._array("group_complete")
+        dims = array.attrs["_ARRAY_DIMENSIONS"]
+        region = tuple(ranges.get(dim, slice(None)) for dim in dims)
+        held = array[region]
+        own = [index for index, name in enumerate(self._groups) if checked.is_of_group(info, name)]
+        held[..., own] = np.where(held[..., own] == COMPLETE, MISSING, held[..., own])
+        array[region] = held
+
     def missing(self, members: Sequence[Member], group: str = EVALUATION) -> list[int]:
         """Return evaluation steps at which some of these members lack a group; all processes call together."""
         return distributed.broadcast(lambda: self._missing(members, group))
@@ -238,11 +303,33 @@ class Results:
         return [step for step, lacks in zip(self._steps, lacking, strict=True) if lacks]
 
 
+def open_arrays(path: Path, write: bool = False) -> Any:
+    """Open a store's arrays by its consolidated metadata, validated; their chunks are compared with their checksums.
+
+    Raises:
+      UserError: for metadata that is damaged, or none of this library's; later, for a damaged chunk.
+    """
+    return zarr.open_group(checked_store(path, write), mode="r+" if write else "r", zarr_format=2)
+
+
+def writable(store: Any, name: str) -> Any:
+    """Return an array of an open store; what is written to it has a chunk, be it the fill throughout."""
+    return store[name].with_config({"write_empty_chunks": True})
+
+
+def _restored(path: Path) -> Any:
+    """Open a store to change its metadata, beginning with what the consolidated file says."""
+    metadata.restore(path, checked.read_folder(path))
+    return zarr.open_group(str(path), mode="r+", zarr_format=2, use_consolidated=False)
+
+
 def _write_new(array: Any, values: np.ndarray, axis: int, start: int) -> None:
-    """Write values at the end of an axis; those that are all the array's fill need no chunk."""
+    """Write values at the end of an axis; one that fills all of a variable of a group needs no chunk."""
     place = [slice(0, size) for size in values.shape]
     place[axis] = slice(start, array.shape[axis])
-    if values.ndim and not any(values.strides):  # one value throughout, of which a large grid has gigabytes
+    if (
+        GROUP_ATTRIBUTE in array.attrs and values.ndim and not any(values.strides)
+    ):  # one value throughout, of which a large grid has gigabytes
         value = values.flat[0]
         if not np.array_equal(value, array.fill_value, equal_nan=values.dtype.kind == "f"):
             array[tuple(place)] = value
@@ -263,39 +350,43 @@ def _extend_groups(path: Path, groups: Sequence[str]) -> None:
 
     Readers go by the consolidated metadata, replaced last; after a kill before that the same is done again.
     """
-    stored: Any = zarr.open_group(str(path), mode="r")  # zarr types an item as an array or a group
+    stored = open_arrays(path)
     known = [str(name) for name in stored["group"][:]]
     lacking = [name for name in groups if name not in known]
     if not lacking:
         return
-    store: Any = zarr.open_group(str(path), mode="r+", use_consolidated=False)
-    complete, names = store["group_complete"], store["group"]
+    store = _restored(path)
+    complete, names = writable(store, "group_complete"), writable(store, "group")
     complete.resize((*complete.shape[:-1], len(known) + len(lacking)))
+    complete[..., len(known) :] = MISSING
     names.resize((len(known) + len(lacking),))
     names[:] = np.array([*known, *lacking], names.dtype)
     held = complete[:]
     held[..., len(known) :][held[..., known.index(EVALUATION)] == IMPOSSIBLE] = IMPOSSIBLE
     complete[:] = held
-    zarr.consolidate_metadata(str(path), zarr_format=2)
+    metadata.consolidate(path)
 
 
 def _extend_tensors(path: Path, tensors: Sequence[str]) -> list[str]:
     """Add to a store the tensors that it lacks, NaN everywhere, behind its own; return them."""
-    stored: Any = zarr.open_group(str(path), mode="r")
+    stored = open_arrays(path)
     if "tensor" not in stored:
         return []
     known = [str(name) for name in stored["tensor"][:]]
     lacking = [name for name in tensors if name not in known]
     if not lacking:
         return []
-    store: Any = zarr.open_group(str(path), mode="r+", use_consolidated=False)
-    for _, array in store.arrays():
+    store = _restored(path)
+    for name, _ in store.arrays():
+        array = writable(store, name)
         dims = array.attrs["_ARRAY_DIMENSIONS"]
         if "tensor" in dims:
             axis = dims.index("tensor")
             array.resize((*array.shape[:axis], len(known) + len(lacking), *array.shape[axis + 1 :]))
-    store["tensor"][:] = np.array([*known, *lacking], store["tensor"].dtype)
-    zarr.consolidate_metadata(str(path), zarr_format=2)
+            if GROUP_ATTRIBUTE in array.attrs:  # their group may be complete of the other tensors
+                array[(slice(None),) * axis + (slice(len(known), None),)] = array.fill_value
+    writable(store, "tensor")[:] = np.array([*known, *lacking], store["tensor"].dtype)
+    metadata.consolidate(path)
     return lacking
 
 
@@ -303,11 +394,11 @@ def _refuse(path: Path, tensors: Sequence[str]) -> None:
     """Record measures of tensors as impossible at steps whose snapshot was taken without them."""
     if not tensors:
         return
-    store: Any = zarr.open_group(str(path), mode="r+")
+    store = open_arrays(path, write=True)
     names = [str(name) for name in store["group"][:]]
     held = store["group_complete"][:]
     taken = held[..., names.index(SNAPSHOT)] == COMPLETE
     for index, name in enumerate(names):
         if name.partition("/")[0] in tensors:
             held[..., index][taken] = IMPOSSIBLE
-    store["group_complete"][:] = held
+    writable(store, "group_complete")[:] = held

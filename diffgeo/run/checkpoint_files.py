@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import tensorstore
 
-from diffgeo.errors import UserError, one_line
+from diffgeo.errors import DamagedError, UserError, one_line
 
 DIGESTS = "digests.json"
 ALGORITHM = "sha256"
@@ -39,10 +39,6 @@ _STEP_FIELDS = {
     *("item_handlers", "metrics", "performance_metrics", "init_timestamp_nsecs", "commit_timestamp_nsecs"),
     "custom_metadata",
 }
-
-
-class DamagedError(Exception):
-    """A checkpoint is not what was written, or nothing that this library writes; the message says where."""
 
 
 class StoredCheckpoint:

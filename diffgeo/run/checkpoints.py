@@ -23,9 +23,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from diffgeo.costs.storage import KEPT_STATES
-from diffgeo.errors import require
+from diffgeo.errors import DamagedError, require
 from diffgeo.host import distributed
-from diffgeo.run.checkpoint_files import DamagedError, check, unreadable, write_digests
+from diffgeo.run.checkpoint_files import check, unreadable, write_digests
 from diffgeo.settings import migration
 
 FILE_BYTES = 2**24

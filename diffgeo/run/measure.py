@@ -43,11 +43,14 @@ WORTH_PROCESSES = 10_000  # points of clouds of which more than the spectrum is 
 UNKNOWN = -1  # phase of a checkpoint that is not analyzed
 
 JUDGED = {
-    "joint_accuracy": Variable((), "accuracy of x and y together, from the samples"),
-    "product_accuracy": Variable((), "accuracy of x times accuracy of y"),
-    "joint_minus_product": Variable((), "joint_accuracy - product_accuracy: 0 if x and y are right independently"),
-    "joint_minus_product_low": Variable((), "lower end of its 95 % bootstrap interval, over samples"),
-    "joint_minus_product_high": Variable((), "upper end of that interval"),
+    name: Variable((), description, group=FACTORIZATION)
+    for name, description in {
+        "joint_accuracy": "accuracy of x and y together, from the samples",
+        "product_accuracy": "accuracy of x times accuracy of y",
+        "joint_minus_product": "joint_accuracy - product_accuracy: 0 if x and y are right independently",
+        "joint_minus_product_low": "lower end of its 95 % bootstrap interval, over samples",
+        "joint_minus_product_high": "upper end of that interval",
+    }.items()
 }
 """Variables of the group `FACTORIZATION`."""
 
@@ -93,7 +96,7 @@ def schema_of(run: Run, samples: int) -> Analyses:
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"two metrics are named {min(twice)!r}: rename one")
     added = schema(run.analyses, samples, judged=run.settings.dataset is None)
-    variables = {one.variable: Variable(one.dims, one.description) for one in run.metrics}
+    variables = {one.variable: Variable(one.dims, one.description, group=one.variable) for one in run.metrics}
     lengths = {dim: length for one in run.metrics for dim, length in zip(one.dims, one.shape, strict=True)}
     return Analyses(
         {**added.variables, **variables},
@@ -119,13 +122,14 @@ def schema(analyses: Sequence[str], samples: int, judged: bool = True) -> Analys
     if not analyses:
         return Analyses()
     about = "activations in the basis of their principal components; inf: not finite"
-    variables = {"pca_scores": Variable(("tensor", "sample", "component"), about), **(JUDGED if judged else {})}
+    snapshots = Variable(("tensor", "sample", "component"), about, group=SNAPSHOT)
+    variables = {"pca_scores": snapshots, **(JUDGED if judged else {})}
     if "manifold" in analyses and judged:
         about = "phase of learning by `representation.phase`: 0 = A, 1 = B, 2 = C, -1 = not analyzed"
-        variables["phase"] = Variable((), about, np.int8, UNKNOWN)
+        variables["phase"] = Variable((), about, np.int8, UNKNOWN, PHASE)
     for name, field in representation.FIELDS.items():
         if field.group in analyses:
-            variables[name] = Variable(("tensor", *field.dims), field.description)
+            variables[name] = Variable(("tensor", *field.dims), field.description, group=field.group)
     used = {dim for variable in variables.values() for dim in variable.dims}
     lengths = {**representation.LENGTHS, "tensor": len(TENSORS), "component": samples}
     coordinates = {"tensor": list(TENSORS), **representation.coordinates()}

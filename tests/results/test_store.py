@@ -170,7 +170,7 @@ def test_killed_while_groups_are_added_the_store_is_as_before_and_can_gain_them_
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr("zarr.consolidate_metadata", killed)
+        patched.setattr("diffgeo.results.metadata.consolidate", killed)
         with pytest.raises(Killed):
             Results.extend(path, empty(more), {})
     xr.testing.assert_identical(open_results(tmp_path).load(), before)

@@ -10,10 +10,17 @@ import experiments
 from diffgeo import images, readout, results
 from diffgeo.data import label_tables
 from diffgeo.data.regions import masks
-from diffgeo.results.schema import COMPLETE
+from diffgeo.results.schema import COMPLETE, chunk_encoding
 from diffgeo.run import measure
 from diffgeo.settings import Grid
 from diffgeo.settings.allowed import COMMON, OWN
+
+
+def unchecked_encoding(dataset: xr.Dataset) -> dict[str, dict]:
+    """Return the encoding by which versions without checksums wrote results."""
+    return {
+        name: {"chunks": how["chunks"]} for name, how in chunk_encoding(dataset).items() if name in dataset.data_vars
+    }
 
 
 def with_common(found: xr.Dataset, score) -> xr.Dataset:
