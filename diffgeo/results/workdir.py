@@ -5,15 +5,35 @@ DIR/config.json  DIR/checkpoints/wave_000/...  DIR/results.zarr  DIR/figures/*.p
 
 import fcntl
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, one_line, require
 from diffgeo.host import distributed
 from diffgeo.host.files import write_json
 from diffgeo.settings import migration
+from diffgeo.settings.checks import check_keys
 
 CONFIG = "config.json"
+CONFIG_TYPES: dict[str, type] = {
+    "store_format": int,
+    "experiment": str,
+    "preset": str,
+    "settings": dict,
+    "experiment_file": str,
+    "experiment_sha256": str,
+    "members_at_once": int,
+    "keep": str,
+    "waves": list,
+    "extensions": list,
+    "sources": list,
+}
+"""Entries of the configuration and their types; the first four alone are of every run."""
+NAME = re.compile(r"\w[\w .-]{0,199}")
+"""Names in a configuration: no folders."""
+MOST_MEMBERS = 65_536
+"""Most members that train at once."""
 
 
 class Workdir:
@@ -53,13 +73,15 @@ class Workdir:
                 )
             return None
         try:
-            config = json.loads(path.read_text())
-            if not {"experiment", "settings"} <= config.keys():
-                raise KeyError("experiment, settings")
+            config = json.loads(path.read_bytes())
+            check_config(config)
             # also within a format: settings that are new since have their defaults
             config["settings"] = migration.upgrade_settings(config["settings"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{str(path)!r} is not a run's configuration: choose another --workdir") from error
+        except (ValueError, RecursionError, UserError) as error:
+            raise UserError(
+                f"{str(path)!r} is not a run's configuration ({one_line(error)}): restore the file, or choose another "
+                "--workdir"
+            ) from error
         return config
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -110,6 +132,23 @@ def read_run(path: str | Path) -> tuple[Workdir, dict[str, Any]]:
     if config is None:
         raise UserError(f"no run in {str(path)!r}: start one there with launch.train first")
     return workdir, config
+
+
+def check_config(config: Any) -> None:
+    """Raise `UserError` unless a configuration has the keys and types that this library writes; settings apart."""
+    check_keys("it", config, CONFIG_TYPES, ("experiment", "preset", "settings"))
+    for name, value in config.items():
+        require(
+            isinstance(value, CONFIG_TYPES[name]) and not isinstance(value, bool),
+            f"{name} is {json.dumps(value)[:60]}, not of type {CONFIG_TYPES[name].__name__}",
+        )
+    for name in ("experiment", "preset", "experiment_file"):
+        written = config.get(name, "run")
+        require(NAME.fullmatch(written) is not None, f"{name} is {written[:60]!r}, which is no name")
+    newest, stored = migration.STORE_FORMAT, config.get("store_format", 1)
+    require(1 <= stored <= newest, f"store_format is {stored}, and this version reads 1 to {newest}")
+    at_once = config.get("members_at_once", 1)
+    require(1 <= at_once <= MOST_MEMBERS, f"members_at_once is {at_once}, not from 1 to {MOST_MEMBERS}")
 
 
 def first_difference(stored: Any, wanted: Any, path: str = "") -> tuple[str, Any, Any] | None:

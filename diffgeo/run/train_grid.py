@@ -63,6 +63,7 @@ def execute(
     if config is None:
         config = run_folder.new_config(run, run_folder.members_at_once(run, tables, waves))
     run = dataclasses.replace(run, keep=run.keep or config.get("keep", ALL))
+    require("members_at_once" in config, f"config.json in {str(folder)!r} has no 'members_at_once': restore the file")
     at_once: int = config["members_at_once"]
     planned = plan_waves(run.grid, tables, config)
     # refuses before the disk is touched

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from diffgeo.errors import UserError, require
+from diffgeo.errors import UserError, one_line, require
 from diffgeo.settings.mapping import FrozenMapping
 
 Number = int | float | bool
@@ -199,7 +199,18 @@ class Dataset:
 
     @staticmethod
     def described(tree: Mapping[str, Any]) -> "Dataset":
-        """Return the data set of `describe`'s tree, which can be read about but neither drawn nor read out."""
+        """Return the data set of `describe`'s tree, which can be read about but neither drawn nor read out.
+
+        Raises:
+          UserError: for another tree.
+        """
+        try:
+            return Dataset._described(tree)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UserError(f"settings.dataset is not the description of a data set: {one_line(error)}") from error
+
+    @staticmethod
+    def _described(tree: Mapping[str, Any]) -> "Dataset":
         factors = tuple(Factor(**{**one, "values": tuple(one["values"])}) for one in tree["factors"])
         regions = dict.fromkeys(tree["regions"], _undeclared)
         return Dataset(

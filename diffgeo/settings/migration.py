@@ -4,9 +4,11 @@ Format 1 is everything written before `STORE_FORMAT` was stored; CHANGELOG.md li
 formats 2 and 3 are equal; the latter has more settings and dims.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+from diffgeo.settings.checks import check_axes, check_keys
 from diffgeo.settings.schema import Settings
 from diffgeo.settings.sections import SECTIONS
 
@@ -61,7 +63,15 @@ def upgrade_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
 
     Renames fields and axes, and gives fields that are new since, in this format too, their default; `train.log_every`
     that of the evaluation interval, by which earlier versions averaged the loss.
+
+    Raises:
+      UserError: for an unknown key, or no axes.
     """
+    check_keys("settings", tree, [*SECTIONS, "axes", "dataset"], ["axes"])
+    check_axes(tree["axes"])
+    for name, kind in SECTIONS.items():
+        fields = [*SETTINGS.get(name, {}), *(field.name for field in dataclasses.fields(kind))]
+        check_keys(f"settings.{name}", tree.get(name, {}), fields)
     stored = {name: rename(tree.get(name, {}), SETTINGS.get(name, {})) for name in SECTIONS}
     defaults = Settings().to_json()
     if "every_steps" in stored["evaluation"]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from diffgeo.errors import require
 from diffgeo.settings.allowed import EDGE, check_conditioning, check_embedding, check_labels, check_size
+from diffgeo.settings.checks import check_axes, check_keys
 from diffgeo.settings.conditionings import Conditioner, check_conditioners, described
 from diffgeo.settings.datasets import Dataset, Factor
 from diffgeo.settings.mapping import Axes, FrozenMapping
@@ -234,8 +235,13 @@ class Settings:
           conditionings: the user's, if they are at hand; else they are known by their names alone.
 
         Raises:
-          UserError: for values that settings refuse.
+          UserError: for a tree that `to_json` does not make: an unknown or missing key, a value of another type or that
+            settings refuse.
         """
+        check_keys("settings", tree, [*SECTIONS, "axes", "dataset", "conditionings"], [*SECTIONS, "axes"])
+        for name, kind in SECTIONS.items():
+            check_keys(f"settings.{name}", tree[name], [f.name for f in fields(kind)])
+        check_axes(tree["axes"])
         sections = {name: kind(**tree[name]) for name, kind in SECTIONS.items()}
         stored = tree.get("dataset")
         if dataset is None and stored is not None:

@@ -24,6 +24,7 @@ from diffgeo.settings.allowed import (
     check_network,
     kind_index,
 )
+from diffgeo.settings.checks import check_fields
 from diffgeo.settings.datasets import Dataset
 from diffgeo.settings.mapping import FrozenMapping
 
@@ -52,6 +53,7 @@ class Model:
     conditioning: str = "concat"
 
     def __post_init__(self):
+        check_fields(self)
         check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
         check_encoding(self.encoding)
 
@@ -98,6 +100,7 @@ class Data:
     parameters: Mapping[str, float] = FrozenMapping()
 
     def __post_init__(self):
+        check_fields(self)
         object.__setattr__(self, "parameters", FrozenMapping(self.parameters))
         kind_index(self.kind)
         require_positive(self, "size", "sigma", "increment", "hole_width")
@@ -150,6 +153,7 @@ class Diffusion:
     beta_end: float = 0.02
 
     def __post_init__(self):
+        check_fields(self)
         require_positive(self, "timesteps", "beta_start")
         require(
             self.beta_start <= self.beta_end < 1,
@@ -195,6 +199,7 @@ class Train:
     stop_when: float | None = None
 
     def __post_init__(self):
+        check_fields(self)
         require_positive(self, "batch_size", "learning_rate", "log_every")
         require_choice("schedule", self.schedule, SCHEDULES)
         require(self.steps >= 0, f"steps={self.steps} must not be negative")
@@ -259,6 +264,7 @@ class Evaluation:
     layer_fields: bool = False
 
     def __post_init__(self):
+        check_fields(self)
         require_positive(self, "every_steps", "num_samples", "sampler_steps", "stored_images")
         for name in ("num_common", "num_validation"):
             require(getattr(self, name) >= 0, f"{name}={getattr(self, name)} must not be negative")

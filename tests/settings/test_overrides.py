@@ -100,7 +100,7 @@ def test_an_axis_is_overridden(assignment, name, values):
         ("data.size=12", "size 12; multiple of 8; 16"),
         ("data.kind=blob", "'blob'; bump, sos"),
         ("data.sigma=0", "sigma=0.0; positive"),
-        ("data.sigma=nan", "sigma=nan; positive"),
+        ("data.sigma=nan", "sigma=nan; finite"),
         ("data.increment_x=-2", "increment_x=-2.0; positive"),
         ("data.increment_y=0", "increment_y=0.0; positive"),
         ("data.margin=-1", "margin=-1.0; negative"),
