@@ -146,9 +146,8 @@ def _check(run: Run, new: Run, workdir: Workdir, axis: str) -> None:
     for dim, size in empty.sizes.items():
         if dim == axis:
             kept = empty[axis].values.astype(stored[axis].dtype)
-            require(
-                kept.tolist() == empty[axis].values.tolist(), f"{axis} in {where} is of {stored[axis].dtype}: {apart}"
-            )
+            same = np.array_equal(kept, empty[axis].values, equal_nan=kept.dtype.kind == "f")
+            require(same, f"{axis} in {where} is of {stored[axis].dtype}: {apart}")
             continue
         same = dim not in stored.coords or np.array_equal(empty[dim], stored[dim])
         require(

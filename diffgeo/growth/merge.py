@@ -19,6 +19,7 @@ from diffgeo.errors import UserError, require
 from diffgeo.host.files import atomic_path, write_json
 from diffgeo.results import Results, Workdir, open_results
 from diffgeo.results.read import unfinished_step
+from diffgeo.results.schema import axis_labels
 from diffgeo.results.store import open_arrays, writable
 from diffgeo.results.workdir import CONFIG, first_difference, read_run
 from diffgeo.settings import Axes, Grid, Member, Settings
@@ -162,7 +163,7 @@ def _check_members(grid: Grid, parts: Sequence[_Part]) -> None:
 
 
 def _check_equal(member: Member, one: _Part, other: _Part) -> None:
-    at = dict(member.coordinates)
+    at = member.labels
     for name in one.results.data_vars:
         held, again = one.results[name].sel(at).values, other.results[name].sel(at).values
         if not np.array_equal(held, again, equal_nan=held.dtype.kind == "f"):
@@ -190,7 +191,7 @@ def _empty(grid: Grid, parts: Sequence[_Part]) -> xr.Dataset:
         shape = [lengths[str(dim)] for dim in variable.dims]
         variables[name] = (variable.dims, np.broadcast_to(np.array(fill, variable.dtype), shape), variable.attrs)
     coordinates = {name: first[name].variable for name in first.coords if name not in grid.axes}
-    return xr.Dataset(variables, coordinates | {name: np.asarray(values) for name, values in grid.axes.items()})
+    return xr.Dataset(variables, coordinates | {name: axis_labels(values) for name, values in grid.axes.items()})
 
 
 def _copy_values(path: Path, grid: Grid, part: _Part) -> None:

@@ -180,9 +180,7 @@ def _check_sizes(arrays: Mapping[str, ArrayInfo]) -> None:
     _need(needed <= memory, f"it takes {needed:,} bytes of memory, and this machine has {memory:,}")
 
 
-def check_grid(
-    attributes: Mapping[str, Any], arrays: Mapping[str, ArrayInfo], axes: Mapping[str, int], steps: int
-) -> None:
+def check_grid(arrays: Mapping[str, ArrayInfo], axes: Mapping[str, int], steps: int) -> None:
     """Raise `DamagedError` unless arrays of a run that trains have the lengths of its grid's axes and evaluations."""
     if "loss" not in arrays:
         return

@@ -5,6 +5,7 @@ Results of earlier versions are renamed to this one's names as they are opened (
 
 import functools
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from diffgeo.results.checked import CheckedStore, Chunk
 from diffgeo.results.metadata import Metadata, check_grid
 from diffgeo.results.schema import EVALUATION, MISSING
 from diffgeo.results.workdir import open_workdir
-from diffgeo.settings import Data, Settings, migration
+from diffgeo.settings import Data, Grid, Settings, migration
 from diffgeo.settings.allowed import COMMON, OWN
 
 
@@ -70,7 +71,7 @@ def describe(read: Metadata, chunk: Chunk) -> str:
         axes = json.loads(read.attributes["settings"])["axes"]
     except (KeyError, TypeError, ValueError, UserError):
         return repr(chunk.array)
-    known = {"step": settings.evaluation_steps, **axes}
+    known = {"step": Grid(settings).evaluation_steps, **axes}
     alone = {dim: known[dim][at.start] for dim, at in ranges.items() if dim in known and at.stop - at.start == 1}
     step = f" at step {alone.pop('step')}" if "step" in alone else ""
     of_member = ", ".join(f"{dim}={value}" for dim, value in alone.items() if dim in axes and len(axes[dim]) > 1)
@@ -89,7 +90,7 @@ def dataset_of(store: CheckedStore, where: str) -> xr.Dataset:
         if "settings" in upgraded.attrs:
             settings = settings_of(upgraded)
             lengths = {name: len(values) for name, values in json.loads(read.attributes["settings"])["axes"].items()}
-            check_grid(read.attributes, read.arrays, lengths, len(settings.evaluation_steps))
+            check_grid(read.arrays, lengths, len(Grid(settings).evaluation_steps))
     except UserError:
         raise
     except Exception as error:  # xarray and zarr raise many kinds for attributes that are not a Dataset's
@@ -185,11 +186,17 @@ def settings_of_member(member: xr.Dataset) -> Settings:
     """Return the settings of the single member that results were reduced to, from its coordinates."""
     settings = settings_of(member)
     values = {name: np.asarray(member[name].values).reshape(-1)[0] for name in settings.axes}
-    return settings.at(**{name: np.asarray(value).item() for name, value in values.items()})
+    return settings.at(**{name: _value(value) for name, value in values.items()})
 
 
 def data_at(results: xr.Dataset, /, **coordinates: Any) -> Data:
     """Return the data settings of the members at these coordinates; axes of length 1 need none."""
     settings = settings_of(results)
     known = {name: results[name].values.reshape(-1)[0] for name in settings.axes if name != "seed"} | coordinates
-    return settings.at(**{name: np.asarray(value).item() for name, value in known.items()}).data
+    return settings.at(**{name: _value(value) for name, value in known.items()}).data
+
+
+def _value(label: Any) -> Any:
+    """Return the setting that a coordinate of results stands for: None for NaN."""
+    value = None if label is None else np.asarray(label).item()
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -157,7 +157,7 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
         require(name not in DIMS, f"axis {name!r} is also a dim of results: give one run for each of its values")
     for name in ("num_common", "num_validation", "layer_fields"):
         require(name not in grid.axes, f"axis {name!r} is the same for all members: give one value")
-    axes = {name: np.asarray(values) for name, values in grid.axes.items()}
+    axes = {name: axis_labels(values) for name, values in grid.axes.items()}
     lengths = dict(zip(axes, grid.shape, strict=True))
     steps = grid.evaluation_steps
     size = max(member.settings.data.size for member in grid.members)
@@ -224,6 +224,11 @@ def template(grid: Grid, labels: int, attributes: Mapping[str, str], analyses: A
     if len(scored) > 1:
         coordinates["region"] = list(scored)
     return xr.Dataset(variables, coordinates, {"store_format": STORE_FORMAT, **attributes})
+
+
+def axis_labels(values: Sequence[Any]) -> np.ndarray:
+    """Return the values of an axis as the coordinate of results: NaN for None, which only numbers can be."""
+    return np.asarray([math.nan if value is None else value for value in values])
 
 
 def chunk_encoding(dataset: xr.Dataset) -> dict[str, dict[str, Any]]:

@@ -295,7 +295,7 @@ class Results:
         array[region] = held
 
     def missing(self, members: Sequence[Member], group: str = EVALUATION) -> list[int]:
-        """Return evaluation steps at which some of these members lack a group; all processes call together."""
+        """Return evaluation steps of some of these members at which they lack a group; all processes call together."""
         return distributed.broadcast(lambda: self._missing(members, group))
 
     def _missing(self, members: Sequence[Member], group: str) -> list[int]:

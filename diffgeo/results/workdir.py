@@ -9,9 +9,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from diffgeo.errors import UserError, one_line, require
+from diffgeo.errors import DamagedError, UserError, one_line, require
 from diffgeo.host import distributed
 from diffgeo.host.files import write_json
+from diffgeo.results import checked
 from diffgeo.settings import migration
 from diffgeo.settings.checks import check_keys
 
@@ -61,7 +62,8 @@ class Workdir:
         """Read DIR/config.json with this version's names; None if the folder holds no run yet.
 
         Raises:
-          UserError: if the file is not a run's configuration, or the folder holds other things.
+          UserError: if the file is not a run's configuration, or not that of the results beside it; if the folder holds
+            other things.
         """
         path = self.path / CONFIG
         if not path.exists():
@@ -82,7 +84,31 @@ class Workdir:
                 f"{str(path)!r} is not a run's configuration ({one_line(error)}): restore the file, or choose another "
                 "--workdir"
             ) from error
+        self._check_results(config)
         return config
+
+    def _check_results(self, config: dict[str, Any]) -> None:
+        """Raise `UserError` unless the results, if there are some, are of this configuration or a part of its grid."""
+        try:
+            about = checked.read_folder(self.results).attributes
+            stored = {name: about[name] for name in ("experiment", "preset", "settings") if name in about}
+            if "settings" in stored:
+                stored["settings"] = migration.upgrade_settings(json.loads(stored["settings"]))
+        except (DamagedError, UserError, ValueError, TypeError):
+            return  # said by whoever reads them; launch.analyze --repair needs the configuration alone
+        wanted = json.loads(json.dumps({name: config[name] for name in stored}))
+        if "settings" in stored:
+            held, axes = stored["settings"]["axes"], wanted["settings"]["axes"]
+            # those of a run that is growing are the first of an axis
+            if held.keys() == axes.keys() and all(axes[name][: len(values)] == values for name, values in held.items()):
+                wanted["settings"]["axes"] = held
+        difference = first_difference(stored, wanted)
+        if difference is not None:
+            name, one, other = difference
+            raise UserError(
+                f"{CONFIG} in {str(self.path)!r} is not of the results there ({name} is {json.dumps(other)}, and "
+                f"{json.dumps(one)} in the results): restore the file"
+            )
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write DIR/config.json by one rename."""

@@ -186,7 +186,7 @@ def pending(results: xr.Dataset, members: Sequence[Member], analyses: Sequence[s
         return []
     tasks = []
     for member in members:
-        recorded = results["group_complete"].sel(dict(member.coordinates)).load()
+        recorded = results["group_complete"].sel(member.labels).load()
         for step in results["step"].values:
             at = recorded.sel(step=step)
             if at.sel(group=SNAPSHOT) != COMPLETE:
@@ -200,7 +200,7 @@ def pending(results: xr.Dataset, members: Sequence[Member], analyses: Sequence[s
 
 def _arguments(task: Task, results: xr.Dataset) -> tuple:
     """Return the arguments of `representation.analyze` for one task."""
-    at = results.sel(dict(task.member.coordinates)).sel(step=task.step, tensor=task.tensor)
+    at = results.sel(task.member.labels).sel(step=task.step, tensor=task.tensor)
     labels = at["label"].values
     count = int(np.isfinite(labels).all(axis=1).sum())
     period = task.member.settings.factors[0].period
@@ -209,7 +209,7 @@ def _arguments(task: Task, results: xr.Dataset) -> tuple:
 
 def factorization(member: Member, step: int, results: xr.Dataset) -> dict[str, np.ndarray]:
     """Return the variables of `JUDGED` for one member and step."""
-    at = results.sel(dict(member.coordinates)).sel(step=step)
+    at = results.sel(member.labels).sel(step=step)
     labels = at["label"].values
     real = np.isfinite(labels).all(axis=1)
     hits = readout.hits(at["prediction"].values[real], labels[real], period=member.settings.data.period)
@@ -218,7 +218,7 @@ def factorization(member: Member, step: int, results: xr.Dataset) -> dict[str, n
 
 def phase(member: Member, step: int, results: xr.Dataset) -> int | None:
     """Return the index of the phase of learning of one member and step; None where the manifold is not measured."""
-    at = results.sel(dict(member.coordinates)).sel(step=step)
+    at = results.sel(member.labels).sel(step=step)
     order = float(at["r2"].sel(tensor=LAYER))
     if not np.isfinite(order):
         return None
@@ -292,7 +292,7 @@ def _judge(session: Session, results: xr.Dataset) -> None:
     recorded = results["group_complete"].load()
     judged = [group for group in (FACTORIZATION, PHASE) if group in recorded["group"].values]
     for member in members:
-        of_member = recorded.sel(dict(member.coordinates))
+        of_member = recorded.sel(member.labels)
         for step in results["step"].values[(of_member.sel(group=EVALUATION) == COMPLETE).values]:
             for group in judged:
                 if of_member.sel(step=step, group=group) != MISSING:

@@ -1,6 +1,7 @@
 """A grid: axes -> members, their coordinates, keys and compiled programs."""
 
 import itertools
+import math
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,11 @@ class Member:
     index: int
     coordinates: Mapping[str, object]
     settings: Settings
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Axis name -> value as results have it: NaN for None."""
+        return {name: math.nan if value is None else value for name, value in self.coordinates.items()}
 
     @property
     def seed(self) -> int:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from diffgeo.results import Results, open_results, open_workdir
+from diffgeo.results import Results, data_at, open_results, open_workdir, settings_of_member
+from diffgeo.results.read import unfinished_step
 from diffgeo.results.schema import COMPLETE, EVALUATION, IMPOSSIBLE, LOSS, MISSING, SNAPSHOT, cloud_group
 from diffgeo.run import Run, measure
 from diffgeo.run.evaluation import empty_results
@@ -207,3 +208,29 @@ def test_results_of_a_version_with_fewer_tensors_gain_the_others(tmp_path, monke
     store = Results(path, run.grid)
     store.write(members, {"pca_scores": np.full((4, count, samples, samples), 5.0)}, 20, SNAPSHOT)
     assert (open_results(tmp_path)["pca_scores"].sel(step=20) == 5.0).all()
+
+
+def test_an_axis_of_steps_has_every_members_evaluations(tmp_path):
+    run = Run("made-up", "none", tiny(steps=(10, 25), seed=(0,)))
+    path = open_workdir(tmp_path).results
+    Results.create(path, empty(run))
+    store, (short, long) = Results(path, run.grid), run.grid.members
+    assert open_results(tmp_path)["step"].values.tolist() == [0, 10, 20, 25]
+    assert store.missing([short]) == [0, 10]
+    assert store.missing([long]) == [0, 10, 20, 25]
+    for step in (0, 10):
+        store.write([short, long], scores(2), step, EVALUATION)
+    assert unfinished_step(open_results(tmp_path)) == 20
+    for step in (20, 25):
+        store.write([long], scores(1), step, EVALUATION)
+    assert unfinished_step(open_results(tmp_path)) is None
+
+
+def test_none_on_an_axis_comes_back_from_results(tmp_path):
+    run = Run("made-up", "none", tiny(increment_x=(None, 0.5), seed=(0,)))
+    Results.create(open_workdir(tmp_path).results, empty(run))
+    found = open_results(tmp_path)
+    for member, wanted in zip(run.grid.members, (None, 0.5), strict=True):
+        alone = found.sel(member.labels)
+        assert settings_of_member(alone).data.increment_x == wanted
+        assert data_at(found, **member.labels).spacing == member.settings.data.spacing
