@@ -200,7 +200,8 @@ def _copy_values(path: Path, grid: Grid, part: _Part) -> None:
     places = {
         name: np.array([values.index(value) for value in part.grid.axes[name]]) for name, values in grid.axes.items()
     }
-    for name, variable in part.results.data_vars.items():
+    # what is complete is recorded last: then what it is of is there
+    for name, variable in sorted(part.results.data_vars.items(), key=lambda item: item[0] == "group_complete"):
         for step in range(variable.sizes["step"]) if "step" in variable.dims else (None,):
             values = variable if step is None else variable.isel(step=slice(step, step + 1))
             at = {dim: places.get(str(dim), slice(0, size)) for dim, size in values.sizes.items()}

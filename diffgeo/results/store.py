@@ -63,8 +63,9 @@ class Results:
             dataset.to_zarr(str(part), mode="w", write_empty_chunks=begun, **how)
             store: Any = zarr.open_group(str(part), mode="r+", zarr_format=2, use_consolidated=False)
             for name, variable in dataset.variables.items():
-                if GROUP_ATTRIBUTE not in variable.attrs and (not variable.ndim or any(variable.values.strides)):
-                    writable(store, str(name))[...] = variable.values  # zarr leaves out chunks of the fill alone
+                if GROUP_ATTRIBUTE not in variable.attrs:  # zarr leaves out chunks of the fill alone
+                    one = variable.ndim and not any(variable.values.strides)
+                    writable(store, str(name))[...] = variable.values.flat[0] if one else variable.values
             metadata.consolidate(part)
 
     @staticmethod
