@@ -20,7 +20,7 @@ REPAIR = flags.DEFINE_boolean("repair", False, "Set damaged results aside and co
 def main() -> None:
     """Read the folder's configuration and analyze it."""
     import experiments
-    from diffgeo import run
+    from diffgeo import integrity, run
     from diffgeo.results.workdir import read_run
     from diffgeo.settings import Settings
 
@@ -30,7 +30,9 @@ def main() -> None:
     declared = experiments.of_run(config, WORKDIR.value, given, allow_changed)
     settings = Settings.from_json(config["settings"], declared.dataset, declared.conditionings)
     asked = run.Run.of(declared, config["preset"], settings, allow_changed=allow_changed)
-    run.analyze(asked, WORKDIR.value, repair=REPAIR.value)
+    if REPAIR.value:
+        integrity.repair(asked, WORKDIR.value)
+    run.analyze(asked, WORKDIR.value)
 
 
 if __name__ == "__main__":

@@ -16,9 +16,9 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, or a summary 
 
 def main() -> None:
     """Verify and print."""
-    from diffgeo.run.verify import verify
+    from diffgeo import integrity
 
-    verify(WORKDIR.value)
+    integrity.verify(WORKDIR.value)
 
 
 if __name__ == "__main__":

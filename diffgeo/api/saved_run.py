@@ -181,7 +181,7 @@ class SavedRun:
         point = _point(self.settings, coordinates)
         if self._config is None:
             raise UserError(f"{str(self.path)!r} holds results and no models: load the work folder of the run")
-        from diffgeo.run.checkpoint_files import read_member, stored_steps
+        from diffgeo.results.checkpoint_files import read_member, stored_steps
 
         waves = Grid(self.settings).waves_of(self._config)
         (found,) = [

@@ -9,8 +9,8 @@ import jax
 
 from diffgeo.costs import by_hand
 from diffgeo.errors import UserError
+from diffgeo.results.checkpoint_files import read_member, stored_steps
 from diffgeo.results.workdir import read_run
-from diffgeo.run.checkpoint_files import read_member, stored_steps
 from diffgeo.run.evaluation import accuracy
 from diffgeo.run.waves import build_tables, plan_waves
 from diffgeo.settings import Grid, Settings

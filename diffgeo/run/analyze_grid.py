@@ -18,9 +18,7 @@ from diffgeo.run.waves import Wave, build_tables, plan_waves
 from diffgeo.training import Ensemble
 
 
-def analyze(
-    run: Run, folder: str | Path, say: Callable[[str], None] = distributed.say, repair: bool = False
-) -> xr.Dataset | None:
+def analyze(run: Run, folder: str | Path, say: Callable[[str], None] = distributed.say) -> xr.Dataset | None:
     """Evaluate every stored checkpoint of a run whose results lack it, then draw the figures.
 
     Needs no training state, and any number of devices will do. A run that trains nothing is computed if it is not.
@@ -29,7 +27,6 @@ def analyze(
       run: what was run.
       folder: its work folder.
       say: where one-line messages go.
-      repair: set damaged results aside first, and compute them anew where their checkpoints are kept.
 
     Returns:
       As `execute`.
@@ -40,13 +37,13 @@ def analyze(
     """
     workdir, _ = read_run(folder)
     if run.compute is not None:
-        return untrained.compute(run, folder, say=say, repair=repair) if distributed.shutdown() else None
+        return untrained.compute(run, folder, say=say) if distributed.shutdown() else None
     runtime.prepare()
     readout.load_packages()
     config = distributed.broadcast(lambda: run_folder.settle(run, workdir))
     assert config is not None
     waves = plan_waves(run.grid, build_tables(run.grid), config)
-    with run_folder.open_session(run, workdir, waves, say=say, mend=repair) as session:
+    with run_folder.open_session(run, workdir, waves, say=say) as session:
         _say_what_is_gone(session)
         todo = [(wave, step) for wave in waves for step in _missing_steps(session, wave)]
         session.progress.start(len(todo), "checkpoint") if todo else None

@@ -7,7 +7,7 @@
 One stacked tree for all members of a wave. Trees are stored as nested dicts of arrays, so they can be restored as
 plain numpy, without optax's types, and onto any number of devices. Of several processes each saves and restores its
 own members; all of them call every method of `Checkpoints` together. This is the only file that imports orbax;
-`diffgeo.run.checkpoint_files` reads what lies on disk.
+`diffgeo.results.checkpoint_files` reads what lies on disk.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ import orbax.checkpoint as ocp
 from diffgeo.costs.storage import KEPT_STATES
 from diffgeo.errors import DamagedError, require
 from diffgeo.host import distributed
-from diffgeo.run.checkpoint_files import check, unreadable, write_digests
+from diffgeo.results.checkpoint_files import check, unreadable, write_digests
 from diffgeo.settings import migration
 
 FILE_BYTES = 2**24

@@ -19,7 +19,6 @@ from diffgeo.results import Results, Workdir, template
 from diffgeo.results.workdir import first_difference
 from diffgeo.run import measure
 from diffgeo.run.evaluation import empty_results
-from diffgeo.run.repair import repair
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.run.waves import Wave
@@ -120,12 +119,10 @@ def prepare(
     waves: Sequence[Wave],
     config: Mapping[str, Any] | None,
     provenance: Mapping[str, str],
-    mend: Callable[[str], None] | None = None,
 ) -> None:
     """Make the results of a locked folder, or add the variables that an earlier version did not know.
 
-    A configuration that is given is written first, if the folder has another or no results; results are repaired if
-    there is a function to say so by. On process 0 alone.
+    A configuration that is given is written first, if the folder has another or no results. On process 0 alone.
     """
     stored = settle(run, workdir)  # again, now that the folder is held
     empty = empty_results(run, waves, provenance)  # before the configuration: a refused axis leaves no run behind
@@ -133,8 +130,6 @@ def prepare(
         workdir.results.exists() and stored and stored.get("keep", ALL) == config.get("keep", ALL)
     ):
         workdir.write_config(dict(config))
-    if mend is not None:
-        repair(workdir, run.grid, empty, mend)
     if workdir.results.exists():
         Results.grow(workdir.results, empty, list(run.grid.axes))
         Results.extend(workdir.results, empty, measure.fields_of_groups(run.analyses))
@@ -149,7 +144,6 @@ def open_session(
     config: Mapping[str, Any] | None = None,
     provenance: Mapping[str, str] | None = None,
     say: Callable[[str], None] = distributed.say,
-    mend: bool = False,
 ) -> Session:
     """Lock the folder and open its results, made if there are none.
 
@@ -160,13 +154,12 @@ def open_session(
       config: configuration that the folder is to have; None for that which it has.
       provenance: strings stored with new results.
       say: where one-line messages go.
-      mend: set damaged results aside first, see `diffgeo.run.repair`.
 
     Raises:
       UserError: if another process holds the folder, it belongs to another configuration, or its results are damaged.
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(workdir)
-        distributed.broadcast(lambda: prepare(run, workdir, waves, config, provenance or {}, say if mend else None))
+        distributed.broadcast(lambda: prepare(run, workdir, waves, config, provenance or {}))
         store = Results(workdir.results, run.grid)
         return Session(run, workdir, tuple(waves), store, say=say, _stack=stack.pop_all())

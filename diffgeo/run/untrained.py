@@ -7,9 +7,8 @@ from pathlib import Path
 import xarray as xr
 
 from diffgeo import unet
-from diffgeo.errors import DamagedError
 from diffgeo.report.figures import draw
-from diffgeo.results import Results, Workdir, checked, damage, open_results, open_workdir
+from diffgeo.results import Results, open_results, open_workdir
 from diffgeo.run.folder import settle
 from diffgeo.run.run import Run
 from diffgeo.settings.migration import STORE_FORMAT
@@ -20,7 +19,6 @@ def compute(
     folder: str | Path,
     provenance: Mapping[str, str] | None = None,
     say: Callable[[str], None] = print,
-    repair: bool = False,
 ) -> xr.Dataset:
     """Compute an experiment's Dataset into a work folder, unless it is there, and draw its figures.
 
@@ -29,7 +27,6 @@ def compute(
       folder: the work folder, made if need be.
       provenance: strings stored with the results (command, commit, ...).
       say: where one-line messages go.
-      repair: set results aside that are damaged, and compute them anew.
 
     Returns:
       The results, loaded.
@@ -41,9 +38,6 @@ def compute(
     workdir = open_workdir(folder)
     settle(run, workdir)
     with workdir:
-        if repair and workdir.results.exists() and (wrong := _wrong(workdir)):
-            aside = damage.set_aside(workdir.results, workdir.path)
-            say(f"the results in {folder} are damaged ({wrong}): set aside as {str(aside)!r}")
         if settle(run, workdir) is not None and workdir.results.exists():
             say(f"the run in {folder} is complete: nothing left to compute")
         else:
@@ -57,12 +51,3 @@ def compute(
         results = open_results(folder).load()
         draw(results, run.plots, workdir.figures, say)
     return results
-
-
-def _wrong(workdir: Workdir) -> str | None:
-    """Return the first damage of the results, None if they are sound."""
-    try:
-        found = damage.find(workdir.results, checked.read_folder(workdir.results))
-        return next((f"{one.chunk.file} {one.wrong}" for one in found if one is not None), None)
-    except DamagedError as error:
-        return str(error)

@@ -12,7 +12,7 @@ import xarray as xr
 import diffgeo as dg
 from diffgeo import results
 from diffgeo.experiment import Experiment
-from diffgeo.run.checkpoint_files import stored_steps
+from diffgeo.results.checkpoint_files import stored_steps
 from diffgeo.run.checkpoints import Checkpoints
 from tests.support.programs import REPOSITORY
 from tests.support.settings import refused

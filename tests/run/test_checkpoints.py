@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from diffgeo.errors import UserError
-from diffgeo.run.checkpoint_files import read_member, stored_steps
+from diffgeo.results.checkpoint_files import read_member, stored_steps
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.training.ensemble import member_row
 from tests.support.settings import members_of, placed, tiny

@@ -14,7 +14,7 @@ import pytest
 import diffgeo as dg
 from diffgeo import results
 from diffgeo.host import distributed
-from diffgeo.run.checkpoint_files import read_member
+from diffgeo.results.checkpoint_files import read_member
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.settings import Grid
 from tests.support.own import OWN, write_own

@@ -2,8 +2,9 @@
 
 import pytest
 
+from tests.support import fault_edits as edits
+from tests.support import faults as harness
 from tests.support.trained import small, train
-from tests.system.faults import edits, harness
 
 
 @pytest.fixture(scope="module")

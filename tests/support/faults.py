@@ -23,9 +23,9 @@ from diffgeo.results import open_workdir
 from diffgeo.results.workdir import CONFIG, read_run
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.settings import Grid, Settings
+from tests.support import fault_edits as edits
 from tests.support.damage import DAMAGES, damage
 from tests.support.runs import WAVE
-from tests.system.faults import edits
 
 RIGHT, SILENT, TRACEBACK = "right", "silent", "traceback"
 

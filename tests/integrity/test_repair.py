@@ -8,9 +8,9 @@ import pytest
 
 from diffgeo import results
 from diffgeo.errors import UserError
+from diffgeo.integrity import repair, verify
 from diffgeo.results import checked, damage, open_workdir
 from diffgeo.run import analyze
-from diffgeo.run.verify import verify
 from tests.support.damage import DAMAGES
 from tests.support.damage import damage as spoil
 from tests.support.trained import digests, small, train
@@ -63,7 +63,7 @@ def test_a_finished_run_is_sound_and_every_chunk_has_a_checksum(whole):
 
 @pytest.mark.parametrize("kind", DAMAGES)
 def test_damage_to_any_chunk_is_named_by_whoever_reads_it(copied, whole, kind):
-    files = chunks(copied)[DAMAGES.index(kind) :: 4 * len(DAMAGES)]  # all of them: tests/system/faults
+    files = chunks(copied)[DAMAGES.index(kind) :: 4 * len(DAMAGES)]  # all of them: tests.support.try_faults
     for number, path in enumerate(files):
         spoil(path, kind, seed=number)
         name = path.parent.name
@@ -116,7 +116,8 @@ def test_repair_gives_the_same_numbers_but_for_the_loss(copied, whole):
     with pytest.raises(UserError, match="9 parts of"):
         verify(copied, [].append)
     said: list[str] = []
-    analyze(RUN, copied, said.append, repair=True)
+    repair(RUN, copied, said.append)
+    analyze(RUN, copied, said.append)
     named = [line for line in said if "of the results is damaged" in line]
     assert len(named) == 9
     assert any(line.startswith("'accuracy' at step 10 of the results is damaged (accuracy/0.0.1") for line in named)
@@ -140,7 +141,8 @@ def test_without_its_metadata_a_store_is_made_anew_of_its_sound_chunks(copied, w
         train(RUN, copied)
     spoil(path / "accuracy/0.0.1.0.0", "flipped")
     said: list[str] = []
-    analyze(RUN, copied, said.append, repair=True)
+    repair(RUN, copied, said.append)
+    analyze(RUN, copied, said.append)
     assert_same(copied, whole)
     assert any("sound chunks taken over" in line for line in said)
     assert (copied / "damaged/results.zarr/accuracy/0.0.1.0.0").exists()
@@ -151,6 +153,7 @@ def test_what_no_checkpoint_can_give_is_said(copied):
     spoil(path / "accuracy/0.0.1.0.0", "truncated")
     shutil.rmtree(copied / "checkpoints/wave_000/params/10")
     said: list[str] = []
-    analyze(RUN, copied, said.append, repair=True)
+    repair(RUN, copied, said.append)
+    analyze(RUN, copied, said.append)
     assert "no checkpoint of steps 10 was kept (--keep): what their results lack stays missing" in said
     assert np.isnan(results.open_results(copied)["accuracy"].sel(step=10)).all()

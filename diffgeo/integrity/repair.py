@@ -4,39 +4,55 @@ Values that follow from the settings are written again at once. What training al
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import xarray as xr
 
 from diffgeo.errors import DamagedError, UserError
+from diffgeo.host import distributed
 from diffgeo.results import Results, Workdir, checked, damage
 from diffgeo.results.checked import COMPLETE_GROUPS, Chunk
 from diffgeo.results.damage import Damage
 from diffgeo.results.metadata import Metadata
 from diffgeo.results.read import describe
 from diffgeo.results.schema import LOSS, MISSING
-from diffgeo.settings import Grid
+from diffgeo.results.workdir import read_run
+from diffgeo.run import Run
+from diffgeo.run.evaluation import empty_results
+from diffgeo.run.folder import settle
+from diffgeo.run.waves import build_tables, plan_waves
 
 TRAINED = "nonfinite_step"
 """Variable that training alone knows, and that is there from the start."""
 
 
-def repair(workdir: Workdir, grid: Grid, empty: xr.Dataset, say: Callable[[str], None]) -> None:
-    """Set damaged parts of a run's results aside and record them as missing; on process 0, in a locked folder.
+def repair(run: Run, folder: str | Path, say: Callable[[str], None] = distributed.say) -> None:
+    """Set damaged parts of a run's results aside and record them as missing; `run.analyze` computes them anew.
 
     Args:
-      workdir: the folder.
-      grid: of the run.
-      empty: the Dataset that the run starts from, with all values that follow from its settings.
+      run: what was run.
+      folder: its work folder.
       say: called with a line for each damaged part.
 
     Raises:
-      UserError: if a value that training alone knew cannot be told from the others.
+      UserError: if the folder holds no run, one of another configuration, or is in use; if a value that training alone
+        knew cannot be told from the others.
     """
+    workdir, config = read_run(folder)
+    with workdir:
+        distributed.broadcast(lambda: _repair(run, workdir, config, say))
+
+
+def _repair(run: Run, workdir: Workdir, config: Mapping[str, Any], say: Callable[[str], None]) -> None:
+    settle(run, workdir)
     path = workdir.results
     if not path.exists():
         return
+    if run.compute is not None:
+        _set_computed_aside(workdir, say)
+        return
+    empty, grid = empty_results(run, plan_waves(run.grid, build_tables(run.grid), config), {}), run.grid
     try:
         read = checked.read_folder(path)
     except DamagedError as error:
@@ -51,6 +67,18 @@ def repair(workdir: Workdir, grid: Grid, empty: xr.Dataset, say: Callable[[str],
         _mend(Results(path, grid), read, one, empty, say)
     if not found:
         say(f"no damage in {str(path)!r}")
+
+
+def _set_computed_aside(workdir: Workdir, say: Callable[[str], None]) -> None:
+    """Set the results of a run that trains nothing aside as a whole if anything in them is damaged."""
+    try:
+        found = damage.find(workdir.results, checked.read_folder(workdir.results))
+        wrong = next((f"{one.chunk.file} {one.wrong}" for one in found if one is not None), None)
+    except DamagedError as error:
+        wrong = str(error)
+    if wrong is not None:
+        aside = damage.set_aside(workdir.results, workdir.path)
+        say(f"the results in {str(workdir.path)!r} are damaged ({wrong}): set aside as {str(aside)!r}")
 
 
 def _renew(workdir: Workdir, empty: xr.Dataset, wrong: str, say: Callable[[str], None]) -> None:

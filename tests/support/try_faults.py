@@ -1,11 +1,11 @@
-"""Print the table of the long form: python -m tests.system.faults RUN, a finished run of one wave."""
+"""Print the table of the long form: python -m tests.support.try_faults RUN, a finished run of one wave."""
 
 import sys
 import tempfile
 from pathlib import Path
 
 from diffgeo.host import runtime
-from tests.system.faults import harness
+from tests.support import faults as harness
 
 
 def main(whole: Path) -> None:

@@ -10,8 +10,9 @@ import pytest
 import tensorstore
 
 from diffgeo.errors import UserError
-from diffgeo.run import checkpoint_files, checkpoints
-from diffgeo.run.checkpoint_files import DIGESTS, StoredCheckpoint, check, read_member
+from diffgeo.results import checkpoint_files
+from diffgeo.results.checkpoint_files import DIGESTS, StoredCheckpoint, check, read_member
+from diffgeo.run import checkpoints
 from diffgeo.run.checkpoints import Checkpoints
 from tests.support.damage import DAMAGES, damage
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from diffgeo.errors import DamagedError, UserError
 from diffgeo.report import summary
 from diffgeo.results import Workdir, checked, damage, open_results
+from diffgeo.results.checkpoint_files import DIGESTS, ITEM, check
 from diffgeo.results.read import describe
 from diffgeo.results.workdir import CONFIG, read_run
-from diffgeo.run.checkpoint_files import DIGESTS, ITEM, check
 from diffgeo.settings import Settings
 
 KINDS = ("state", "params")
