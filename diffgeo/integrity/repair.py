@@ -5,6 +5,8 @@ Values that follow from the settings are written again at once. What training al
 
 import shutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
