@@ -30,7 +30,8 @@ def one_device(monkeypatch):
 def step_program(settings: Settings) -> tuple:
     """Return what a preset's train step is compiled from; `ceil_mode` changes nothing at the tiny size."""
     program = settings.program
-    return dataclasses.replace(program.model, ceil_mode=False), program.diffusion, program.train, program.size
+    of_step = program.diffusion, program.batch_size, program.log_every, program.schedule, program.ema, program.size
+    return dataclasses.replace(program.model, ceil_mode=False), *of_step
 
 
 def test_tiny_presets_share_one_train_step():
