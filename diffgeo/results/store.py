@@ -224,27 +224,19 @@ class Results:
         asked = {i: m for i, m in enumerate(members) if m.settings.train.stop_when is not None}
         if not asked:
             return {}
-        assert self._store is not None
-        by_member, found = (len(self._grid.members), len(self._steps)), {}
-        accuracy = np.asarray(self._array("accuracy")[:])
-        accuracy = accuracy.reshape(*by_member, -1)[..., 0]  # own labels, by the settings' read-out, in all regions
-        complete, stopped = self._completeness(EVALUATION), self._array("stopped_step")
-        held = np.asarray(stopped[...]).reshape(-1)
-        for i, member in asked.items():
-            if held[member.index] == NEVER:
-                reached = (complete[member.index] == COMPLETE) & (
-                    accuracy[member.index] >= member.settings.train.stop_when
-                )
-                if not reached.any():
-                    continue
-                at = int(np.argmax(reached))
-                for step in self._steps[at + 1 :]:
+        accuracy, stopped = np.asarray(self._array("accuracy")[:]), self._array("stopped_step")
+        # of own labels, by the settings' read-out, in all regions
+        accuracy = accuracy.reshape(len(self._grid.members), len(self._steps), -1)[..., 0]
+        complete, held = self._completeness(EVALUATION) == COMPLETE, np.asarray(stopped[...]).reshape(-1)
+        for member in asked.values():
+            reached = complete[member.index] & (accuracy[member.index] >= member.settings.train.stop_when)
+            if held[member.index] == NEVER and reached.any():
+                held[member.index] = self._steps[int(np.argmax(reached))]
+                for step in (step for step in self._steps if step > held[member.index]):
                     for group in self._groups:
                         self.record([member], step, group, IMPOSSIBLE)
-                held[member.index] = self._steps[at]
                 self._write_one(stopped, member, held[member.index])  # last: after a kill before it, all is done again
-            found[i] = int(held[member.index])
-        return found
+        return {i: int(held[member.index]) for i, member in asked.items() if held[member.index] != NEVER}
 
     def _completeness(self, group: str) -> np.ndarray:
         """Return `group_complete` of a group by member and step."""
