@@ -40,28 +40,30 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="a",
-            statement="samples pass through the behaviors of phases A, B and C, in that order",
+            statement="the behaviors of phases A, B and C come in that order, as far as a run gets, and B lasts",
             source="2402.03305, section 3, Fig. 3",
             test=p1.claim_a_phases_in_order,
             would_decide="more seeds, and evaluations close enough to see each phase",
         ),
         Claim(
             name="a, disordered B",
-            statement="in phase B the representation is a quasi-2D manifold without order",
+            statement="in phase B the representation has 1.5 to 3 dimensions and an averaged R^2 under one half",
             source="2402.03305, section 3, Fig. 3",
             test=p1.claim_a_b_is_disordered,
             would_decide="more seeds, and the intrinsic dimension of the representation",
         ),
         Claim(
             name="b",
-            statement="accuracy and averaged R^2 reach one half at the same time, the representation before the images",
+            statement=(
+                "averaged R^2 and accuracy reach one half within a factor of 2, R^2 before that of generated pixels"
+            ),
             source="2402.03305, section 3, Fig. 3, 4",
             test=p1.claim_b_accuracy_and_r2_rise_together,
             would_decide="more seeds, and R^2 of the generated pixels",
         ),
         Claim(
             name="b, before the label",
-            statement="the same in the tensor to which the label has not yet been added",
+            statement="the same in layer 4 before it adds the label, which earlier blocks have added already",
             source="a control of this project, beyond 2402.03305",
             test=partial(p1.claim_b_accuracy_and_r2_rise_together, tensor="layer4_pre_embedding"),
             would_decide="more seeds, and R^2 of the generated pixels",

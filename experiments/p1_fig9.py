@@ -57,7 +57,7 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="f",
-            statement="accuracy in the hole of 10 % is only slightly (under 0.15) below that in the hole of 3.5 %",
+            statement="accuracy in the hole of 10 % is less than 0.15 below that in the hole of 3.5 %",
             source="2402.03305, C.2, Fig. 9",
             test=p1.claim_f_hole_is_slightly_worse,
             would_decide="more seeds",

@@ -58,14 +58,18 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="m",
-            statement="accuracy in the lesion falls gradually with its width, more slowly than copying would",
+            statement=(
+                "accuracy in the lesion falls with its width, in more than one step, and is over copying on average"
+            ),
             source="2408.13256, C.3, Fig. 11b",
             test=p2_composition.claim_m_falls_gradually,
             would_decide="more seeds, more widths",
         ),
         Claim(
             name="m, disconnected",
-            statement="the wider the lesion, the more disconnected the representation, beyond the images drawn",
+            statement=(
+                "the gap in the representation's UMAP widens with the lesion, more so than that of the images drawn"
+            ),
             source="2408.13256, C.3, Fig. 11c",
             test=p2_composition.claim_m_disconnected,
             would_decide="more seeds, the generated images' pixels beside the representation",

@@ -56,7 +56,7 @@ EXPERIMENT = Experiment(
         Claim(
             name="o",
             statement=(
-                "sums of stripes are composed over larger held-out squares than bumps, interior better than exterior"
+                "SOS are right more often than bumps in held-out squares, bumps more often inside than at the corner"
             ),
             source="2408.13256, C.4, Fig. 12",
             test=p2_composition.claim_o_squares,
@@ -64,7 +64,7 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             name="o, decay",
-            statement="for bumps, accuracy falls quickly with the width in the corner and slowly inside",
+            statement="for bumps, the slope of accuracy on the width is lower in the corner than inside",
             source="2408.13256, C.4, Fig. 12",
             test=p2_composition.claim_o_decay,
             would_decide="more seeds, longer training of the bumps",

@@ -57,21 +57,21 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="g",
-            statement="the learned representation of periodic bumps has the topology of a torus",
+            statement="the representation of periodic bumps has the long bars of a torus: two of H1 and one of H2",
             source="2408.13256, section 3.1, Fig. 2b",
             test=p2_geometry.claim_g_torus,
             would_decide="more seeds",
         ),
         Claim(
             name="h",
-            statement="its effective dimension rises, then falls, to more than 4",
+            statement="the effective dimension of the representation rises, then falls, and ends over 4",
             source="2408.13256, section 3.1, Fig. 2c",
             test=p2_geometry.claim_h_dimension_rises_then_falls,
             would_decide="more seeds, and as many images as the paper's: 20 million",
         ),
         Claim(
             name="h, top 4",
-            statement="the first four components hold more of the variance as training converges",
+            statement="the first four components hold more of the variance at the end of training than in its middle",
             source="2408.13256, section 3.1, Fig. 2d",
             test=p2_geometry.claim_h_top_components,
             would_decide="more seeds, longer training",
@@ -79,7 +79,7 @@ EXPERIMENT = Experiment(
         Claim(
             name="i",
             statement=(
-                "planes of x and y are further from parallel than planes of different x, which are not parallel either"
+                "planes of x and y are further from parallel than those of different x, these over 30 degrees apart"
             ),
             source="2408.13256, section 3.1, B.2, Fig. 3, 8",
             test=p2_geometry.claim_i_orthogonal_not_parallel,
@@ -87,7 +87,9 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             name="i, 3-D torus",
-            statement="rings of different x are to each other as x-on-y rings of a 3-D torus",
+            statement=(
+                "the mean angle of rings of different x is within 10 degrees of that of x-on-y rings of a 3-D torus"
+            ),
             source="2408.13256, section 3.1, Fig. 3",
             test=p2_geometry.claim_i_like_coupled_torus,
             would_decide="angles between single components, as the paper takes them, and more seeds",

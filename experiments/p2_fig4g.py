@@ -59,7 +59,7 @@ EXPERIMENT = Experiment(
         Claim(
             name="k, few bumps",
             statement=(
-                "accuracy in the held-out cross hardly depends on the share of bumps that is kept, from a fifth on"
+                "from a fifth of the bumps on, accuracy in the held-out cross is within 0.15 of that with most bumps"
             ),
             source="2408.13256, section 3.2, Fig. 4g",
             test=p2_composition.claim_k_few_bumps_suffice,

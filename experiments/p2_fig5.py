@@ -71,14 +71,18 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="n",
-            statement="bumps needed for accuracy 0.6 grow as N^2 alone, and more slowly beside stripes",
+            statement=(
+                "bumps needed for accuracy 0.6 grow as N^1.5 to N^2.5 alone, more slowly than N^1.5 beside stripes"
+            ),
             source="2408.13256, section 3.2, Fig. 5c",
             test=p2_data.claim_n_data_scaling,
             would_decide="more seeds, and so few bumps beside the stripes that 0.6 is crossed",
         ),
         Claim(
             name="n, lower threshold",
-            statement="bumps needed for accuracy 0.3 grow as N^2 alone, and more slowly beside stripes",
+            statement=(
+                "bumps needed for accuracy 0.3 grow as N^1.5 to N^2.5 alone, more slowly than N^1.5 beside stripes"
+            ),
             source="2408.13256, section 3.2, Fig. 5c, at a lower threshold",
             test=partial(p2_data.claim_n_data_scaling, threshold=LOWER),
             would_decide="more seeds, and so few bumps beside the stripes that 0.3 is crossed",

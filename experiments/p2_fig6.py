@@ -56,14 +56,18 @@ EXPERIMENT = Experiment(
     claims=(
         Claim(
             name="p",
-            statement="accuracy on unseen labels rises with the kept fraction, later for smaller sigma",
+            statement=(
+                "accuracy on unseen labels is higher with most data than with least, at large sigma than at small"
+            ),
             source="2408.13256, section 3.3, Fig. 6e",
             test=p2_data.claim_p_more_data_helps,
             would_decide="more seeds and draws, and training until all data are learned at every sigma",
         ),
         Claim(
             name="p, losses",
-            statement="final training and validation loss grow linearly with the data",
+            statement=(
+                "final training and validation loss grow with the data, a line explaining over 0.9 of their variance"
+            ),
             source="2408.13256, D.2, Fig. 14c",
             test=p2_data.claim_p_losses_are_linear,
             would_decide="the validation loss, and more seeds",

@@ -68,7 +68,7 @@ class Claim:
 
     Attributes:
       name: letter in the list of claims (experiments/CHOICES.md); a variant has words after the letter.
-      statement: the paper's statement, in our words.
+      statement: what "holds" says: the paper's statement as far as the test goes, and no further.
       source: paper, section, figure.
       test: function from results to comparisons; raises `UserError` if the results lack the data it reads.
       would_decide: what it would take to decide an undecided claim.

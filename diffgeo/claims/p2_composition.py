@@ -38,7 +38,7 @@ UNSEEN = {"vertical": X, "horizontal": Y}
 
 
 def claim_j_right_in_the_seen_coordinate(results: xr.Dataset) -> list[Comparison]:
-    """(j) The 2D model composes and does not interpolate [2408.13256, section 3.2, Fig. 4c-e].
+    """(j) The 2D model is mostly right in a seen coordinate, wrong in an unseen one [2408.13256, 3.2, Fig. 4c-e].
 
     Quote: "the 2D model achieves high accuracy in generating [the seen coordinate] while suffers low accuracy in
     generating [the unseen one]"; "low accuracy in generating both ... in the intersection region"; "the model can
@@ -46,7 +46,7 @@ def claim_j_right_in_the_seen_coordinate(results: xr.Dataset) -> list[Comparison
     Statistic: last accuracy of the seen coordinate over 0.5; of the unseen one under 0.5, on labels at least a pixel
     from every seen label; in the intersection both under 0.5. Beside it the slope of the drawn on the asked place.
     Baseline: copying the nearest seen label, which does just this: where the model is not over it, the verdict says so.
-    Refuted by: the unseen coordinate over 0.5 (interpolation), or the seen one under it.
+    Refuted by: an unseen coordinate over 0.5 (interpolation), or a seen one under it.
     """
     found = _at_last(results, TWO_D)
     comparisons, beyond = [_outside(results, TWO_D)], []
@@ -68,7 +68,7 @@ def claim_j_right_in_the_seen_coordinate(results: xr.Dataset) -> list[Comparison
 
 
 def claim_k_stripes_compose(results: xr.Dataset) -> list[Comparison]:
-    """(k) The 2D + 1D model is right in every part of the cross [2408.13256, section 3.2, Fig. 4c-e].
+    """(k) The 2D + 1D model is mostly right in every part of the cross [2408.13256, section 3.2, Fig. 4c-e].
 
     Quote: "the 2D+1D model, has high performance in generating both ... across all of the test regions".
     Statistic: last accuracy of x and of y in each part over 0.5, on labels at least a pixel from every seen label of
@@ -87,7 +87,7 @@ def claim_k_stripes_compose(results: xr.Dataset) -> list[Comparison]:
 
 
 def claim_k_stripes_help(results: xr.Dataset) -> list[Comparison]:
-    """(k, beside 2D) Stripes of every position raise accuracy in every part [2408.13256, section 3.2, Fig. 4c-e].
+    """(k, beside 2D) The 2D + 1D model is over the 2D model in every part [2408.13256, section 3.2, Fig. 4c-e].
 
     Quote: "given the necessary 'ingredients' (1D Gaussian stripes of all range of x and y), the model is able to
     compose them in a proper manner".
@@ -106,12 +106,12 @@ def claim_k_stripes_help(results: xr.Dataset) -> list[Comparison]:
 
 
 def claim_k_few_bumps_suffice(results: xr.Dataset, enough: float = 0.2, tolerance: float = 0.15) -> list[Comparison]:
-    """(k, few bumps) With stripes, a fifth of the bumps does as well as all in the cross [2408.13256, 3.2, Fig. 4g].
+    """(k, few bumps) A fifth of the bumps is within 0.15 of most in the cross [2408.13256, section 3.2, Fig. 4g].
 
     Quote: "models trained on datasets with varying percentages of subsampled 2D Gaussian bumps achieve similar
     performance across the test regions, even with as little as 20% of the original data".
     Statistic: last accuracy in the cross with most bumps less that with each fraction from 0.2 on, within 0.15
-    (equivalence), on labels that copying never gets right.
+    (equivalence), on labels that copying never gets right. Accuracy with most bumps must be over 0.3 first.
     Baseline: accuracy with most bumps must be over copying.
     Refuted by: a difference over 0.15.
     """
@@ -139,13 +139,13 @@ def claim_k_few_bumps_suffice(results: xr.Dataset, enough: float = 0.2, toleranc
 
 
 def claim_l_rim_composes(results: xr.Dataset, low: float = 0.3, gain: float = 0.2) -> list[Comparison]:
-    """(l) Stripes alone do not compose; with a rim of partial crossings, they do [2408.13256, 3.2, C.2, Fig. 10].
+    """(l) Stripes alone are rarely composed, more often with a rim of crossings [2408.13256, 3.2, C.2, Fig. 10].
 
     Quote: "the model fails to generate the intersection of two 1D Gaussian stripes and defaults back to generating one
     of the stripes at the correct location"; "given a small set of examples of partial overlaps, the model has
     completely gained the ability to properly compose the stripes".
-    Statistic: last accuracy on all labels. 1D model: one of the coordinates is right (over 0.3), both together are not
-    (under 0.3); the model with the rim gains over 0.2.
+    Statistic: last accuracy on all labels. 1D model: at least one of the coordinates is right (over 0.3; needed first),
+    both together are not (under 0.3); the model with the rim gains over 0.2, which is less than "completely".
     Baseline: copying the nearest seen label, a stripe or a partial crossing at the border.
     Refuted by: a 1D model that draws both stripes, or a rim that helps by less than 0.2.
     """
@@ -161,7 +161,7 @@ def claim_l_rim_composes(results: xr.Dataset, low: float = 0.3, gain: float = 0.
 
 
 def claim_l_rim_is_as_good(results: xr.Dataset, margin: float = 0.05) -> list[Comparison]:
-    """(l, as good) The 1D model with the rim is as good as the 2D + 1D model, if not better [2408.13256, C.2, Fig. 10].
+    """(l, as good) The 1D model with the rim is less than 0.05 below the 2D + 1D model [2408.13256, C.2, Fig. 10].
 
     Quote: "the model trained with the 2D rim achieves the same level of accuracy, if not better accuracy, than the
     2D+1D model".
@@ -176,7 +176,7 @@ def claim_l_rim_is_as_good(results: xr.Dataset, margin: float = 0.05) -> list[Co
 
 
 def claim_m_falls_gradually(results: xr.Dataset, axis: str = "hole_width", largest: float = 0.75) -> list[Comparison]:
-    """(m) Accuracy in a lesion falls gradually with its width [2408.13256, C.3, Fig. 11].
+    """(m) Accuracy in a lesion falls with its width, in more than one step [2408.13256, C.3, Fig. 11].
 
     Quote: "the accuracy in generating images in the OOD region degrades gradually as function [of] the held-out range
     width".
@@ -184,7 +184,8 @@ def claim_m_falls_gradually(results: xr.Dataset, axis: str = "hole_width", large
     mean over widths, is over 0; no step between neighboring widths takes more than three quarters of the fall (the
     step is the one that is largest in the other seeds, which does not favor noise).
     Baseline: copying the nearest seen column, right within a pixel of the edges: this alone falls gradually, as 2 / W.
-    Refuted by: no fall, or a fall at once.
+    Accuracy must be over it; whether it falls more slowly is not tested.
+    Refuted by: accuracy that rises, or falls at once. Accuracy that does not change leaves it open.
     """
     found, inside = samples.last_samples(results), samples.in_region(results, "ood")
     right = samples.held_out(found, inside, X)
@@ -216,7 +217,7 @@ def claim_m_falls_gradually(results: xr.Dataset, axis: str = "hole_width", large
 
 
 def claim_m_disconnected(results: xr.Dataset, axis: str = "hole_width") -> list[Comparison]:
-    """(m, disconnected) The wider the lesion, the more disconnected the representation [2408.13256, C.3, Fig. 11c].
+    """(m, disconnected) The gap in the representation's UMAP widens with the lesion [2408.13256, C.3, Fig. 11c].
 
     Quote: "the learned representations by the model become increasingly disconnected as a function of the width sizes,
     which is in agreement with the macroscopic generation behavior of the model".
@@ -224,7 +225,7 @@ def claim_m_disconnected(results: xr.Dataset, axis: str = "hole_width") -> list[
     median distance at which its points join (`representation.log_gap`); its slope on the width, over 0.
     Baseline: the generated images' pixels: a model that copies draws images that fall apart, and so does any
     representation of them. The slope must be over theirs.
-    Refuted by: a gap that does not widen.
+    Refuted by: a gap that narrows. One that does not change leaves it open.
     """
     description = f"slope of the log gap of the UMAP on {axis} (1 / pixel)"
     outside = learned(results, "accuracy outside the lesion", "id")
@@ -245,13 +246,14 @@ def claim_m_disconnected(results: xr.Dataset, axis: str = "hole_width") -> list[
 
 
 def claim_o_squares(results: xr.Dataset) -> list[Comparison]:
-    """(o) SOS compose over larger holes than bumps do, interior better than exterior [2408.13256, C.4, Fig. 12].
+    """(o) SOS are right more often than bumps in squares, bumps inside more than outside [2408.13256, C.4, Fig. 12].
 
     Quote: "for the Gaussian bump dataset, the model's ability to compositionally generalize in interior regions slowly
     decay while in exterior regions quickly decay"; "the model's performance remains relatively high for all tested OOD
     region widths in both ... when trained on the Gaussian SOS dataset".
     Statistic: last accuracy in the square, mean over widths, on labels that copying never gets right: SOS less bump,
-    interior and exterior, and interior less exterior for bumps; all over 0.
+    interior and exterior, and interior less exterior for bumps; all over 0. That SOS remain "relatively high" at all
+    widths is not tested.
     Baseline: copying scores 0 on these labels; SOS must be over it.
     Refuted by: bumps better than SOS, or the exterior better than the interior.
     """
@@ -274,14 +276,14 @@ def claim_o_squares(results: xr.Dataset) -> list[Comparison]:
 
 
 def claim_o_decay(results: xr.Dataset) -> list[Comparison]:
-    """(o, decay) For bumps, accuracy falls quickly with the width in the corner and slowly inside [2408.13256, C.4].
+    """(o, decay) For bumps, the slope of accuracy on the width is lower in the corner than inside [2408.13256, C.4].
 
     Quote: "the model's ability to compositionally generalize in interior regions slowly decay while in exterior regions
     quickly decay as a function of the OOD region width".
     Statistic: slope of last accuracy on width, bumps, on labels that copying never gets right: exterior less interior,
-    under 0.
+    under 0. Neither slope is compared with 0.
     Baseline: equal slopes.
-    Refuted by: a steeper fall inside.
+    Refuted by: a lower slope inside.
     """
     found, inside = samples.last_samples(results), samples.in_region(results, "ood")
     share = samples.held_out(found, inside, BOTH, far=BOTH).share.sel(kind="bump", drop=True)

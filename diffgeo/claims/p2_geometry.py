@@ -32,13 +32,14 @@ NULLS = (
 
 
 def claim_g_torus(results: xr.Dataset) -> list[Comparison]:
-    """(g) The learned representation of periodic bumps has the topology of a torus [2408.13256, section 3.1, Fig. 2b].
+    """(g) The representation of periodic bumps has the long bars of a torus [2408.13256, section 3.1, Fig. 2b].
 
     Quote: "Both diagrams exhibit the similar topological features, rank-1 H0 group, rank-2 H1 group ... and rank-1 H2
     group, signaling that the model indeed learns a torus representation".
     Statistic: at the last evaluation, the numbers behind the rule for Betti numbers (`representation.barcodes`): log
     length of the second bar of H1 and of the first of H2, and the gap to the next bar, each over the rule's threshold,
-    which was fixed on ideal clouds.
+    which was fixed on ideal clouds. That the cloud is in one piece (H0), and that no third hole of H1 stands out, is
+    in the control alone: seeds with Betti numbers 1, 2, 1.
     Baseline: both gaps must be over the untrained network's, and differ from those of the true images' pixels, which
     have a torus of their own, so that a representation that copies the images is told from one that does not.
     Refuted by: a bar or a gap under its threshold.
@@ -61,14 +62,15 @@ def claim_g_torus(results: xr.Dataset) -> list[Comparison]:
 
 
 def claim_h_dimension_rises_then_falls(results: xr.Dataset) -> list[Comparison]:
-    """(h) Effective dimension rises, then falls, to more than 4 [2408.13256, section 3.1, Fig. 2c].
+    """(h) The effective dimension rises, then falls, and ends over 4 [2408.13256, section 3.1, Fig. 2c].
 
     Quote: "the model's internal representation first undergoes a dimension increase then a decrease, eventually
     converging to around 7 dimensions after 200 epochs".
     Statistic: participation ratio from the first trained evaluation on (at step 0 the samples are noise). Log of the
     highest over the first and over the last, each over 0.1, the highest taken where it is in the mean of the other
     seeds, which does not favor noise; the last value over 4.
-    Baseline: the untrained network, and a dimension that fluctuates about a constant, whose ratios are 1.
+    Baseline: a dimension that fluctuates about a constant, whose ratios are 1. The dimensions of the untrained network
+    and of the true images are controls: they are not compared.
     Refuted by: no rise; a last value under 4; no fall by the end of as many images as the paper's, 20 million. A
     shorter run in which it does not fall decides nothing.
     """
@@ -95,7 +97,7 @@ def claim_h_dimension_rises_then_falls(results: xr.Dataset) -> list[Comparison]:
 
 
 def claim_h_top_components(results: xr.Dataset, components: int = 4) -> list[Comparison]:
-    """(h, top 4) The first four components hold more of the variance as training converges [2408.13256, Fig. 2d].
+    """(h, top 4) The first four components hold more of the variance at the end than midway [2408.13256, Fig. 2d].
 
     Quote: "the top 4 eigenvectors became notably more prominent as the training converges".
     Statistic: share of the variance in the first four components, last evaluation less the middle of training, over 0.
@@ -122,10 +124,11 @@ def claim_i_orthogonal_not_parallel(results: xr.Dataset) -> list[Comparison]:
     Quote: "the model encodes x and y independently in mostly orthogonal subspaces, similar to a Clifford torus"; "the
     model is encoding different values of x in an almost orthogonal, as opposed to parallel, fashion".
     Statistic: mean principal angle of x-on-y less that of x-on-x rings, over 0; and that of x-on-x over 0 by 30 degrees
-    (not parallel). Planes in 20 dimensions are 75 degrees apart by chance: only the contrast says something.
+    (not parallel). Planes in 20 dimensions are 75 degrees apart by chance: only the contrast says something, and
+    neither "mostly" nor "almost" orthogonal is tested.
     Baseline: the contrast must be over the untrained network's, over that of the same cloud with its labels shuffled
     and over that of Gaussian points with the same spectrum, and differ from that of the true images' pixels.
-    Refuted by: no contrast, or parallel planes.
+    Refuted by: a contrast under 0, or planes of different x within 30 degrees. No contrast leaves it open.
     """
     angles = analyzed(results, "ring_mean").sel(ring_statistic="angles", drop=True)
     contrast = angles.sel(ring_pair="x_on_y", drop=True) - angles.sel(ring_pair="x_on_x", drop=True)
@@ -141,12 +144,13 @@ def claim_i_orthogonal_not_parallel(results: xr.Dataset) -> list[Comparison]:
 
 
 def claim_i_like_coupled_torus(results: xr.Dataset, tolerance: float = 10.0) -> list[Comparison]:
-    """(i, 3-D torus) Rings of different x are to each other as x-on-y rings of a 3-D torus [2408.13256, Fig. 3].
+    """(i, 3-D torus) Angles of rings of different x are near those of x-on-y rings of a 3-D torus [2408.13256, Fig. 3].
 
     Quote: "the statistics from tests 2 and 3 of the model representation closely resemble those from test 1 of the 3D
     torus".
     Statistic: mean angle between single components, as the paper takes it, of x-on-x rings less that of x-on-y rings of
-    an ideal 3-D torus, within 10 degrees (equivalence).
+    an ideal 3-D torus, within 10 degrees (equivalence). Of the paper's statistics this is one: y-on-y rings and
+    reconstruction errors are not tested.
     Baseline: planes that have nothing to do with labels may be as far apart: it must differ from the untrained
     network's.
     Refuted by: a difference over 10 degrees.
