@@ -12,6 +12,7 @@ import xarray as xr
 import diffgeo as dg
 from diffgeo import results
 from diffgeo.experiment import Experiment
+from diffgeo.results import metadata
 from diffgeo.results.checkpoint_files import stored_steps
 from diffgeo.run.checkpoints import Checkpoints
 from tests.support.programs import REPOSITORY
@@ -124,6 +125,11 @@ def test_a_folders_experiment_is_not_executed_and_must_be_known_or_given(folder,
     shutil.copytree(folder, tmp_path / "run")
     config = json.loads((folder / "config.json").read_text())
     (tmp_path / "run/config.json").write_text(json.dumps(config | {"experiment": "os"}))
+    with refused("config.json", "is not of the results there", "experiment is"):
+        _ = dg.load(tmp_path / "run").settings
+    attributes = tmp_path / "run/results.zarr/.zattrs"
+    attributes.write_text(json.dumps(json.loads(attributes.read_text()) | {"experiment": "os"}))
+    metadata.consolidate(tmp_path / "run/results.zarr")
     run = dg.load(tmp_path / "run")
     with refused("'os', which is none of diffgeo's experiments"):
         _ = run.experiment

@@ -13,7 +13,8 @@ from diffgeo.data.sources import source_of
 from diffgeo.errors import UserError
 from diffgeo.settings import TINY, adapt
 from diffgeo.settings.allowed import NEVER
-from diffgeo.training.step import initial_state, make_step
+from diffgeo.training.optimizer import hyperparameters
+from diffgeo.training.step import initial_state, layout, make_step
 from diffgeo.unet import encodings
 
 
@@ -59,7 +60,9 @@ def scaled():
     """A member's state before and after a train step."""
     program, table = HALF.program, source_of(HALF.at(seed=3)).table()
     before = jax.jit(functools.partial(initial_state, program), compiler_options=FAST)(jnp.uint32(3))
-    after = jax.jit(make_step(program), compiler_options=FAST)(before, jnp.uint32(3), table)
+    arrays, given = layout(program), hyperparameters(HALF.train)
+    trained = jax.jit(make_step(program), compiler_options=FAST)
+    after = arrays.unravel_all(trained(arrays.ravel_all(before), jnp.uint32(3), table, given))
     return before, after
 
 
