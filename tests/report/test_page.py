@@ -59,7 +59,7 @@ def test_the_real_program_needs_no_jax_and_its_summary_gives_the_same(folder, fo
     first_ever = {"MPLCONFIGDIR": str(tmp_path / "fonts")}  # where matplotlib has not listed the fonts yet
     done = launch_report(f"--workdir={folder}", f"--summary={short}", "--pdf", **first_ever)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.search(r"\(j\) HOLDS \(p = [\d.]+\): the 2D model is right", done.stdout)
+    assert re.search(r"\(j\) HOLDS \(p = [\d.]+\): the 2D model is mostly right", done.stdout)
     assert {path.stem for path in (folder / "figures").glob("*.png")} == DRAWN
     assert {path.stem for path in (folder / "figures").glob("*.pdf")} == DRAWN
     assert short.stat().st_size < summary.LIMIT

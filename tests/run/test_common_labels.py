@@ -34,9 +34,9 @@ class Shifted(Ensemble):
     def __init__(self):
         self.asked = []
 
-    def sample(self, params, step, labels, record=False, images=None):
+    def sample(self, params, step, labels, record=False, images=None, indices=None):
         self.asked.append(labels)
-        for own in labels:
+        for own in labels[indices]:
             yield Sampled(np.asarray(render(own + np.array([0.7, 0.0]), 1.0, size=16)), {}, {})
 
 

@@ -15,12 +15,12 @@ from diffgeo.experiment import Metric
 from diffgeo.results import open_results
 from diffgeo.run import Run
 from diffgeo.settings import TINY, Dataset, Factor, adapt, override
-from diffgeo.training import ensemble
+from diffgeo.training import ensemble, step
 from tests.support.networks import two_convolutions
 from tests.support.trained import OneDevice
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-TRAIN = {"learning_rate": 1.3e-3}  # of these tests alone: programs of the UNet's are cached by their settings
+TRAIN = {"log_every": 13}  # of these tests alone: programs of the UNet's are cached by their settings
 
 
 @pytest.fixture(autouse=True)
@@ -28,6 +28,7 @@ def small_network(monkeypatch):
     monkeypatch.setattr(unet, "from_program", two_convolutions)
     yield
     ensemble.abstract_member.cache_clear()
+    step.layout.cache_clear()
 
 
 def executed(settings, folder, **parts):
