@@ -33,6 +33,7 @@ def small_network(monkeypatch):
 
 def executed(settings, folder, **parts):
     said = []
+    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, **TRAIN))
     found = run.execute(Run("made_up", "tiny", settings, OneDevice("loop"), **parts), folder, say=said.append)
     return found, said
 

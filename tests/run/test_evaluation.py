@@ -28,7 +28,7 @@ class MadeUp(Ensemble):
     def __init__(self, wave):
         self.wave, self.drawn = wave, []
 
-    def sample(self, params, step, labels, record=False, images=None):
+    def sample(self, params, step, labels, record=False, images=None, indices=None):
         for index in range(len(self.wave.members)):
             self.drawn.append(index)
             noise = np.random.default_rng(index).normal(size=(len(labels[index]), 2, 2, 3)).astype(np.float32)
@@ -38,6 +38,9 @@ class MadeUp(Ensemble):
 
 class Noted(Results):
     """A store that notes what is written and recorded, once `go` is set."""
+
+    def due(self, members, step):
+        return list(range(len(members)))
 
     def __init__(self):
         self.written, self.go = [], threading.Event()

@@ -26,7 +26,7 @@ class Measured(Ensemble):
     def __init__(self, wave):
         self.wave, self.asked = wave, {}
 
-    def sample(self, params, step, labels, record=False, images=None):
+    def sample(self, params, step, labels, record=False, images=None, indices=None):
         for index in range(len(self.wave.members)):
             yield Sampled(self.wave.true_images(index), {}, {})
 
