@@ -22,6 +22,7 @@ from diffgeo.run.evaluation import empty_results, evaluate
 from diffgeo.run.waves import build_tables, plan_waves
 from diffgeo.settings import Data, Evaluation, Grid, Settings, override
 from diffgeo.training import Ensemble, Sampled
+from tests.support.results import unchecked_encoding
 
 COMMON = 12
 
