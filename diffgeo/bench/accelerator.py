@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from diffgeo.bench.cases import peak_bytes, place_members, reset_peak, torch_reference, torch_step
+from diffgeo.bench.cases import endless, peak_bytes, place_members, reset_peak, torch_reference, torch_step
 from diffgeo.costs.timing import seconds
 from diffgeo.data.sources import source_of
 from diffgeo.errors import one_line
@@ -49,7 +49,7 @@ def step_case(settings: Settings, precision: str, members: int, repeats: int, st
     """Measure the seconds of a step per model, of members mapped over one device, and the peak memory so far."""
     jax.clear_caches()
     reset_peak()
-    with _in_precision(settings, precision) as chosen:
+    with _in_precision(endless(settings), precision) as chosen:
         ensemble = place_members(chosen, members, SHARDED)
 
         def run() -> None:

@@ -24,6 +24,7 @@ from diffgeo.training import Ensemble, Placement, sampling
 SUITES = ("train", "scaling", "sample", "analysis")
 BATCHES, MEMBERS = (2, 8, 32, 128), (1, 2, 4, 8)  # of the suite scaling
 SCALED_STEPS = 3  # timed steps of PyTorch's sampling loop; the total is extrapolated
+ENDLESS = 2**20  # steps; times the largest batch they stay below what `Train` allows
 GRID = 8  # members of a "grid" case
 POINTS, FEATURES = 1024, 16_384  # of the analysis suite: the papers' 32 x 32 grid at b = 64
 
@@ -100,6 +101,11 @@ def against(ours: Callable[[], float], theirs: Mapping[str, Callable[[], float]]
     return result
 
 
+def endless(settings: Settings) -> Settings:
+    """Return settings whose members do not reach their last step while they are timed: after it they do nothing."""
+    return dataclasses.replace(settings, train=dataclasses.replace(settings.train, steps=ENDLESS))
+
+
 def place_members(settings: Settings, members: int, placement: Placement | None = None) -> Ensemble:
     """Return this many members (seeds 0, 1, ...) on one device, at step 0."""
     grid = Grid(dataclasses.replace(settings, axes={"seed": tuple(range(members))}))
@@ -120,6 +126,7 @@ def train_case(settings: Settings, members: int, repeats: int, steps: int, torch
       steps: of a measurement.
       torch: names of `torch_reference.VARIANTS` that the step of a PyTorch model is timed in, too; see `against`.
     """
+    settings = endless(settings)
     jax.clear_caches()  # otherwise programs compiled by another case would shorten the compile time
     reset_peak()
     ensemble = place_members(settings, members)

@@ -146,7 +146,7 @@ class ShardedEnsemble(StackedMembers):
         self._state = self._put(state)
 
     def jitted_steps(self, steps: int) -> Any:
-        """Return the jitted training of all members for `steps` steps, from a state and `_inputs` to a state."""
+        """Return the jitted training of all members: (state, seeds, tables, hyperparameters) -> state."""
         return _steps(self.program, self.mesh, steps, self._remat)
 
     def train_steps(self, steps: int) -> jax.Array:

@@ -1,5 +1,7 @@
 """The benchmarks measure what they say; their numbers mean nothing here."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -58,6 +60,14 @@ def test_a_training_case():
     assert timed["torch_eager_fused_seconds"] > 0
     assert timed["times_faster_than_torch"] == min(timed["eager_fused_alone"], timed["eager_fused_alternately"])
     assert timed["peak_bytes"] > 1e7
+
+
+def test_what_is_timed_is_training_beyond_the_settings_own_last_step(monkeypatch):
+    placed, place = [], cases.place_members
+    monkeypatch.setattr(cases, "place_members", lambda *given: placed.append(place(*given)) or placed[-1])
+    short = dataclasses.replace(tiny(), train=dataclasses.replace(tiny().train, steps=2))
+    cases.train_case(short, members=1, repeats=2, steps=3)
+    assert placed[0].state().step.tolist() == [3 * (1 + 2)]
 
 
 def test_layers_called_are_those_of_the_network():
