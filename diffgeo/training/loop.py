@@ -83,7 +83,7 @@ class SequentialEnsemble(StackedMembers):
         init = _init(self.program)
         self._flat = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), self._flat_shapes)
         for i, (seed, *_) in enumerate(self._inputs):
-            self._store(i, self._layout.ravel_all(init(seed)))
+            self._store(i, self._layout.ravel_all(jax.device_get(init(seed))))  # numpy: nothing more to compile
 
     @property
     def _flat_shapes(self) -> step.MemberState:
