@@ -27,6 +27,7 @@ install_import_hook(
 import jax
 import pytest
 
+from tests.support import networks
 from tests.support.programs import CACHE, REPOSITORY, command, environment
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -49,6 +50,13 @@ def pytest_collection_modifyitems(items):
         if item.path.is_relative_to(SYSTEM):
             item.add_marker(pytest.mark.system)
     items.sort(key=lambda item: (*LONGEST, item.path.parent.name).index(item.path.parent.name))
+
+
+@pytest.fixture(scope="module")
+def small_network():
+    """Train a network in this module that compiles in a second: what it tests does not depend on the network."""
+    with networks.replaced():
+        yield
 
 
 @pytest.fixture

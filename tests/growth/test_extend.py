@@ -15,6 +15,8 @@ from tests.support.runs import WAVE, newest_arrays
 from tests.support.settings import refused
 from tests.support.trained import assert_same_members, digests, small, train
 
+pytestmark = pytest.mark.usefixtures("small_network")
+
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):

@@ -17,6 +17,8 @@ from diffgeo.settings import Settings
 from tests.support.settings import refused
 from tests.support.trained import assert_same_members, digests, small, train
 
+pytestmark = pytest.mark.usefixtures("small_network")
+
 AXES = {"increment": (0.5, 1.0), "seed": (0, 1)}
 
 

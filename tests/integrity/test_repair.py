@@ -15,6 +15,8 @@ from tests.support.damage import DAMAGES
 from tests.support.damage import damage as spoil
 from tests.support.trained import digests, small, train
 
+pytestmark = pytest.mark.usefixtures("small_network")
+
 RUN = small("spectrum")
 
 

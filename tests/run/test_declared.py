@@ -8,32 +8,22 @@ import jax
 import numpy as np
 import pytest
 
-from diffgeo import images, readout, run, unet
+from diffgeo import images, readout, run
 from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.experiment import Metric
 from diffgeo.results import open_results
 from diffgeo.run import Run
 from diffgeo.settings import TINY, Dataset, Factor, adapt, override
-from diffgeo.training import ensemble, step
-from tests.support.networks import two_convolutions
 from tests.support.trained import OneDevice
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
-TRAIN = {"log_every": 13}  # of these tests alone: programs of the UNet's are cached by their settings
 
-
-@pytest.fixture(autouse=True)
-def small_network(monkeypatch):
-    monkeypatch.setattr(unet, "from_program", two_convolutions)
-    yield
-    ensemble.abstract_member.cache_clear()
-    step.layout.cache_clear()
+pytestmark = pytest.mark.usefixtures("small_network")
 
 
 def executed(settings, folder, **parts):
     said = []
-    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, **TRAIN))
     found = run.execute(Run("made_up", "tiny", settings, OneDevice("loop"), **parts), folder, say=said.append)
     return found, said
 
@@ -49,8 +39,8 @@ def test_the_papers_bumps_declared_by_a_user_train_to_the_same_numbers(tmp_path)
     )
     common = {"num_common": 0}
     axes = {"sigma": (0.8, 1.2), "seed": (0,)}
-    own, _ = executed(adapt(TINY, axes, dataset, train=TRAIN, evaluation=common), tmp_path / "own")
-    papers, _ = executed(adapt(TINY, axes, train=TRAIN, evaluation=common), tmp_path / "papers")
+    own, _ = executed(adapt(TINY, axes, dataset, evaluation=common), tmp_path / "own")
+    papers, _ = executed(adapt(TINY, axes, evaluation=common), tmp_path / "papers")
     assert own["loss"].dims == papers["loss"].dims
     np.testing.assert_allclose(own["loss"], papers["loss"], rtol=1e-5)
     np.testing.assert_array_equal(own["label"], papers["label"])
@@ -78,7 +68,6 @@ def example(name):
 def test_worked_examples_run(tmp_path, name, factors, image):
     declared = example(name)
     settings = override(declared.settings("tiny"), "axes.seed=0")
-    settings = dataclasses.replace(settings, train=dataclasses.replace(settings.train, **TRAIN))
     found = run.execute(Run.of(declared, "tiny", settings, OneDevice("loop")), tmp_path, say=lambda text: None)
     assert found["factor"].values.tolist() == factors
     assert found["samples"].dims[-1 - len(image) :] == ("kept", *image)
@@ -102,7 +91,7 @@ def test_metrics_are_stored_also_later_from_checkpoints(tmp_path):
         lambda gray, shift: gray.mean(axis=(1, 2))[:, None] / 255,
         parameters={"shift": 0.5},
     )
-    settings = adapt(TINY, {"shift": (0.0, 0.5)}, dataset, train=TRAIN)
+    settings = adapt(TINY, {"shift": (0.0, 0.5)}, dataset)
     metric = Metric("brightness", brightness, (2,), "mean gray value, and a number")
     executed(settings, tmp_path / "later")
     later = run.analyze(
@@ -122,9 +111,9 @@ def test_metrics_are_stored_also_later_from_checkpoints(tmp_path):
 def test_metrics_and_analyses_that_cannot_be_are_refused(tmp_path):
     wrong = Metric("wrong", lambda shown, labels, settings: [1.0, 2.0])
     with pytest.raises(UserError, match=r"metric 'wrong' returns \[2\] and is declared as \[\]"):
-        executed(adapt(TINY, train=TRAIN), tmp_path / "shape", metrics=(wrong,))
+        executed(adapt(TINY), tmp_path / "shape", metrics=(wrong,))
     with pytest.raises(UserError, match="two metrics are named 'wrong'"):
-        executed(adapt(TINY, train=TRAIN), tmp_path / "twice", metrics=(wrong, wrong))
+        executed(adapt(TINY), tmp_path / "twice", metrics=(wrong, wrong))
     assert not (tmp_path / "twice" / "config.json").exists()
     digits = example("digits").settings("tiny")
     with pytest.raises(UserError, match="the analysis 'manifold' relates activations to two factors"):
@@ -133,7 +122,6 @@ def test_metrics_and_analyses_that_cannot_be_are_refused(tmp_path):
 
 def test_a_changed_data_set_is_another_configuration(tmp_path):
     first = example("digits").settings("tiny")
-    first = dataclasses.replace(first, train=dataclasses.replace(first.train, **TRAIN))
     executed(first, tmp_path)
     dataset = first.dataset
     other = Dataset.from_arrays(255 - dataset.images, dataset.build(8, {}), dataset.read, dataset.factors, "digits")

@@ -15,6 +15,8 @@ from tests.support.runs import WAVE
 from tests.support.settings import refused, tiny
 from tests.support.trained import OneDevice, small, train
 
+pytestmark = pytest.mark.usefixtures("small_network")
+
 REACHED = 0.5
 
 

@@ -1,8 +1,14 @@
 """A network in place of the UNet that compiles in a second, for tests of what does not depend on the network."""
 
+import contextlib
+import sys
+from collections.abc import Iterator
+
 import flax.linen as nn
 import jax.numpy as jnp
+import pytest
 
+from diffgeo import unet
 from diffgeo.settings.allowed import RECORDED
 from diffgeo.unet import UNet
 
@@ -22,3 +28,22 @@ class TwoConvolutions(UNet):
 def two_convolutions(program, remat="none"):
     """Stand for `diffgeo.unet.from_program`."""
     return TwoConvolutions()
+
+
+@contextlib.contextmanager
+def replaced() -> Iterator[None]:
+    """Let every program of this process compute `TwoConvolutions`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unet, "from_program", two_convolutions)
+        _forget_programs()
+        yield
+    _forget_programs()
+
+
+def _forget_programs() -> None:
+    """Empty the library's caches: their keys are settings, which do not tell one network from the other."""
+    for name, module in list(sys.modules.items()):
+        if name.startswith("diffgeo."):
+            for function in vars(module).values():
+                if hasattr(function, "cache_clear"):
+                    function.cache_clear()

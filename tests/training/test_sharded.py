@@ -7,10 +7,9 @@ import jax
 import numpy as np
 import pytest
 
-from diffgeo import unet
 from diffgeo.settings import Model
-from diffgeo.training import Placement, ensemble, step
-from tests.support.networks import two_convolutions
+from diffgeo.training import Placement
+from tests.support import networks
 from tests.support.settings import drawn, members_of, parameters, placed, tiny, trained
 
 COLLECTIVE = re.compile(r"all-gather|all-reduce|all-to-all|collective-permute|reduce-scatter|collective-broadcast")
@@ -30,21 +29,17 @@ def assert_equal_to_rounding(one: np.ndarray, other: np.ndarray) -> None:
 
 
 @pytest.fixture
-def small_network(monkeypatch):
+def three_small():
     """Three members of a network that is fast to compile: the mapping does not depend on the network."""
-    monkeypatch.setattr(unet, "from_program", two_convolutions)
-    settings = tiny(seed=(0, 1, 2))
-    train = dataclasses.replace(settings.train, log_every=11)  # or a program of the UNet's would be taken
-    yield members_of(dataclasses.replace(settings, train=train))
-    ensemble.abstract_member.cache_clear()
-    step.layout.cache_clear()
+    with networks.replaced():
+        yield members_of(tiny(seed=(0, 1, 2)))
 
 
 @pytest.mark.parametrize(("devices", "data_parallel"), [(2, 1), (8, 2)])
-def test_a_small_network_sharded_equals_the_loop(small_network, devices, data_parallel):
+def test_a_small_network_sharded_equals_the_loop(three_small, devices, data_parallel):
     placement = Placement(mapping="sharded", steps_per_call=3, data_parallel=data_parallel)
-    own, handle = trained(small_network, 6, placement, jax.devices()[:devices])
-    looped, looped_handle = trained(small_network, 6)
+    own, handle = trained(three_small, 6, placement, jax.devices()[:devices])
+    looped, looped_handle = trained(three_small, 6)
     assert (len(own.rows), 3, 3, 1, 4) in {leaf.shape for leaf in jax.tree.leaves(own.params())}, "the small network"
     for one, other in zip(jax.tree.leaves(own.state()), jax.tree.leaves(looped.state()), strict=True):
         np.testing.assert_allclose(np.asarray(one)[:3], other, atol=1e-5)
@@ -58,8 +53,8 @@ def test_a_small_network_sharded_equals_the_loop(small_network, devices, data_pa
     np.testing.assert_allclose(recorded["layer4"], other_recorded["layer4"], atol=1e-4)
 
 
-def test_a_stopped_member_of_a_device_stays_and_disturbs_no_other(small_network):
-    own, whole = (placed(small_network, SHARDED, jax.devices()[:2]) for _ in range(2))
+def test_a_stopped_member_of_a_device_stays_and_disturbs_no_other(three_small):
+    own, whole = (placed(three_small, SHARDED, jax.devices()[:2]) for _ in range(2))
     for one in (own, whole):
         one.initialize()
         one.train_steps(3)
