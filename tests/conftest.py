@@ -60,12 +60,16 @@ def small_network():
 
 
 @pytest.fixture
-def launch():
-    """Run a real program to its end: launch("train", "--workdir=...") -> CompletedProcess."""
+def launch(request):
+    """Run a real program to its end: launch("train", "--workdir=...") -> CompletedProcess.
+
+    A module that says SMALL = True trains a network that compiles in a second.
+    """
+    small = getattr(request.module, "SMALL", False)
 
     def run(module: str, *flags: str, cwd=None, **variables: str):
         return subprocess.run(
-            command(module, *flags),
+            command(module, *flags, small=small),
             cwd=cwd or REPOSITORY,
             env=environment(**variables),
             capture_output=True,

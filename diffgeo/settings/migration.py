@@ -67,7 +67,7 @@ def upgrade_settings(tree: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
       UserError: for an unknown key, or no axes.
     """
-    check_keys("settings", tree, [*SECTIONS, "axes", "dataset"], ["axes"])
+    check_keys("settings", tree, [*SECTIONS, "axes", "dataset", "conditionings"], ["axes"])
     check_axes(tree["axes"])
     for name, kind in SECTIONS.items():
         fields = [*SETTINGS.get(name, {}), *(field.name for field in dataclasses.fields(kind))]

@@ -3,10 +3,10 @@
 import contextlib
 import sys
 from collections.abc import Iterator
+from unittest import mock
 
 import flax.linen as nn
 import jax.numpy as jnp
-import pytest
 
 from diffgeo import unet
 from diffgeo.settings.allowed import RECORDED
@@ -33,8 +33,7 @@ def two_convolutions(program, remat="none"):
 @contextlib.contextmanager
 def replaced() -> Iterator[None]:
     """Let every program of this process compute `TwoConvolutions`."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(unet, "from_program", two_convolutions)
+    with mock.patch.object(unet, "from_program", two_convolutions):
         _forget_programs()
         yield
     _forget_programs()

@@ -16,9 +16,15 @@ CACHE = os.environ["DIFFGEO_TEST_CACHE"]
 """Folder of compiled programs that a whole session shares."""
 
 
-def command(module: str, *flags: str) -> list[str]:
-    """Return the command line of a real program, sharing the session's cache of compiled programs."""
-    return [sys.executable, "-W", "error", "-m", f"launch.{module}", f"--compile_cache={CACHE}", *flags]
+def command(module: str, *flags: str, small: bool = False) -> list[str]:
+    """Return the command line of a real program, sharing the session's cache of compiled programs.
+
+    Args:
+      module, flags: for instance "train", "--workdir=...".
+      small: with a network in place of the UNet that compiles in a second.
+    """
+    wrapper = ["-m", "tests.support.small_program"] if small else ["-m"]
+    return [sys.executable, "-W", "error", *wrapper, f"launch.{module}", f"--compile_cache={CACHE}", *flags]
 
 
 def environment(**variables: str) -> dict[str, str]:

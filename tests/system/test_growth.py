@@ -1,5 +1,6 @@
 """Real programs killed while they delete checkpoints or add members, and runs joined by launch.merge."""
 
+import functools
 import json
 import shutil
 import signal
@@ -10,9 +11,13 @@ import numpy as np
 import pytest
 
 from diffgeo import results
-from tests.support.programs import CACHE, assert_refused, command, environment
+from tests.support import programs
+from tests.support.programs import CACHE, assert_refused, environment
 from tests.support.runs import WAVE, newest_arrays
 from tests.support.trained import assert_same_members, digests
+
+SMALL = True  # the network trained: nothing here depends on it
+command = functools.partial(programs.command, small=SMALL)
 
 slow = pytest.mark.slow
 FLAGS = ["--experiment=quickstart", "--preset=tiny"]
@@ -29,6 +34,7 @@ def killed(folder, patch: str, *more) -> None:
     flags = [f"--compile_cache={CACHE}", *FLAGS, f"--workdir={folder}", *more]
     code = f"""
 import os, runpy, sys
+from tests.support import networks
 from pathlib import Path
 folder = Path({str(folder)!r})
 
@@ -37,7 +43,8 @@ def die():
 
 {patch}
 sys.argv = ["train", *{flags!r}]
-runpy.run_module("launch.train", run_name="__main__")
+with networks.replaced():
+    runpy.run_module("launch.train", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr

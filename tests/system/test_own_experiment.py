@@ -1,5 +1,6 @@
 """A user's own file through the real programs: trained, analyzed, reported, and never taken from a folder."""
 
+import functools
 import json
 import shutil
 import subprocess
@@ -9,9 +10,13 @@ import pytest
 import experiments
 from diffgeo import results
 from diffgeo.run import Run, execute, measure
+from tests.support import programs
 from tests.support.own import OWN, write_own
-from tests.support.programs import assert_refused, command, environment
+from tests.support.programs import assert_refused, environment
 from tests.support.trained import OneDevice, digests
+
+SMALL = True  # the network trained: nothing here depends on it
+command = functools.partial(programs.command, small=SMALL)
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 """Real runs of the real program: killed, stopped, resumed, analyzed anew."""
 
+import functools
 import json
 import os
 import random
@@ -15,8 +16,12 @@ import pytest
 
 from diffgeo import results
 from diffgeo.run import checkpoints
-from tests.support.programs import CACHE, command, environment
+from tests.support import programs
+from tests.support.programs import CACHE, environment
 from tests.support.runs import WAVE, newest_arrays, newest_state
+
+SMALL = True  # the network trained: nothing here depends on it
+command = functools.partial(programs.command, small=SMALL)
 
 SLOW_ENOUGH = [
     "--set=train.steps=160",
@@ -118,6 +123,7 @@ def test_killed_between_a_checkpoint_and_its_results_it_ends_bit_equal(whole, tm
     folder = tmp_path / "run"
     code = f"""
 import os, runpy, sys, time
+from tests.support import networks
 from pathlib import Path
 from diffgeo.results import Results
 write, record = Results.write, Results.record
@@ -141,7 +147,8 @@ def record_unless_killed(self, members, step, group, *value):
 
 Results.write, Results.record = write_singly, record_unless_killed
 sys.argv = ["train", *{["--compile_cache=" + CACHE, *train_flags(folder, *SLOW_ENOUGH)]!r}]
-runpy.run_module("launch.train", run_name="__main__")
+with networks.replaced():
+    runpy.run_module("launch.train", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -160,6 +167,7 @@ def test_killed_far_from_an_evaluation_it_goes_on_from_a_state_saved_in_time(who
     folder = tmp_path / "run"
     code = f"""
 import os, runpy, sys
+from tests.support import networks
 from diffgeo.run import checkpoints, signals
 save = checkpoints.Checkpoints.save_state
 
@@ -171,7 +179,8 @@ def killed(self, step, state):
 signals.SAVE_SECONDS = 0
 checkpoints.Checkpoints.save_state = killed
 sys.argv = ["train", *{["--compile_cache=" + CACHE, "--steps_per_call=3", *train_flags(folder, *SLOW_ENOUGH)]!r}]
-runpy.run_module("launch.train", run_name="__main__")
+with networks.replaced():
+    runpy.run_module("launch.train", run_name="__main__")
 """
     done = subprocess.run([sys.executable, "-c", code], env=environment(), capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL, done.stderr
