@@ -253,6 +253,8 @@ def measure(session: Session) -> bool:
         group = cloud_group(task.tensor, task.kind)
         try:
             values = outcome()
+        except pool.LostWorkerError:
+            raise
         except UserError as error:
             session.say(f"{task}: {error}")
             store.record([task.member], task.step, group, IMPOSSIBLE)

@@ -1,6 +1,7 @@
 """Host work in several processes: order, errors, an early end, and a parent that is killed."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import threadpoolctl
 
 from diffgeo.errors import UserError
 from diffgeo.host import pool
-from tests.support.programs import REPOSITORY
+from tests.support.programs import REPOSITORY, environment
 
 
 def half(number: int) -> tuple[int, int]:
@@ -83,6 +84,69 @@ def test_workers_ignore_a_stop_and_end_with_their_parent():
         time.sleep(0.05)
     assert others
     assert not any(alive(worker) for worker in others)
+
+
+SCRIPT = """
+from diffgeo.host import pool
+from tests.host.test_pool import half
+print("begun", flush=True)
+print(sum(outcome()[0] for outcome in pool.map_ordered(half, [(2 * i,) for i in range(6)], 2)))
+"""
+
+
+@pytest.mark.parametrize("how", ["script", "stdin", "daemonic"])
+def test_a_script_needs_no_main_guard_and_may_be_anyone_s_worker(how, tmp_path):
+    file, given, code = tmp_path / "script.py", [sys.executable], SCRIPT
+    if how == "daemonic":  # multiprocessing lets it have no children
+        code = (
+            "import multiprocessing\n"
+            f"worker = multiprocessing.get_context('fork').Process(target=lambda: exec({SCRIPT!r}), daemon=True)\n"
+            "worker.start()\nworker.join()\n"
+        )
+    file.write_text(code)
+    how_run = {"cwd": REPOSITORY, "env": environment(), "capture_output": True, "text": True, "timeout": 60}
+    if how == "stdin":
+        done = subprocess.run(given, input=code, **how_run)
+    else:
+        done = subprocess.run([*given, str(file)], **how_run)
+    assert (done.stdout, done.stderr) == ("begun\n15\n", "")
+
+
+def die(number: int) -> int:
+    """End this process as a lack of memory does, or return the number."""
+    if number == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_a_worker_that_is_killed_is_named_and_the_others_go_on():
+    outcomes = list(pool.map_ordered(die, [(number,) for number in range(8)], 2))
+    assert [outcomes[number]() for number in (0, 1, 2, 4, 5, 6, 7)] == [0, 1, 2, 4, 5, 6, 7]
+    with pytest.raises(pool.LostWorkerError, match=r"ended early \(status -9\).*run the same again"):
+        outcomes[3]()
+
+
+class Odd(Exception):
+    """An exception that pickles and does not come back."""
+
+    def __init__(self, one, other):
+        super().__init__(f"{one} and {other}")
+
+
+def fail(which: str) -> None:
+    """Fail, in a way that is asked for."""
+    raise {"known": KeyError("x"), "odd": Odd(1, 2)}[which]
+
+
+def test_exceptions_of_every_kind_come_back_with_their_place():
+    known, odd, unknown = pool.map_ordered(fail, [("known",), ("odd",), (lambda: 0,)], 2)
+    with pytest.raises(KeyError) as caught:
+        known()
+    assert "in fail" in caught.value.__notes__[0]
+    with pytest.raises(RuntimeError, match="1 and 2"):
+        odd()
+    with pytest.raises((AttributeError, pickle.PicklingError)):
+        unknown()
 
 
 def alive(process: int) -> bool:
