@@ -25,7 +25,7 @@ from diffgeo.errors import UserError, one_line
 from diffgeo.host.platform import GIB, compiling_for
 from diffgeo.host.runtime import usable_cores
 from diffgeo.settings import Grid, Member, Settings
-from diffgeo.training import Ensemble, sampling, step
+from diffgeo.training import Ensemble, sampling, step, stored_bytes
 
 ROWS = 2**17  # label tables are padded to these, 1 MB a member: grids that differ only in tables share a program
 COLLECTIVE = re.compile(
@@ -131,13 +131,19 @@ def ensemble(members: Sequence[Member], per_device: int, rows: int, target: Targ
     return target.placement.place(repeated, tables, target.devices)
 
 
-def sequential(program: ProgramCost, members: int) -> ProgramCost:
-    """Return the cost of a member's program run for each member, on as many threads as there are cores."""
+def sequential(program: ProgramCost, members: int, shared: int = 0) -> ProgramCost:
+    """Return the cost of a member's program run for each member, on as many threads as there are cores.
+
+    Args:
+      program: of one member.
+      members: how many.
+      shared: bytes of its arguments that all members share.
+    """
     threads = min(members, usable_cores())
     return ProgramCost(
         members * program.flops,
         members * program.bytes,
-        members * program.arguments,
+        members * (program.arguments - shared) + shared,
         threads * program.temporaries,
         members * program.outputs,
         program.collectives,
@@ -149,7 +155,8 @@ def sequential(program: ProgramCost, members: int) -> ProgramCost:
 def training_step(members: Sequence[Member], per_device: int, rows: int, target: Target) -> ProgramCost:
     """Return the cost of a training step of this many members on every device; raise `TooLarge`."""
     program = compiled(lambda: ensemble(members, per_device, rows, target).lower(1), target)
-    return checked(sequential(program, per_device) if target.loops else program, target)
+    shared = stored_bytes(members[0].settings.program)
+    return checked(sequential(program, per_device, shared) if target.loops else program, target)
 
 
 def sampler(
@@ -185,8 +192,10 @@ def largest_fit(members: Sequence[Member], rows: int, target: Target) -> tuple[i
         except TooLarge as error:
             least, message = 1, str(error)
         else:
-            # memory grows in proportion to the number of members on a device
-            for count in range(min(int(target.chip.hbm // single.hbm), wanted - 1), 0, -1):
+            # but for stored images, memory grows in proportion to the number of members on a device
+            shared = stored_bytes(members[0].settings.program)
+            most = int((target.chip.hbm - shared) // (single.hbm - shared))
+            for count in range(min(most, wanted - 1), 0, -1):
                 try:
                     program = single if count == 1 else step(count)
                 except TooLarge:

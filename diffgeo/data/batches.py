@@ -2,7 +2,7 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key
+from jaxtyping import Array, Float, Int, Key, UInt8
 
 from diffgeo import images
 from diffgeo.data.label_tables import LabelTable
@@ -12,7 +12,12 @@ from diffgeo.settings import Dataset
 
 
 def render_rows(
-    table: LabelTable, rows: Int[Array, " n"], size: int, periodic: bool, dataset: Dataset | None = None
+    table: LabelTable,
+    rows: Int[Array, " n"],
+    size: int,
+    periodic: bool,
+    dataset: Dataset | None = None,
+    stored: UInt8[Array, "L P"] | None = None,
 ) -> tuple[Float[Array, "n N N C"], Float[Array, "n K"]]:
     """Render these rows of a table, or gather their images.
 
@@ -22,14 +27,16 @@ def render_rows(
       size: N, the image's side in pixels.
       periodic: wrap both axes of the papers' images.
       dataset: of the user, None for the papers' images.
+      stored: the images of a data set that has them, those of all members, flat: P = N * N * C.
 
     Returns:
       Images in [-1, 1] and their labels, of the papers (x, y) in pixels of the frame.
     """
     centers = jnp.asarray(table.centers)[rows]
     if dataset is not None:
-        if table.images is not None:
-            return from_gray(jnp.asarray(table.images)[rows]), centers
+        if stored is not None:
+            gathered = stored[jnp.asarray(table.image_rows)[rows]]
+            return from_gray(gathered.reshape(len(rows), size, size, dataset.channels)), centers
         return render_declared(dataset, centers, size, table.parameters), centers
     kinds = jnp.asarray(table.kinds)[rows].astype(jnp.int32)
     return images.render(centers - table.origin[None, :], table.sigma, kinds, size, periodic), centers

@@ -1,4 +1,4 @@
-"""Data sets as tables of labels: no image is ever stored [2402.03305 section 2; 2408.13256 section 2].
+"""Data sets as tables of labels: images are rendered [2402.03305 section 2; 2408.13256 section 2].
 
 A table holds centers, the kind of each row's image, and a count; the train step draws rows by a keyed permutation and
 renders them on device (`diffgeo.data.batches`). Tables of different lengths are padded to a common length; rows at or
@@ -33,7 +33,7 @@ class LabelTable(NamedTuple):
       sigma: float32[2], (s_x, s_y) in pixels.
       origin: float32[K], where the image's pixel (0, 0) lies in the frame; 0 unless the frame is extended.
       parameters: float32 scalars by name, of a user's data set.
-      images: uint8[L, N, N, C], None for a data set that is rendered.
+      image_rows: int32[L], which of the data set's images each label shows; None if images are rendered.
     """
 
     centers: np.ndarray
@@ -42,7 +42,7 @@ class LabelTable(NamedTuple):
     sigma: np.ndarray
     origin: np.ndarray
     parameters: Mapping[str, Any] = {}
-    images: np.ndarray | None = None
+    image_rows: np.ndarray | None = None
 
 
 def lattice(stop: float, dx: float, dy: float) -> np.ndarray:
@@ -247,5 +247,5 @@ def stack(tables: Sequence[LabelTable], rows: int | None = None) -> LabelTable:
         sigma=together("sigma"),
         origin=together("origin"),
         parameters={name: np.stack([table.parameters[name] for table in tables]) for name in first.parameters},
-        images=None if first.images is None else together("images", padding=True),
+        image_rows=None if first.image_rows is None else together("image_rows", padding=True),
     )

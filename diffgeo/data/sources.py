@@ -103,13 +103,15 @@ class DeclaredSource:
 
     def table(self) -> LabelTable:
         """See `Source`."""
-        return self._table(self.dataset.build(self.data.size, self.data.parameters), self.dataset.images)
+        stored = self.dataset.images
+        labels = self.dataset.build(self.data.size, self.data.parameters)
+        return self._table(labels, None if stored is None else np.arange(len(stored), dtype=np.int32))
 
     def labeled(self, labels: Float[np.ndarray, "S K"]) -> LabelTable:
         """See `Source`."""
         return self._table(labels, self._nearest(labels))
 
-    def _table(self, labels: np.ndarray, stored: np.ndarray | None) -> LabelTable:
+    def _table(self, labels: np.ndarray, image_rows: np.ndarray | None) -> LabelTable:
         return LabelTable(
             centers=np.asarray(labels, np.float32),
             kinds=np.zeros(len(labels), np.int8),
@@ -117,23 +119,22 @@ class DeclaredSource:
             sigma=np.zeros(2, np.float32),
             origin=np.zeros(labels.shape[1], np.float32),
             parameters={name: np.float32(value) for name, value in self.data.parameters.items()},
-            images=stored,
+            image_rows=image_rows,
         )
 
     def _nearest(self, labels: np.ndarray) -> np.ndarray | None:
-        """Return the stored images uint8[S, N, N, C] of the nearest labels; None if images are rendered."""
+        """Return int32[S], the stored images of the nearest labels; None if images are rendered."""
         dataset = self.dataset
         if dataset.images is None:
             return None
         tolerances = np.array([factor.tolerance for factor in dataset.factors])
         stored = dataset.build(self.data.size, self.data.parameters)
-        return dataset.images[KDTree(stored / tolerances).query(labels / tolerances)[1]]
+        return np.asarray(KDTree(stored / tolerances).query(labels / tolerances)[1], np.int32)
 
     def images(self, labels: Float[np.ndarray, "S K"], origin: Float[np.ndarray, " K"]) -> Float[np.ndarray, "S N N C"]:
         """See `Source`; where images exist already, the first of the nearest label."""
-        stored = self._nearest(labels)
-        if stored is not None:
-            return from_gray(stored)
+        if self.dataset.images is not None:
+            return from_gray(self.dataset.images[self._nearest(labels)])
         parameters = {name: np.float32(value) for name, value in self.data.parameters.items()}
         return np.asarray(_rendered(self.dataset, self.data.size)(np.asarray(labels, np.float32), parameters))
 

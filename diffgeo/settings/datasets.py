@@ -117,7 +117,7 @@ class Dataset:
         name: str = "arrays",
         regions: Mapping[str, Callable[[np.ndarray], np.ndarray]] | None = None,
     ) -> "Dataset":
-        """Return the data set of images that exist already; they are copied to the device, rows are drawn there.
+        """Return the data set of images that exist already; each device holds one copy, and rows are drawn there.
 
         Args:
           images: uint8[L, N, N] or uint8[L, N, N, C].

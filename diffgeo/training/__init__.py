@@ -8,7 +8,7 @@
   the grouped convolution and computes every member on every device.
 """
 
-from diffgeo.training.ensemble import Ensemble, Sampled, fetch, stack_trees
+from diffgeo.training.ensemble import Ensemble, Sampled, fetch, stack_trees, stored_bytes
 from diffgeo.training.loop import SequentialEnsemble
 from diffgeo.training.placement import Placement, bytes_per_member, members_at_once, members_that_fit
 from diffgeo.training.sharded import ShardedEnsemble
@@ -27,4 +27,5 @@ __all__ = [
     "members_at_once",
     "members_that_fit",
     "stack_trees",
+    "stored_bytes",
 ]

@@ -145,11 +145,14 @@ class StackedMembers:
 
     Stacked arrays have a multiple of `multiple` rows: after the members' own come rows that repeat members, and their
     results are dropped.
+
+    Images that a data set has stored are none of these arrays: they have no M, and a device holds them once.
     """
 
     def __init__(self, members: Sequence[Member], tables: LabelTable, multiple: int = 1):
         self.members = tuple(members)
         self.program = members[0].settings.program
+        self.stored = stored_images(self.program)
         self.rows = np.arange(-(-len(members) // multiple) * multiple) % len(members)
         self.seeds = np.array([m.seed for m in members], np.uint32)[self.rows]
         self.tables: LabelTable = jax.tree.map(lambda x: x[self.rows], tables)
@@ -178,6 +181,21 @@ class StackedMembers:
 def abstract_member(program: Program) -> MemberState:
     """Return shapes and types of one member's state."""
     return jax.eval_shape(functools.partial(initial_state, program), jnp.uint32(0))
+
+
+def stored_images(program: Program) -> np.ndarray | None:
+    """Return the images that all members of a program draw rows of; None if they are rendered.
+
+    uint8[L, N * N * C]: a TPU pads short last dims, and would copy images in another layout at every step.
+    """
+    images = None if program.dataset is None else program.dataset.images
+    return None if images is None else images.reshape(len(images), -1)
+
+
+def stored_bytes(program: Program) -> int:
+    """Return the bytes of `stored_images`, which a device holds beside its members, however many they are."""
+    images = stored_images(program)
+    return 0 if images is None else images.nbytes
 
 
 def stack_trees(trees: Sequence[Tree]) -> Tree:

@@ -75,7 +75,8 @@ class SequentialEnsemble(StackedMembers):
     def compile_ahead(self) -> None:
         """See `Ensemble`; by a step of zeros, whose result is dropped."""
         zeros = jax.tree.map(lambda x: np.zeros(x.shape[1:], x.dtype), self._flat_shapes)
-        arguments = jax.device_put(zeros, self._devices[0]), *self._inputs[0]
+        device = self._devices[0]
+        arguments = jax.device_put(zeros, device), *self._inputs[0], self._stored[device]
         self._ahead = ThreadPoolExecutor(1).submit(self._step, *arguments)
 
     def initialize(self) -> None:
@@ -84,6 +85,11 @@ class SequentialEnsemble(StackedMembers):
         self._flat = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), self._flat_shapes)
         for i, (seed, *_) in enumerate(self._inputs):
             self._store(i, self._layout.ravel_all(jax.device_get(init(seed))))  # numpy: nothing more to compile
+
+    @functools.cached_property
+    def _stored(self) -> dict[Any, jax.Array | None]:
+        """Return the data set's images on each device, once for all its members; put there when first needed."""
+        return {device: jax.device_put(self.stored, device) for device in {*self._devices}}
 
     @property
     def _flat_shapes(self) -> step.MemberState:
@@ -110,13 +116,15 @@ class SequentialEnsemble(StackedMembers):
         whatever the others' progress: three members keep two cores busy.
         """
 
+        images = self._stored
+
         def train(i: int, before: Future | None) -> np.ndarray:
             if before is not None:
                 before.result()  # submitted earlier, so it is running or done
             # JAX may read numpy's memory in place but never writes to it, donated or not
             state = jax.device_put(member_row(self._flat, i), self._devices[i])
             for _ in range(min(steps, self.given.last_step[i] - self._flat.step[i])):
-                state = self._step(state, *self._inputs[i])
+                state = self._step(state, *self._inputs[i], images[self._devices[i]])
             self._store(i, state)
             return np.array([state.step, state.loss_sum], np.float32)
 
@@ -181,18 +189,18 @@ class SequentialEnsemble(StackedMembers):
 
     def measure(self, build: Callable[[Program], MeasureFn], params: Any, tables: LabelTable) -> np.ndarray:
         """See `Ensemble`; as many members at a time as there are threads."""
-        measured = _measure(self.program, build)
+        measured, images = _measure(self.program, build), self._stored
 
         def one(i: int) -> np.ndarray:
             member_params, table = jax.device_put(member_row((params, tables), i), self._devices[i])
-            return np.asarray(measured(member_params, self._inputs[i][0], table))
+            return np.asarray(measured(member_params, self._inputs[i][0], table, images[self._devices[i]]))
 
         return np.stack(list(self._threads.map(one, range(len(self.members)))))
 
     def lower(self, steps: int = 1) -> jax.stages.Lowered:
         """See `Ensemble`; the program that every member runs for every step."""
         inputs = self._flat_shapes, self.seeds, self.tables, self.given
-        return self._step.lower(*jax.tree.map(_member_shape, inputs))
+        return self._step.lower(*jax.tree.map(_member_shape, inputs), jax.tree.map(jax.typeof, self.stored))
 
     def lower_sampler(self, labels: int, record: bool = False) -> jax.stages.Lowered:
         """See `Ensemble`; the program of one member."""

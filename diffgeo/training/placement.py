@@ -13,7 +13,7 @@ from diffgeo.errors import UserError, require_choice
 from diffgeo.host.platform import GIB
 from diffgeo.settings import Member
 from diffgeo.settings.allowed import check_remat
-from diffgeo.training.ensemble import Ensemble
+from diffgeo.training.ensemble import Ensemble, stored_bytes
 from diffgeo.training.loop import SequentialEnsemble
 from diffgeo.training.sharded import ShardedEnsemble
 
@@ -82,9 +82,15 @@ class Placement:
         return ShardedEnsemble(members, tables, devices, self.data_parallel, self.remat)
 
 
-def members_that_fit(bytes_per_member: int, bytes_limit: int) -> int:
-    """Return how many members' programs fit a device's memory, a tenth kept free; raise `UserError` if none does."""
-    fit = int(0.9 * bytes_limit // max(bytes_per_member, 1))
+def members_that_fit(bytes_per_member: int, bytes_limit: int, shared: int = 0) -> int:
+    """Return how many members' programs fit a device's memory, a tenth kept free; raise `UserError` if none does.
+
+    Args:
+      bytes_per_member: of one member alone.
+      bytes_limit: of a device.
+      shared: bytes that it holds once for all its members, part of both.
+    """
+    fit = int((0.9 * bytes_limit - shared) // max(bytes_per_member - shared, 1))
     if fit < 1:
         raise UserError(
             f"one member needs {bytes_per_member / GIB:.2f} GiB and the device has {bytes_limit / GIB:.2f}: "
@@ -130,4 +136,5 @@ def members_at_once(placement: Placement, program: Sequence[Member], rows: int, 
     one_each = placement.place([program[0]] * groups, label_tables.stack([table] * groups, rows))
     training, sampling = one_each.lower(1), one_each.lower_sampler(labels, record)
     needed = bytes_per_member(*(lowered.compile().memory_analysis() for lowered in (training, sampling)))
-    return members_that_fit(needed, limit) * groups
+    shared = stored_bytes(program[0].settings.program)
+    return members_that_fit(needed, limit, shared) * groups

@@ -50,7 +50,7 @@ def _steps(program: Program, mesh: Mesh, steps: int, remat: str):
 
     # the one jit site of training on accelerators: shard_map over `member` (and `data`), vmap over a device's
     # members, scan over steps; the state's buffers are reused for the new state
-    return jax.jit(over_members(many, mesh), donate_argnums=0)
+    return jax.jit(over_members(many, mesh, replicated=1), donate_argnums=0)
 
 
 @functools.lru_cache(PROGRAMS)
@@ -82,12 +82,13 @@ def _encoder(program: Program, mesh: Mesh):
 def _measure(program: Program, mesh: Mesh, build: Callable[[Program], MeasureFn]):
     one = build(program)
 
-    def in_turn(*stacked):
-        return jax.lax.map(lambda given: one(*given), stacked)
+    def in_turn(params, seeds, tables, stored):
+        return jax.lax.map(lambda given: one(given[0], given[1], given[2], stored), (params, seeds, tables))
 
     # a device's members in turn: all layers of one member's images take gigabytes
     split = PartitionSpec("member")
-    return jax.jit(jax.shard_map(in_turn, mesh=mesh, in_specs=(split,) * 3, out_specs=split, check_vma=False))
+    specs = (split, split, split, PartitionSpec())
+    return jax.jit(jax.shard_map(in_turn, mesh=mesh, in_specs=specs, out_specs=split, check_vma=False))
 
 
 class ShardedEnsemble(StackedMembers):
@@ -111,6 +112,7 @@ class ShardedEnsemble(StackedMembers):
             raise UserError(f"batch_size={batch} does not divide over data_parallel={data_parallel} devices")
         self.mesh = Mesh(np.array(devices).reshape(groups, data_parallel), ("member", "data"))
         self.by_member = NamedSharding(self.mesh, PartitionSpec("member"))
+        self.replicated = NamedSharding(self.mesh, PartitionSpec())
         self.max_pending = len(members)  # they are drawn at once, so all of them may wait for the read-out
         self._remat = remat
         self._state: Any = None
@@ -119,6 +121,13 @@ class ShardedEnsemble(StackedMembers):
     def _inputs(self) -> tuple:
         # put on the devices when first needed: lowering needs none, so they may be a description
         return self._put((self.seeds, self.tables))
+
+    @functools.cached_property
+    def _stored(self) -> jax.Array | None:
+        images = self.stored
+        if images is None:
+            return None
+        return jax.make_array_from_callback(images.shape, self.replicated, lambda index: images[index])
 
     @property
     def abstract_state(self) -> step.MemberState:
@@ -146,13 +155,13 @@ class ShardedEnsemble(StackedMembers):
         self._state = self._put(state)
 
     def jitted_steps(self, steps: int) -> Any:
-        """Return the jitted training of all members: (state, seeds, tables, hyperparameters) -> state."""
+        """Return the jitted training of all members: (state, seeds, tables, hyperparameters, images) -> state."""
         return _steps(self.program, self.mesh, steps, self._remat)
 
     def train_steps(self, steps: int) -> jax.Array:
         """See `Ensemble`."""
         given = self._put(self.given)  # anew each time: a member may have been stopped
-        self._state = self.jitted_steps(steps)(self._state, *self._inputs, given)
+        self._state = self.jitted_steps(steps)(self._state, *self._inputs, given, self._stored)
         return jnp.stack([self._state.step.astype(jnp.float32), self._state.loss_sum], axis=-1)
 
     def losses(self, handle: jax.Array) -> np.ndarray:
@@ -198,19 +207,20 @@ class ShardedEnsemble(StackedMembers):
 
     def measure(self, build: Callable[[Program], MeasureFn], params: Any, tables: LabelTable) -> np.ndarray:
         """See `Ensemble`; the members of a device one after another."""
-        measured = _measure(self.program, self.mesh, build)(params, self._inputs[0], self._put(tables))
+        measured = _measure(self.program, self.mesh, build)(params, self._inputs[0], self._put(tables), self._stored)
         return fetch(measured)[: len(self.members)]
 
     def lower(self, steps: int = 1) -> jax.stages.Lowered:
         """See `Ensemble`; with shardings."""
         arguments = jax.tree.map(self._shaped, (self.abstract_state, self.seeds, self.tables, self.given))
-        return self.jitted_steps(steps).lower(*arguments)
+        stored = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=self.replicated), self.stored)
+        return self.jitted_steps(steps).lower(*arguments, stored)
 
     def lower_sampler(self, labels: int, record: bool = False) -> jax.stages.Lowered:
         """See `Ensemble`; with shardings."""
         drawn = np.empty((len(self.rows), labels, self.program.num_factors), np.float32)
         arguments = jax.tree.map(self._shaped, (self.abstract_state.params, self.seeds, drawn))
-        step = jax.ShapeDtypeStruct((), np.int32, sharding=NamedSharding(self.mesh, PartitionSpec()))
+        step = jax.ShapeDtypeStruct((), np.int32, sharding=self.replicated)
         return _sampler(self.program, self.mesh, record).lower(*arguments, step)
 
     def _shaped(self, x: Any) -> jax.ShapeDtypeStruct:

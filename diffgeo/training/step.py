@@ -19,6 +19,7 @@ from diffgeo.training.flat import Layout
 from diffgeo.training.keys import member_key, stream
 from diffgeo.training.optimizer import Hyperparameters, adamw, hyperparameters
 
+Stored = jax.Array | None
 PROGRAMS = 8  # compiled programs of a kind that a process keeps
 
 
@@ -55,10 +56,13 @@ class UpdateFn(Protocol):
 class StepFn(Protocol):
     """Train step of one member."""
 
-    def __call__(self, state: MemberState, seed: jax.Array, table: LabelTable, given: Hyperparameters) -> MemberState:
+    def __call__(
+        self, state: MemberState, seed: jax.Array, table: LabelTable, given: Hyperparameters, stored: Stored = None
+    ) -> MemberState:
         """Return the state after one step of the member with this seed on this table.
 
-        Parameters, their average and the optimizer's moments are vectors, see `layout`.
+        Parameters, their average and the optimizer's moments are vectors, see `layout`. `stored` are the images of a
+        data set that has them, uint8[L, N * N * C], the same for all members.
         """
         ...
 
@@ -155,14 +159,14 @@ def make_step(program: Program, data_parts: int = 1, data_axis: str = "data", re
     batch = program.batch_size
     part = batch // data_parts
 
-    def draw(key, step, table):
+    def draw(key, step, table, stored):
         """Draw images, labels, diffusion steps and noise of this device's part of the batch."""
         rows = batches.batch_indices(stream(key, "order"), step, batch, table.count)
         indices = jnp.arange(batch)
         if data_parts > 1:
             first = jax.lax.axis_index(data_axis) * part
             rows, indices = (jax.lax.dynamic_slice_in_dim(x, first, part) for x in (rows, indices))
-        x0, centers = batches.render_rows(table, rows, program.size, program.periodic, program.dataset)
+        x0, centers = batches.render_rows(table, rows, program.size, program.periodic, program.dataset, stored)
         step_key = jax.random.fold_in(stream(key, "noise"), step)
         # one key a row: a row's noise does not depend on how the batch is split
         keys = jax.vmap(lambda index: jax.random.split(jax.random.fold_in(step_key, index)))(indices)
@@ -170,15 +174,17 @@ def make_step(program: Program, data_parts: int = 1, data_axis: str = "data", re
         noise = jax.vmap(lambda k: jax.random.normal(k, program.image_shape))(keys[:, 1])
         return x0, centers, t, noise
 
-    def batch_loss(params, key, step, table):
-        x0, centers, t, noise = draw(key, step, table)
+    def batch_loss(params, key, step, table, stored):
+        x0, centers, t, noise = draw(key, step, table, stored)
 
         denoise = bind(network, params, centers)
         return jnp.mean(diffusion.denoising_loss(schedule, denoise, x0, t, noise))
 
-    def step(state: MemberState, seed: jax.Array, table: LabelTable, given: Hyperparameters) -> MemberState:
+    def step(
+        state: MemberState, seed: jax.Array, table: LabelTable, given: Hyperparameters, stored: Stored = None
+    ) -> MemberState:
         params = arrays.unravel(state.params)
-        loss, gradient = jax.value_and_grad(batch_loss)(params, member_key(seed), state.step, table)
+        loss, gradient = jax.value_and_grad(batch_loss)(params, member_key(seed), state.step, table, stored)
         gradient = arrays.ravel(gradient)
         if data_parts > 1:
             loss, gradient = jax.lax.pmean((loss, gradient), data_axis)

@@ -16,15 +16,15 @@ from diffgeo.data.label_tables import LabelTable
 from diffgeo.settings import Program
 from diffgeo.settings.allowed import LAYERS
 from diffgeo.training.sampling import in_chunks, label_keys
-from diffgeo.training.step import bind
+from diffgeo.training.step import Stored, bind
 
 
 @runtime_checkable
 class MeasureFn(Protocol):
     """Measure of one member."""
 
-    def __call__(self, params: Any, seed: jax.Array, table: LabelTable) -> jax.Array:
-        """Return an array whose shape depends on the program alone."""
+    def __call__(self, params: Any, seed: jax.Array, table: LabelTable, stored: Stored = None) -> jax.Array:
+        """Return an array whose shape depends on the program alone; `stored` as of `step.StepFn`."""
         ...
 
 
@@ -41,10 +41,10 @@ def make_layer_geometry(program: Program) -> MeasureFn:
     """
     network, schedule = unet.from_program(program), diffusion.from_settings(program.diffusion)
 
-    def geometry(params, seed, table):
+    def geometry(params, seed, table, stored=None):
         count = len(table.centers)
         rows = jnp.arange(count)
-        images, centers = batches.render_rows(table, rows, program.size, program.periodic, program.dataset)
+        images, centers = batches.render_rows(table, rows, program.size, program.periodic, program.dataset, stored)
         keys = label_keys(seed, "layers", 0, count)
 
         def at(timestep):
@@ -104,10 +104,10 @@ def make_validation_loss(program: Program) -> MeasureFn:
     """
     network, schedule = unet.from_program(program), diffusion.from_settings(program.diffusion)
 
-    def loss(params, seed, table):
+    def loss(params, seed, table, stored=None):
         count = len(table.centers)
         rows = jnp.arange(count)
-        images, centers = batches.render_rows(table, rows, program.size, program.periodic, program.dataset)
+        images, centers = batches.render_rows(table, rows, program.size, program.periodic, program.dataset, stored)
         keys = jax.vmap(jax.random.split)(label_keys(seed, "validation", 0, count))
         part = (jnp.arange(count, dtype=jnp.float32) + jax.vmap(jax.random.uniform)(keys[:, 0])) / count
         t = jnp.clip(1 + jnp.floor(part * schedule.timesteps).astype(jnp.int32), 1, schedule.timesteps)

@@ -59,7 +59,7 @@ def test_a_table_holds_what_the_settings_say():
     assert table.origin.tolist() == [0, 0]
     types = (np.float32, np.int8, np.int32, np.float32, np.float32)
     assert tuple(leaf.dtype for leaf in table[:5]) == types
-    assert (table.parameters, table.images) == ({}, None)
+    assert (table.parameters, table.image_rows) == ({}, None)
 
 
 def test_refused_tables_are_quoted():

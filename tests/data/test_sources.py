@@ -79,13 +79,15 @@ def test_rows_of_arrays_are_gathered():
     dataset = Dataset.from_arrays(stored, labels, lambda gray: gray[:, 0, 0, :1], [Factor("u", 0, 5)])
     source = source_of(adapt(TINY, None, dataset, evaluation={"label_source": "train", "num_common": 0}))
     table = source.table()
-    drawn, at = batches.render_rows(table, jnp.array([4, 1]), SIZE, False, dataset)
+    drawn, at = batches.render_rows(table, jnp.array([4, 1]), SIZE, False, dataset, jnp.asarray(stored.reshape(6, -1)))
     np.testing.assert_array_equal(images.to_uint8(drawn), stored[[4, 1]])
     np.testing.assert_array_equal(at, [[4], [1]])
     shown = source.images(np.array([[1.2], [4.9]]), table.origin)
     np.testing.assert_array_equal(images.to_uint8(shown), stored[[1, 5]])
     two = label_tables.stack([table, table], 8)
-    assert two.images.shape == (2, 8, SIZE, SIZE, 3)
+    np.testing.assert_array_equal(two.image_rows[1], [0, 1, 2, 3, 4, 5, 0, 0])
+    nearest = source.labeled(np.array([[1.2], [4.9]], np.float32))
+    np.testing.assert_array_equal(nearest.image_rows, [1, 5])
 
 
 def test_uniform_labels_fill_ranges_and_take_values():

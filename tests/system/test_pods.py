@@ -197,6 +197,33 @@ if distributed.shutdown():
         np.testing.assert_array_equal(read_member(tmp_path / "run/wave", index, 2)["a"], 2 * row)
 
 
+STORED = """
+import jax
+from diffgeo import unet
+from diffgeo.training import Placement, fetch
+from tests.support import networks, stored
+
+unet.from_program = networks.two_convolutions
+members = stored.members(*range(4))
+own, alone = (
+    Placement(mapping=mapping).place(members, stored.tables(members), devices)
+    for mapping, devices in (("sharded", jax.devices()), ("loop", jax.local_devices()[:1]))
+)
+for one in (own, alone):
+    one.initialize()
+    one.losses(one.train_steps(5))
+held = [x for x in jax.live_arrays() if x.dtype == np.uint8]
+assert sum(shard.data.nbytes for x in held for shard in x.addressable_shards) == 3 * stored.dataset().images.nbytes
+for shared, other in zip(*(jax.tree.leaves(one.params()) for one in (own, alone)), strict=True):
+    np.testing.assert_allclose(fetch(shared), other, rtol=0, atol=1e-6)
+"""
+
+
+def test_images_that_exist_lie_once_on_each_device_of_two_processes(tmp_path):
+    run = scripts(2, tmp_path, STORED)
+    assert run.wait(100) == [0, 0], [run.said(i) for i in range(2)]
+
+
 @pytest.mark.parametrize(("count", "victim"), [(2, 0), (2, 1), pytest.param(4, 2, marks=slow)])
 def test_when_one_is_killed_the_others_say_so_and_end(tmp_path, count, victim):
     waits = "time.sleep(90)" if victim == 1 else "[time.sleep(0.1) for _ in range(900)]"
