@@ -26,7 +26,8 @@ class Activations:
       labels: float32[S, K]; of the papers (x, y) in pixels.
       layer: where they were read, or "pixels".
       t: diffusion step that the images were noised to; 0 for pixels.
-      period: circumference of both factors in pixels, None unless images wrap.
+      period: circumference of all factors, or of each, in their units; None for plain ones, as of images that do not
+        wrap.
 
     >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
     >>> grid = model.activations(x=np.arange(8)[:, None], y=np.arange(8))
@@ -38,7 +39,7 @@ class Activations:
     labels: Float[np.ndarray, "S K"] = field(repr=False)
     layer: str
     t: int
-    period: float | None = None
+    period: representation.Period = None
 
     def __repr__(self) -> str:
         count, *shape = self.values.shape
@@ -91,16 +92,17 @@ class Activations:
         return representation.umap_embedding(self.points, seed, components)
 
     def probe_r2(self, seed: int = 0) -> representation.R2:
-        """Return the cross-validated R^2 of a linear probe of x, of y, and their mean; see `representation.probe_r2`.
+        """Return the cross-validated R^2 of a linear probe of each factor, and their mean.
+
+        See `representation.probe_r2`.
 
         Raises:
-          UserError: as `points`, for labels of other than two factors, and if x or y is the same everywhere; 10 points
-            are needed.
+          UserError: as `points`, and if a factor is the same everywhere; 10 points are needed.
 
         >>> grid.probe_r2().mean <= 1
         True
         """
-        return representation.probe_r2(self.points, self._labels_of_two("probe_r2"), self.period, seed)
+        return representation.probe_r2(self.points, self.labels, self.period, seed)
 
     def persistence(self, maxdim: int = 2) -> representation.Persistence:
         """Return persistence diagrams H0 ... H`maxdim` and Betti numbers; a torus has (1, 2, 1).
@@ -148,6 +150,6 @@ class Activations:
         require(
             count == 2,
             f"labels have {count} factors, and {what} relates activations to two: take pca, participation_ratio, "
-            "umap or persistence",
+            "umap, probe_r2 or persistence",
         )
         return self.labels

@@ -145,7 +145,8 @@ class TrainedMember:
         from diffgeo.api import programs
 
         require_choice("layer", layer, (*LAYERS, PIXELS))
-        timesteps, period = self.settings.diffusion.timesteps, self.settings.factors[0].period
+        timesteps, periods = self.settings.diffusion.timesteps, tuple(one.period for one in self.settings.factors)
+        period = periods[0] if len({*periods}) == 1 else periods
         require(1 <= t <= timesteps, f"t={t} is no diffusion step: choose one from 1 to {timesteps}")
         if at is None:
             labels = self._labels(factors)

@@ -13,7 +13,7 @@ import xarray as xr
 from matplotlib.figure import Figure
 
 from diffgeo.data import label_tables
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, require
 from diffgeo.plots import clouds, geometry, style
 from diffgeo.plots.samples import phase_steps
 from diffgeo.plots.tables import evaluated_steps, factors_of, read_member, require_plane
@@ -25,8 +25,8 @@ _, PRE_EMBEDDING, _ = RECORDED
 EPOCHS = (0, 150)
 """Epochs of 2408.13256, Fig. 2e, f; Fig. 2g is the last."""
 
-OVER_LABELS = ("umap", "pca", "ring_angles", "ring_angles_literal")
-"""Variables that are drawn in colors of x and y, or beside tori of them."""
+OVER_PLANE = ("ring_angles", "ring_angles_literal")
+"""Variables that are drawn in words of x and y, beside tori of them."""
 
 
 def phases(results: xr.Dataset, steps: Iterable[int] | None = None, **selection: Any) -> Figure:
@@ -39,8 +39,13 @@ def phases(results: xr.Dataset, steps: Iterable[int] | None = None, **selection:
       **selection: axis values that single out a member.
 
     Raises:
-      UserError: if results or member lack what is drawn.
+      UserError: if results or member lack what is drawn; for a data set of the user's, which has no such phases.
     """
+    require(
+        settings_of(results).dataset is None,
+        "phases A, B and C are told apart by images without a bump and with several, which the read-out of a data set "
+        "of your own does not count: draw plots.members.umaps, and plots.failure_modes",
+    )
     member = _member(results, selection, "umap")
     steps = _phase_steps(member) if steps is None else [int(step) for step in steps]
     chosen = member.sel(step=steps)
@@ -57,7 +62,7 @@ def phases(results: xr.Dataset, steps: Iterable[int] | None = None, **selection:
         chosen["umap"].sel(tensor=LAYER).values,
         labels,
         titles,
-        _period(results),
+        settings_of(results).factors,
     )
 
 
@@ -65,17 +70,26 @@ def umaps(results: xr.Dataset, **selection: Any) -> Figure:
     """Draw the 3-D UMAP of the last checkpoint beside its controls; as `phases`."""
     member = _member(results, selection, "umap")
     views = {name: cloud["umap"].values for name, cloud in _clouds(member).items()}
-    return clouds.umap_views(views, member["label"].values, _period(results))
+    return clouds.umap_views(views, member["label"].values, settings_of(results).factors)
 
 
 def web(results: xr.Dataset, **selection: Any) -> Figure:
-    """Draw the 3-D UMAP at steps of the phases A, B, C with neighboring labels joined; arguments as of `phases`."""
+    """Draw the 3-D UMAP at steps of the phases A, B, C with neighboring labels joined; arguments as of `phases`.
+
+    Of a data set of the user's, which has no phases, at an early, a middle and a late step.
+    """
+    factors = settings_of(results).factors
+    require(
+        len(factors) == 2,
+        f"the web joins neighbors in the plane of two factors, and these results have {len(factors)} "
+        f"({', '.join(factor.name for factor in factors)}): draw plots.members.umaps",
+    )
     member = _member(results, selection, "umap")
     views = {
         f"step {step:,}{_phase_words(member, step)}": member["umap"].sel(step=step, tensor=LAYER).values
         for step in _phase_steps(member)
     }
-    return clouds.webs(views, member["label"].values, _period(results))
+    return clouds.webs(views, member["label"].values, factors)
 
 
 def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **selection: Any) -> Figure:
@@ -101,14 +115,14 @@ def last_umaps(results: xr.Dataset, columns: str, rows: str | None = None, **sel
             name = style.setting_text(columns, value)
             views.setdefault(row, {})[name] = _cloud(member, member["step"].values[-1])["umap"].values
             labels.append(member["label"].values)
-    return clouds.umap_table(views, labels[-1], _period(results))
+    return clouds.umap_table(views, labels[-1], settings_of(results).factors)
 
 
 def components(results: xr.Dataset, **selection: Any) -> Figure:
     """Draw principal components of the last checkpoint beside its controls; as `phases`."""
     member = _member(results, selection, "pca")
     views = {name: cloud["pca"].values for name, cloud in _clouds(member).items()}
-    return clouds.pca_views(views, member["label"].values, _period(results))
+    return clouds.pca_views(views, member["label"].values, settings_of(results).factors)
 
 
 def components_in_training(results: xr.Dataset, epochs: Iterable[float] = EPOCHS, **selection: Any) -> Figure:
@@ -117,15 +131,15 @@ def components_in_training(results: xr.Dataset, epochs: Iterable[float] = EPOCHS
     Args:
       results: with the analysis "spectrum".
       epochs: passes over the training data, each drawn at the evaluation nearest to it. A run that ends before the last
-        of them is drawn at its first, a middle and its last evaluation.
+        of them, or of a data set of the user's, is drawn at its first, a middle and its last evaluation.
       **selection: axis values that single out a member.
     """
     member = _member(results, selection, "pca")
-    steps, length = epoch_steps(member, epochs), _epoch_length(member)
-    titles = {step: f"step {step:,} (epoch {step / length:g})" for step in steps}
+    steps = epoch_steps(member, epochs)
+    titles = {step: f"step {step:,} (epoch {step / _epoch_length(member):g})" for step in steps}
     titles = titles or {step: f"step {step:,}" for step in [0, *phase_steps(member)[1:]]}
     views = {title: member["pca"].sel(step=step, tensor=LAYER).values for step, title in titles.items()}
-    return clouds.pca_views(views, member["label"].values, _period(results))
+    return clouds.pca_views(views, member["label"].values, settings_of(results).factors)
 
 
 def spectra(results: xr.Dataset, **selection: Any) -> Figure:
@@ -179,10 +193,14 @@ def distances(results: xr.Dataset) -> Figure:
 def epoch_steps(member: xr.Dataset, epochs: Iterable[float]) -> list[int]:
     """Return the evaluations nearest to these epochs, and the last one; none if the run ends before one of them.
 
+    None either of a data set of the user's, whose number of rows results do not tell.
+
     Args:
       member: a single member, up to its last evaluated step.
       epochs: passes over the training data.
     """
+    if settings_of_member(member).dataset is not None:
+        return []
     steps = np.asarray(member["step"].values).reshape(-1)
     wanted = np.array(list(epochs)) * _epoch_length(member)
     if (wanted > steps[-1]).any():
@@ -215,7 +233,7 @@ def _check(results: xr.Dataset, variable: str) -> None:
 def _member(results: xr.Dataset, selection: Mapping, variable: str) -> xr.Dataset:
     """Return a member up to its last evaluated step, without the samples that pad it."""
     _check(results, variable)
-    if variable in OVER_LABELS:
+    if variable in OVER_PLANE:
         require_plane(results, f"the picture of {variable!r}")
     member = read_member(results, dict(selection))
     member = member.isel(step=np.flatnonzero(evaluated_steps(member)))
@@ -246,10 +264,6 @@ def _ideals(member: xr.Dataset, group: str) -> dict[str, dict]:
     return {name: analyze(points, labels, which=(group,)) for name, points in ideal.items()}
 
 
-def _period(results: xr.Dataset) -> float | None:
-    return settings_of(results).data.period
-
-
 def _score(member: xr.Dataset, name: str, step: int) -> float:
     """Return a score at a step, of all samples."""
     return float(np.ravel(member[name].sel(step=step).values)[0])
@@ -261,6 +275,8 @@ def _phase_words(member: xr.Dataset, step: int) -> str:
 
 
 def _phase_steps(member: xr.Dataset) -> list[int]:
+    if "phase" not in member:
+        return phase_steps(member)
     in_a, in_b, in_c = (member["phase"].values == index for index in range(len(PHASES)))
     if not (in_a.any() and in_b.any() and in_c.any()):
         return phase_steps(member)

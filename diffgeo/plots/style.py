@@ -17,6 +17,7 @@ from PIL import Image
 
 from diffgeo.errors import UserError
 from diffgeo.host.files import atomic_path
+from diffgeo.settings import Factor
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -64,8 +65,6 @@ AXIS_LABELS = {
     "subset_seed": "random draw",
     "threshold": "threshold overlap",
     "accuracy": "accuracy",
-    "accuracy_x": "accuracy of x",
-    "accuracy_y": "accuracy of y",
     "loss": "training loss (mean squared error)",
     "val_loss": "validation loss (mean squared error)",
     "correct": "fraction correct",
@@ -73,20 +72,25 @@ AXIS_LABELS = {
     "wrong_place": "fraction at a wrong place",
     "several_bumps": "fraction with several bumps",
     "r2": "averaged R² on the 3-D UMAP",
-    "r2_x": "R² of x on the 3-D UMAP",
-    "r2_y": "R² of y on the 3-D UMAP",
     "probe_r2": "cross-validated R² of a linear probe",
-    "probe_r2_x": "cross-validated R² of a linear probe of x",
-    "probe_r2_y": "cross-validated R² of a linear probe of y",
     "neighbor_r2": "R² of nearest neighbors",
-    "neighbor_r2_x": "R² of x by nearest neighbors",
-    "neighbor_r2_y": "R² of y by nearest neighbors",
     "participation_ratio": "effective dimension",
     "total_variance": "variance of the representation",
     "intrinsic_dimension": "intrinsic dimension",
     "additive_share": "additive share of the variance",
 }
 """Wording, with units, of axes and metrics; any other name is shown unchanged."""
+
+FACTOR_SCORES = {
+    "accuracy": "accuracy of {}",
+    "r2": "R² of {} on the 3-D UMAP",
+    "probe_r2": "cross-validated R² of a linear probe of {}",
+    "neighbor_r2": "R² of {} by nearest neighbors",
+}
+"""Scores of a factor, whose name ends in that of the factor -> wording."""
+
+UNIT_WORDS = {"px": "pixels", "deg": "degrees"}
+"""Units of factors -> wording; any other is shown unchanged."""
 
 VALUE_WORDS = {
     "dataset": {
@@ -162,10 +166,20 @@ def new_figure(width: float, height: float) -> Figure:
 def axis_label(name: str) -> str:
     """Return the wording with units of an axis or metric; the name itself if `AXIS_LABELS` lacks it.
 
-    Accuracies of the factors of a user's data set are worded as those of x and y.
+    Scores of the factors of a user's data set are worded as those of x and y.
     """
-    score, _, factor = name.partition("accuracy_")
-    return AXIS_LABELS.get(name, f"accuracy of {factor}" if factor and not score else name)
+    if name in AXIS_LABELS:
+        return AXIS_LABELS[name]
+    for score, words in FACTOR_SCORES.items():
+        if name.startswith(f"{score}_"):
+            return words.format(name.removeprefix(f"{score}_"))
+    return name
+
+
+def factor_label(factor: Factor) -> str:
+    """Return the wording with its unit of a factor, as in "x (pixels)"; the name alone of one without a unit."""
+    unit = UNIT_WORDS.get(factor.unit, factor.unit)
+    return f"{factor.name} ({unit})" if unit else factor.name
 
 
 def value_text(value: Any) -> str:

@@ -10,8 +10,18 @@ from diffgeo.representation.barcodes import Reading, read_bars
 from diffgeo.representation.connectedness import log_gap
 from diffgeo.representation.contrast import gaussian_contrasts, ring_contrast, shuffled_contrasts
 from diffgeo.representation.dimension import intrinsic_dimension
-from diffgeo.representation.fields import FIELDS, GROUPS, LENGTHS, analyze, coordinates, field_shape, grid_order
-from diffgeo.representation.manifold import R2, neighbor_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation.fields import (
+    FIELDS,
+    GROUPS,
+    LENGTHS,
+    XY,
+    analyze,
+    coordinates,
+    field_shape,
+    fields_of,
+    grid_order,
+)
+from diffgeo.representation.manifold import R2, Period, neighbor_r2, probe_r2, regression_r2, umap_embedding
 from diffgeo.representation.phases import Factorization, factorization, phase
 from diffgeo.representation.points import landmarks
 from diffgeo.representation.rings import (
@@ -33,7 +43,9 @@ __all__ = [
     "PAIRS",
     "PCA",
     "R2",
+    "XY",
     "Factorization",
+    "Period",
     "Persistence",
     "Reading",
     "additive_share",
@@ -42,6 +54,7 @@ __all__ = [
     "coordinates",
     "factorization",
     "field_shape",
+    "fields_of",
     "gaussian_contrasts",
     "gram_scores",
     "grid_order",

@@ -11,7 +11,7 @@ from diffgeo.representation import contrast, rings
 from diffgeo.representation.additive import additive_share
 from diffgeo.representation.barcodes import longest_bars
 from diffgeo.representation.dimension import intrinsic_dimension
-from diffgeo.representation.manifold import neighbor_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation.manifold import Period, neighbor_r2, probe_r2, regression_r2, umap_embedding
 from diffgeo.representation.points import check_labels
 from diffgeo.representation.spectrum import PCA, participation_ratio, pca
 from diffgeo.representation.topology import persistence
@@ -43,6 +43,25 @@ class Field(NamedTuple):
     description: str
 
 
+XY = ("x", "y")
+"""Factors of the papers' labels."""
+
+
+def _r2_fields(factors: Sequence[str]) -> dict[str, Field]:
+    """Return the scores of a manifold: of all factors, and of each."""
+    about = {
+        "r2": "R^2 of a linear regression of {} on the 3-D UMAP embedding",
+        "probe_r2": "cross-validated R^2 of a linear probe of {} on the representation",
+        "neighbor_r2": "R^2 of {} predicted by its nearest neighbors, chance taken off",
+    }
+    fields: dict[str, Field] = {}
+    for name, text in about.items():
+        each = {f"{name}_{factor}": Field("manifold", (), text.format(factor)) for factor in factors}
+        of_papers = ": the papers' averaged R-squared" if name == "r2" else ""
+        fields |= {name: Field("manifold", (), f"mean of {' and '.join(each)}{of_papers}"), **each}
+    return fields
+
+
 FIELDS = {
     "participation_ratio": Field("spectrum", (), "effective dimension of the representation"),
     "total_variance": Field("spectrum", (), "variance of the representation, summed over features"),
@@ -50,15 +69,7 @@ FIELDS = {
     "explained_variance": Field("spectrum", ("mode",), "share of the variance in the components up to this one"),
     "pca": Field("spectrum", ("sample", "view"), "projections on the first principal components, 0 beyond the rank"),
     "umap": Field("manifold", ("sample", "umap_axis"), "3-D UMAP embedding; not comparable between machines"),
-    "r2": Field("manifold", (), "mean of r2_x and r2_y: the papers' averaged R-squared"),
-    "r2_x": Field("manifold", (), "R^2 of a linear regression of x on the 3-D UMAP embedding"),
-    "r2_y": Field("manifold", (), "R^2 of a linear regression of y on the 3-D UMAP embedding"),
-    "probe_r2": Field("manifold", (), "mean of probe_r2_x and probe_r2_y"),
-    "probe_r2_x": Field("manifold", (), "cross-validated R^2 of a linear probe of x on the representation"),
-    "probe_r2_y": Field("manifold", (), "cross-validated R^2 of a linear probe of y on the representation"),
-    "neighbor_r2": Field("manifold", (), "mean of neighbor_r2_x and neighbor_r2_y"),
-    "neighbor_r2_x": Field("manifold", (), "R^2 of x predicted by its nearest neighbors, chance taken off"),
-    "neighbor_r2_y": Field("manifold", (), "R^2 of y predicted by its nearest neighbors, chance taken off"),
+    **_r2_fields(XY),
     "intrinsic_dimension": Field("manifold", (), "dimension of the manifold at the scale of neighbors"),
     "betti": Field("topology", ("homology",), "Betti numbers by `barcodes.read_bars`"),
     "bars": Field("topology", ("homology", "bar", "end"), "longest (birth, death), inf where alive, NaN where none"),
@@ -82,6 +93,13 @@ FIELDS = {
     "wasserstein_torus3d": Field("rings", ("ring_pair", "ring_statistic"), "distance to an ideal 3-D torus"),
 }
 """Results of `analyze`, all float32 (Betti numbers included, so that NaN can stand for "not evaluated")."""
+
+
+def fields_of(factors: Sequence[str] = XY) -> dict[str, Field]:
+    """Return `FIELDS` with scores of these factors in the place of those of x and y."""
+    others = {name: field for name, field in FIELDS.items() if name not in _r2_fields(XY)}
+    return FIELDS if tuple(factors) == XY else others | _r2_fields(factors)
+
 
 GROUPS = ("spectrum", "manifold", "topology", "rings")
 
@@ -108,22 +126,25 @@ def field_shape(name: str, samples: int) -> tuple[int, ...]:
 
 def analyze(
     points: Real[np.ndarray, "n k"],
-    labels: Real[np.ndarray, "m 2"],
-    period: float | None = None,
+    labels: Real[np.ndarray, "m K"],
+    period: Period = None,
     which: Sequence[str] = GROUPS,
     seed: int = 0,
+    factors: Sequence[str] = XY,
 ) -> dict[str, np.ndarray]:
     """Measure a cloud: return the fields of `FIELDS` of the chosen groups, all of them small to store.
 
     Args:
       points: [n, k], activations (one row a sample) or their `gram_scores`.
-      labels: [n, 2], (x, y) in pixels. "rings" needs each x with each y once; the order does not matter.
-      period: circumference of both axes in pixels, None for plain labels.
+      labels: [n, K], of the papers (x, y) in pixels. "rings" needs two factors, each x with each y once; the order does
+        not matter.
+      period: circumference of all factors, or of each; None for plain labels.
       which: a selection of `GROUPS`.
       seed: of UMAP, of the probe's folds and of the nulls of rings.
+      factors: K names.
 
     Returns:
-      Name -> float32 of shape `field_shape(name, n)`.
+      Name -> float32 of shape `field_shape(name, n)`; of other factors than x and y, names are those of `fields_of`.
 
     Raises:
       UserError: for an unknown group, points or labels that cannot be analyzed, or "rings" without a full grid.
@@ -132,13 +153,14 @@ def analyze(
     if unknown:
         raise UserError(f"unknown analysis {unknown[0]!r}: choose from {', '.join(GROUPS)}")
     components = pca(points)
-    labels = check_labels(labels, len(points))
+    if {"manifold", "rings"} & {*which}:
+        labels = check_labels(labels, len(points), factors)
     cloud = components.projections
     fields = {}
     if "spectrum" in which:
         fields |= _spectrum(components)
     if "manifold" in which:
-        fields |= _manifold(cloud, labels, period, seed)
+        fields |= _manifold(cloud, labels, period, seed, factors)
     if "topology" in which:
         fields |= _topology(cloud)
     if "rings" in which:
@@ -174,7 +196,9 @@ def _spectrum(components: PCA) -> dict[str, Any]:
     }
 
 
-def _manifold(cloud: np.ndarray, labels: np.ndarray, period: float | None, seed: int) -> dict[str, Any]:
+def _manifold(
+    cloud: np.ndarray, labels: np.ndarray, period: Period, seed: int, factors: Sequence[str]
+) -> dict[str, Any]:
     embedding = umap_embedding(cloud, seed)
     scores = {
         "r2": regression_r2(embedding, labels, period),
@@ -183,7 +207,7 @@ def _manifold(cloud: np.ndarray, labels: np.ndarray, period: float | None, seed:
     }
     fields: dict[str, Any] = {"umap": embedding, "intrinsic_dimension": intrinsic_dimension(cloud)}
     for name, r2 in scores.items():
-        fields |= {name: r2.mean, f"{name}_x": r2.x, f"{name}_y": r2.y}
+        fields |= {name: r2.mean, **{f"{name}_{factor}": one for factor, one in zip(factors, r2.each, strict=True)}}
     return fields
 
 

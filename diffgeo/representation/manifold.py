@@ -1,6 +1,6 @@
-r"""How well positions can be read from a representation: UMAP and the papers' R^2, a linear probe, neighbors.
+r"""How well factors can be read from a representation: UMAP and the papers' R^2, a linear probe, neighbors.
 
-Every R^2 is 1 less a share of unexplained variance, per coordinate u of the label. A plain coordinate's
+Every R^2 is 1 less a share of unexplained variance, per factor u of the label. A plain factor's
 target is z = u. **With a period P, labels are circular and the target is the pair
 z = (cos 2 pi u / P, sin 2 pi u / P)**, errors and variances summed over the pair:
 
@@ -10,6 +10,7 @@ UMAP's coordinates differ between machines and versions, and change with the see
 """
 
 import warnings
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,12 +28,25 @@ UMAP_LEAST = 10
 """Points under which UMAP's spectral start does not exist."""
 
 
-class R2(NamedTuple):
-    """R^2 of x, of y, and their mean: 1 is perfect, 0 is no better than the mean label."""
+Period = float | Sequence[float | None] | None
+"""Circumference of all factors, or of each, in the labels' units; None for a plain one."""
 
-    x: float
-    y: float
+
+class R2(NamedTuple):
+    """R^2 of each factor, and their mean: 1 is perfect, 0 is no better than the mean label."""
+
+    each: tuple[float, ...]
     mean: float
+
+    @property
+    def x(self) -> float:
+        """R^2 of the first factor, of the papers x."""
+        return self.each[0]
+
+    @property
+    def y(self) -> float:
+        """R^2 of the second factor, of the papers y."""
+        return self.each[1]
 
 
 def umap_embedding(
@@ -65,18 +79,16 @@ def umap_embedding(
         return np.asarray(reducer.fit_transform(points.astype(np.float32)), np.float32)
 
 
-def regression_r2(
-    features: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None
-) -> R2:
-    """Return the papers' R^2: linear regressions of x and of y, scored on the points that they were fitted to.
+def regression_r2(features: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m K"], period: Period = None) -> R2:
+    """Return the papers' R^2: linear regressions of each factor, scored on the points that they were fitted to.
 
     [2402.03305, B.3]: on the 3-D UMAP embedding; its mean is the "averaged R-squared". Being in-sample, it is about
     k / n for labels that have nothing to do with the features, so k must be small.
 
     Args:
       features: [n, k], an embedding.
-      labels: [n, 2], (x, y) in pixels.
-      period: circumference of both axes in pixels, None for plain labels.
+      labels: [n, K], of the papers (x, y) in pixels.
+      period: circumference of all factors, or of each; None for plain labels.
 
     Raises:
       UserError: see `check_points` and `check_labels`; more than k + 1 points are needed.
@@ -90,18 +102,18 @@ def regression_r2(
 
 
 def probe_r2(
-    points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None, seed: int = 0
+    points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m K"], period: Period = None, seed: int = 0
 ) -> R2:
     """Return a linear probe's R^2 on held-out points: ridge regression, 5 shuffled folds.
 
     In each fold the penalty is that of `PENALTIES` with the least leave-one-out error on the training points,
-    chosen for x and y separately. All out-of-fold errors are summed before dividing by the variance of all labels, so
-    labels that have nothing to do with the points score about 0 or just under.
+    chosen for each factor separately. All out-of-fold errors are summed before dividing by the variance of all labels,
+    so labels that have nothing to do with the points score about 0 or just under.
 
     Args:
       points: [n, k]; `gram_scores` of the activations give the same as the activations, faster.
-      labels: [n, 2], (x, y) in pixels.
-      period: circumference of both axes in pixels, None for plain labels.
+      labels: [n, K], of the papers (x, y) in pixels.
+      period: circumference of all factors, or of each; None for plain labels.
       seed: of the folds.
 
     Raises:
@@ -121,7 +133,7 @@ def probe_r2(
     return _averaged([_r2(z, out) for z, out in zip(true, predicted, strict=True)])
 
 
-def neighbor_r2(points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"], period: float | None = None) -> R2:
+def neighbor_r2(points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m K"], period: Period = None) -> R2:
     r"""Return how near the labels of neighbors are: R^2 of leave-one-out nearest-neighbor regression, k = 5.
 
     The target of a point is predicted by the mean :math:`\bar z_i` of those of its k nearest other points. A mean
@@ -133,8 +145,8 @@ def neighbor_r2(points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"]
 
     Args:
       points: [n, k].
-      labels: [n, 2], (x, y) in pixels.
-      period: circumference of both axes in pixels, None for plain labels.
+      labels: [n, K], of the papers (x, y) in pixels.
+      period: circumference of all factors, or of each; None for plain labels.
 
     Raises:
       UserError: see `check_points` and `check_labels`; at least 7 points are needed.
@@ -151,27 +163,32 @@ def neighbor_r2(points: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m 2"]
     return _averaged(scores)
 
 
-def targets(labels: Float64[np.ndarray, "n 2"], period: float | None) -> list[Float64[np.ndarray, "n c"]]:
-    """Return regression targets of x and y: the coordinate (c = 1), or with a period its cosine and sine (c = 2)."""
+def targets(labels: Float64[np.ndarray, "n K"], period: Period) -> list[Float64[np.ndarray, "n _"]]:
+    """Return regression targets of the factors: the value (c = 1), or with a period its cosine and sine (c = 2)."""
+    periods = period if isinstance(period, Sequence) else [period] * labels.shape[1]
+    return [_target(values, around) for values, around in zip(labels.T, periods, strict=True)]
+
+
+def _target(values: Float64[np.ndarray, " n"], period: float | None) -> Float64[np.ndarray, "n c"]:
     if period is None:
-        return [labels[:, :1], labels[:, 1:]]
+        return values[:, None]
     if period <= 0:
         raise UserError(f"a period of {period:g} pixels is no circumference: give the image's side, or None")
-    angles = 2.0 * np.pi * labels / period
-    return [np.stack([np.cos(a), np.sin(a)], axis=-1) for a in angles.T]
+    angles = 2.0 * np.pi * values / period
+    return np.stack([np.cos(angles), np.sin(angles)], axis=-1)
 
 
 def _r2(truth: Float64[np.ndarray, "n c"], predicted: Float64[np.ndarray, "n c"]) -> float:
     return float(1.0 - np.sum((truth - predicted) ** 2) / np.sum((truth - truth.mean(axis=0)) ** 2))
 
 
-def _averaged(both: list[float]) -> R2:
-    return R2(both[0], both[1], 0.5 * (both[0] + both[1]))
+def _averaged(each: list[float]) -> R2:
+    return R2(tuple(each), sum(each) / len(each))
 
 
 def _ridge(
-    gram: Float64[np.ndarray, "n n"], true: list[Float64[np.ndarray, "n c"]], train: np.ndarray, test: np.ndarray
-) -> list[Float64[np.ndarray, "m c"]]:
+    gram: Float64[np.ndarray, "n n"], true: list[Float64[np.ndarray, "n _"]], train: np.ndarray, test: np.ndarray
+) -> list[Float64[np.ndarray, "m _"]]:
     """Return predictions at `test` of ridge regressions with intercept fitted at `train`, from inner products alone.
 
     With centered kernel K = U L U^T, the fitted values are H z with H = U L / (L + penalty) U^T + 1/n, and the

@@ -1,5 +1,7 @@
 """Requirements of every analysis on a cloud of points and its labels, and the distances between points."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float64, Int, Real
 
@@ -34,22 +36,27 @@ def check_points(points: Real[np.ndarray, "n k"], least: int = 3) -> Float64[np.
     return points
 
 
-def check_labels(labels: Real[np.ndarray, "m 2"], number: int) -> Float64[np.ndarray, "m 2"]:
+def check_labels(
+    labels: Real[np.ndarray, "m K"], number: int, factors: Sequence[str] = ()
+) -> Float64[np.ndarray, "m K"]:
     """Return the labels in float64 if points can be scored by them.
 
     Args:
-      labels: [n, 2], (x, y) in pixels.
+      labels: [n, K], of the papers (x, y) in pixels.
       number: of points.
+      factors: their K names; without them x and y, or numbers.
 
     Raises:
-      UserError: for another number of labels, values that are not finite, or an x or y that is constant.
+      UserError: for another number of labels, values that are not finite, or a factor that is constant.
     """
     if len(labels) != number:
         raise UserError(f"{len(labels)} labels do not fit {number} points: give one label per point")
     labels = np.asarray(labels, np.float64)
     if not np.isfinite(labels).all():
         raise UserError(f"{int((~np.isfinite(labels)).any(axis=1).sum())} labels are not finite: give their centers")
-    for name, values in zip("xy", labels.T, strict=True):
+    count = labels.shape[1]
+    names = factors or ("xy" if count == 2 else [f"factor {k}" for k in range(1, count + 1)])
+    for name, values in zip(names, labels.T, strict=True):
         if np.ptp(values) == 0:
             raise UserError(f"all labels have {name} = {values[0]:g}, so no score of {name} exists: vary {name}")
     return labels

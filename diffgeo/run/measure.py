@@ -77,11 +77,11 @@ def fields_of_groups(analyses: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 def check(run: Run) -> None:
     """Raise `UserError` unless a run's data set can be measured by its analyses."""
-    factors, related = run.settings.factors, [kind for kind in ("manifold", "rings") if kind in run.analyses]
-    if related and (len(factors) != 2 or factors[0].period != factors[1].period):
+    dataset = run.settings.dataset
+    if "rings" in run.analyses and dataset is not None and len(dataset.factors) != 2:
         raise UserError(
-            f"the analysis {related[0]!r} relates activations to two factors of one period, and the data set "
-            f"{run.settings.data.dataset!r} has {', '.join(f.name for f in factors)}: leave it out of analyses"
+            "the analysis 'rings' compares rings along one factor with rings along a second, and the factors of "
+            f"{dataset.name!r} are {', '.join(factor.name for factor in dataset.factors)}: leave it out of analyses"
         )
 
 
@@ -95,7 +95,8 @@ def schema_of(run: Run, samples: int) -> Analyses:
     names = [metric.name for metric in run.metrics]
     if twice := {name for name in names if names.count(name) > 1}:
         raise UserError(f"two metrics are named {min(twice)!r}: rename one")
-    added = schema(run.analyses, samples, judged=run.settings.dataset is None)
+    factors = tuple(factor.name for factor in run.settings.factors)
+    added = schema(run.analyses, samples, judged=run.settings.dataset is None, factors=factors)
     variables = {one.variable: Variable(one.dims, one.description, group=one.variable) for one in run.metrics}
     lengths = {dim: length for one in run.metrics for dim, length in zip(one.dims, one.shape, strict=True)}
     return Analyses(
@@ -106,13 +107,16 @@ def schema_of(run: Run, samples: int) -> Analyses:
     )
 
 
-def schema(analyses: Sequence[str], samples: int, judged: bool = True) -> Analyses:
+def schema(
+    analyses: Sequence[str], samples: int, judged: bool = True, factors: Sequence[str] = representation.XY
+) -> Analyses:
     """Return what analyses add to the results.
 
     Args:
       analyses: some of `representation.GROUPS`; none adds nothing.
       samples: S.
       judged: measure `FACTORIZATION` and `PHASE` too, which are of the papers' images.
+      factors: names of the labels' factors.
 
     Raises:
       UserError: for an unknown group.
@@ -127,7 +131,7 @@ def schema(analyses: Sequence[str], samples: int, judged: bool = True) -> Analys
     if "manifold" in analyses and judged:
         about = "phase of learning by `representation.phase`: 0 = A, 1 = B, 2 = C, -1 = not analyzed"
         variables["phase"] = Variable((), about, np.int8, UNKNOWN, PHASE)
-    for name, field in representation.FIELDS.items():
+    for name, field in representation.fields_of(factors).items():
         if field.group in analyses:
             variables[name] = Variable(("tensor", *field.dims), field.description, group=field.group)
     used = {dim for variable in variables.values() for dim in variable.dims}
@@ -203,8 +207,9 @@ def _arguments(task: Task, results: xr.Dataset) -> tuple:
     at = results.sel(task.member.labels).sel(step=task.step, tensor=task.tensor)
     labels = at["label"].values
     count = int(np.isfinite(labels).all(axis=1).sum())
-    period = task.member.settings.factors[0].period
-    return at["pca_scores"].values[:count, :count], labels[:count], period, (task.kind,), task.member.seed
+    factors = task.member.settings.factors
+    periods, names = [factor.period for factor in factors], [factor.name for factor in factors]
+    return at["pca_scores"].values[:count, :count], labels[:count], periods, (task.kind,), task.member.seed, names
 
 
 def factorization(member: Member, step: int, results: xr.Dataset) -> dict[str, np.ndarray]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from diffgeo import plots
 from diffgeo.experiment import Experiment, Plot
+from diffgeo.plots import members
 from diffgeo.settings import LAPTOP, TINY, Dataset, Factor, adapt
 
 SIZE, RED, BLUE = 8, 0, 2
@@ -64,5 +65,11 @@ EXPERIMENT = Experiment(
         "tiny": adapt(TINY, {"radius": (1.0, 1.5)}, DATASET),
         "laptop": adapt(LAPTOP, {"radius": (1.0, 1.5)}, DATASET, data={"size": SIZE}, train={"steps": 1_200}),
     },
-    plots=(Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis="radius")),),
+    plots=(
+        Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "probe_r2"), axis="radius")),
+        Plot("factors", partial(plots.learning_curves, metrics=("probe_r2_x", "probe_r2_color"), axis="radius")),
+        Plot("umaps", partial(members.umaps, radius=1.5, seed=0)),
+        Plot("components", partial(members.components, radius=1.5, seed=0)),
+    ),
+    analyses=("spectrum", "manifold"),
 )

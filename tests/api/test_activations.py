@@ -14,6 +14,7 @@ def test_other_than_two_factors(count):
     assert cloud.pca().projections.shape == (20, 3)
     assert cloud.participation_ratio() > 1
     assert len(cloud.persistence(1).diagrams) == 2
-    for measure in (cloud.probe_r2, cloud.rings, cloud.additive_share):
+    assert len(cloud.probe_r2().each) == count
+    for measure in (cloud.rings, cloud.additive_share):
         with refused(f"labels have {count} factors, and {measure.__name__} relates activations to two"):
             measure()

@@ -9,6 +9,7 @@ import experiments
 from diffgeo import plots, results
 from diffgeo.plots import members
 from diffgeo.plots.curves import modes_of
+from diffgeo.run import measure
 from diffgeo.settings import Grid
 from tests.support.plots import draw
 from tests.support.programs import REPOSITORY
@@ -24,10 +25,12 @@ def run(request):
     declared = experiments.resolve(str(REPOSITORY / f"docs/examples/{request.param}.py"))
     settings = declared.settings("tiny")
     about = {"settings": json.dumps(settings.to_json()), "experiment": declared.name, "preset": "tiny"}
-    found = results.template(Grid(settings), 12, about).copy(deep=True)
+    names = [factor.name for factor in settings.factors]
+    analyses = measure.schema(("spectrum", "manifold"), 12, judged=False, factors=names)
+    found = results.template(Grid(settings), 12, about, analyses).copy(deep=True)
     rng = np.random.default_rng(0)
     for name in found.data_vars:
-        if "accuracy" in str(name) or name == "loss":
+        if "accuracy" in str(name) or "r2" in str(name) or name in ("loss", "umap", "pca"):
             found[name].values[:] = rng.uniform(0.1, 0.9, found[name].shape)
     found["label"].values[:] = rng.uniform(2, 5, found["label"].shape)
     found["origin"].values[:] = 0
@@ -93,10 +96,36 @@ def test_what_is_of_x_and_y_alone_is_refused(run):
             draw_papers(found, axis=axis) if draw_papers is not plots.truth_and_sample else draw_papers(found)
     with refused("labeled_sample shows the papers'"):
         plots.labeled_sample(found, "ood")
-    clouds = found.assign(pca=found["loss"], umap=found["loss"])
-    for draw_cloud in (members.umaps, members.components, members.web, members.phases):
-        with refused("drawn over the factors x and y", ", ".join(factors)):
-            draw_cloud(clouds)
+    selection = {axis: found[axis].values[0], "seed": 0}
+    with refused("the web joins neighbors in the plane of two factors", f"have {len(factors)}", ", ".join(factors)):
+        members.web(found, **selection)
+    with refused("phases A, B and C are told apart by images without a bump", "plots.failure_modes"):
+        members.phases(found, **selection)
+    rings = found.assign(ring_angles=found["loss"])
+    with refused("drawn over the factors x and y", ", ".join(factors)):
+        members.rings(rings, **selection)
+
+
+def test_color_bars_carry_each_factor_and_its_unit(run):
+    found, axis, factors = run
+    bars = [f"true {name}" if name == "color" else f"true {name} (pixels)" for name in factors]
+    selection = {axis: found[axis].values[0], "seed": 0}
+    labels = found.sel(selection)["label"].values
+    for draw_cloud in (members.umaps, members.components, members.components_in_training):
+        figure = draw(draw_cloud(found, **selection))
+        shown = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
+        assert [ax.get_xlabel() or ax.get_ylabel() for ax in shown] == bars
+        for ax in (ax for ax in figure.axes if ax not in shown):
+            factor = factors.index(ax.get_title().split(", by ")[1])
+            np.testing.assert_allclose(ax.collections[0].get_array(), labels[:, factor], rtol=1e-6)
+
+
+def test_curves_of_a_manifold_name_the_factor(run):
+    found, axis, factors = run
+    named = [f"{score}_{factors[-1]}" for score in ("r2", "probe_r2", "neighbor_r2")]
+    figure = draw(plots.learning_curves(found, named, axis))
+    words = ["R² of {} on the 3-D UMAP", "cross-validated R² of a linear probe of {}", "R² of {} by nearest neighbors"]
+    assert [ax.get_ylabel() for ax in figure.axes] == [text.format(factors[-1]) for text in words]
 
 
 def test_two_channels_are_no_picture(run):

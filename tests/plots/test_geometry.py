@@ -8,6 +8,7 @@ from mpl_toolkits.mplot3d.art3d import Line3DCollection
 from diffgeo import plots, representation
 from diffgeo.errors import UserError
 from diffgeo.plots.clouds import color_map, label_neighbors, webs
+from diffgeo.settings import Factor
 
 SIDE = 6
 LABELS = np.stack(np.meshgrid(np.arange(SIDE), np.arange(SIDE), indexing="ij"), axis=-1).reshape(-1, 2).astype(float)
@@ -53,7 +54,8 @@ def test_umap_views_show_every_cloud_by_x_and_by_y():
 
 def test_pca_views_show_the_components_named():
     clouds = {name: fields["pca"] for name, fields in FIELDS.items()}
-    shown = panels(plots.pca_views(clouds, LABELS, float(SIDE)))
+    circular = [Factor(name, 0, SIDE, 1.0, "px", float(SIDE)) for name in "xy"]
+    shown = panels(plots.pca_views(clouds, LABELS, circular))
     assert len(shown) == 2 * 4
     for ax in shown:
         name, coordinate = ax.get_title().split(", by ")

@@ -81,6 +81,22 @@ def test_groups_are_asked_for_separately(everything):
         representation.analyze(TORUS, LABELS, which=("shape",))
 
 
+def test_any_number_of_factors_has_scores_by_name():
+    labels = np.stack([LABELS[:, 0], LABELS[:, 1], LABELS.sum(axis=1)], axis=-1)
+    which, names = ("spectrum", "manifold"), ("u", "v", "w")
+    found = representation.analyze(TORUS, labels, [0.8, 0.8, None], which, factors=names)
+    fields = representation.fields_of(names)
+    assert set(found) == {name for name, field in fields.items() if field.group in which}
+    each = [found[f"probe_r2_{name}"] for name in names]
+    np.testing.assert_allclose(each, representation.probe_r2(TORUS, labels, [0.8, 0.8, None]).each, atol=1e-4)
+    assert found["r2"] == pytest.approx(np.mean([found[f"r2_{name}"] for name in names]), abs=1e-6)
+    assert representation.fields_of(("x", "y")) == representation.FIELDS
+    constant = np.where(np.arange(3) == 1, 2.0, labels)
+    with pytest.raises(UserError, match="all labels have v = 2, so no score of v exists"):
+        representation.analyze(TORUS, constant, which=("manifold",), factors=names)
+    assert "pca" in representation.analyze(TORUS, constant, which=("spectrum",), factors=names)
+
+
 def test_the_order_of_the_samples_does_not_matter():
     order = RNG.permutation(64)
     one = representation.analyze(TORUS, LABELS, 0.8, which=QUICK)

@@ -39,9 +39,9 @@ SCORES = {"regression": regression_r2, "probe": probe_r2, "neighbor": neighbor_r
 def test_scores_of_a_noiseless_manifold_and_of_permuted_labels(name, points, period):
     features = points[:, :4] if name == "regression" else points  # in-sample: few features
     perfect = SCORES[name](features, LABELS, period)
-    assert min(perfect) > (0.95 if name == "neighbor" else 0.9999)
+    assert min(perfect.each) > (0.95 if name == "neighbor" else 0.9999)
     chance = SCORES[name](features, PERMUTED, period)
-    assert max(np.abs(chance)) < 0.08
+    assert max(np.abs(chance.each)) < 0.08
 
 
 @pytest.mark.parametrize("name", SCORES)
@@ -51,6 +51,20 @@ def test_x_and_y_are_not_confused(name):
     assert score.x > 0.9
     assert score.y < 0.1
     assert score.mean == pytest.approx((score.x + score.y) / 2)
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_each_factor_is_scored_as_if_it_stood_alone(name):
+    """Of K = 1, 2 and 3 factors, the first circular and the others plain."""
+    circle = np.concatenate([TORUS[:, :3], PLANE[:, :2]], axis=1)
+    labels = np.stack([X, Y, X + 2 * Y], axis=-1)
+    periods = [SIDE, None, None]
+    alone = [SCORES[name](circle, labels[:, k : k + 1], periods[k]).mean for k in range(3)]
+    for count in (1, 2, 3):
+        score = SCORES[name](circle, labels[:, :count], periods[:count])
+        np.testing.assert_allclose(score.each, alone[:count], rtol=1e-9)
+        assert score.mean == pytest.approx(np.mean(alone[:count]))
+    assert alone[0] != pytest.approx(SCORES[name](circle, labels[:, :1]).mean), "the period matters"
 
 
 def test_neighbor_score_is_zero_on_average_by_chance():
@@ -69,7 +83,7 @@ def test_scores_do_not_depend_on_rotation_shift_or_scale():
     noisy = PLANE + 10 * RNG.normal(size=PLANE.shape)
     moved = 1e3 * noisy @ rotation + 50.0
     for score in (probe_r2, neighbor_r2):
-        np.testing.assert_allclose(score(noisy, LABELS), score(moved, LABELS), rtol=1e-6)
+        np.testing.assert_allclose(score(noisy, LABELS).each, score(moved, LABELS).each, rtol=1e-6)
 
 
 def test_probe_agrees_with_scikit_learn():

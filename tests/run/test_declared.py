@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from diffgeo import images, readout, run
+from diffgeo import images, readout, representation, run
 from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.experiment import Metric
@@ -116,8 +116,28 @@ def test_metrics_and_analyses_that_cannot_be_are_refused(tmp_path):
         executed(adapt(TINY), tmp_path / "twice", metrics=(wrong, wrong))
     assert not (tmp_path / "twice" / "config.json").exists()
     digits = example("digits").settings("tiny")
-    with pytest.raises(UserError, match="the analysis 'manifold' relates activations to two factors"):
-        executed(digits, tmp_path / "manifold", analyses=("manifold",))
+    with pytest.raises(UserError, match=r"'rings' compares rings along one factor .* of 'digits' are digit: leave it"):
+        executed(digits, tmp_path / "rings", analyses=("rings",))
+    assert not (tmp_path / "rings" / "config.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "factors"),
+    [pytest.param("two_bumps", ("x1", "y1", "x2", "y2"), marks=pytest.mark.slow), ("digits", ("digit",))],
+)
+def test_any_number_of_factors_has_a_manifold(tmp_path, name, factors):
+    """Measured from the stored snapshots: the scores of the activations at the labels that were asked for."""
+    settings = override(example(name).settings("tiny"), "axes.seed=0")
+    found, said = executed(settings, tmp_path, analyses=("spectrum", "manifold"))
+    at = found.isel({axis: 0 for axis in found["loss"].dims if axis != "step"}).isel(step=-1).sel(tensor="layer4")
+    points, labels = at["pca_scores"].values, at["label"].values
+    assert {f"{score}_{factor}" for score in ("r2", "probe_r2", "neighbor_r2") for factor in factors} <= {*found}
+    for score in ("probe_r2", "neighbor_r2"):
+        expected = getattr(representation, score)(points, labels)
+        np.testing.assert_allclose([at[f"{score}_{factor}"] for factor in factors], expected.each, atol=1e-4)
+        assert at[score] == pytest.approx(expected.mean, abs=1e-4)
+    assert not {"phase", "joint_accuracy"} & {*found}, "they are of the papers' bumps"
+    assert not any("member" in text for text in said), said
 
 
 def test_a_changed_data_set_is_another_configuration(tmp_path):
