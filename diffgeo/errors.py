@@ -10,6 +10,10 @@ class UserError(Exception):
 
     The message is one sentence that quotes the offending value and states the fix. Programs in
     `launch` print it on stderr without a traceback and exit with status 2.
+
+    >>> Factor("x", 5, 2)
+    Traceback (most recent call last):
+    diffgeo.errors.UserError: factor 'x' has low=5, high=2: low must be less
     """
 
 

@@ -19,6 +19,11 @@ class Plot:
     Attributes:
       name: file name without its ending, under DIR/figures.
       draw: function from the results' Dataset to a matplotlib Figure.
+
+    >>> from functools import partial
+    >>> from diffgeo import plots
+    >>> Plot("curves", partial(plots.learning_curves, metrics=("accuracy", "loss"), axis=None)).name
+    'curves'
     """
 
     name: str
@@ -55,6 +60,9 @@ class Metric:
 
     Raises:
       UserError: for a name that is no identifier.
+
+    >>> Metric("brightness", lambda images, labels, settings: images.mean()).variable
+    'metric_brightness'
     """
 
     name: str
@@ -107,6 +115,15 @@ class Experiment:
       compute: for an experiment that trains nothing, the function from its settings to its results (see
         `diffgeo.data.computed`); None trains the grid.
       source: the user's file that declares it, see `experiments.resolve`; None for a built-in one.
+
+    Raises:
+      UserError: for presets of different data sets or conditionings.
+
+    >>> from diffgeo.settings import LAPTOP, adapt
+    >>> presets = {"laptop": adapt(LAPTOP, {"learning_rate": (1e-3, 2e-3)})}
+    >>> rates = Experiment("rates", "accuracy over learning rates", "half is enough", presets, plots=())
+    >>> rates.settings("laptop").axes["learning_rate"]
+    (0.001, 0.002)
     """
 
     name: str

@@ -48,6 +48,10 @@ def render(
     Raises:
       UserError: for an unknown kind.
       ValueError: for centers that are not [n, 2].
+
+    >>> images = render(np.array([[2.0, 5.0]]), sigma=1.0, size=8)
+    >>> images.shape, float(images[0, 5, 2, 0])
+    ((1, 8, 8, 1), -1.0)
     """
     if jnp.ndim(centers) != 2 or jnp.shape(centers)[1] != 2:
         raise ValueError(f"centers must be [n, 2] as (x, y), got shape {jnp.shape(centers)}")

@@ -73,6 +73,11 @@ class Claim:
       test: function from results to comparisons; raises `UserError` if the results lack the data it reads.
       would_decide: what it would take to decide an undecided claim.
       qualified: the verdict's words where the claim holds but a baseline does; without them such a claim is undecided.
+
+    >>> def learned(results):
+    ...     return [compare("last accuracy", results.accuracy.isel(step=-1), lower=0.5)]
+    >>> Claim("z", "models learn", "our own", learned, would_decide="more seeds").statement
+    'models learn'
     """
 
     name: str
@@ -122,6 +127,17 @@ def judge(claim: Claim, results: xr.Dataset) -> Verdict:
     It is undecided if a precondition does not hold. It fails if a primary comparison does at a level of 5 % shared
     among all of them, and holds if all of them hold and every baseline does. Otherwise, and if the results lack the
     data that the test reads, it is undecided; the reason says why.
+
+    Args:
+      claim: of a paper, or one's own.
+      results: of one run, as `load(DIR).results`.
+
+    >>> import xarray as xr
+    >>> def learned(results):
+    ...     return [compare("last accuracy", results.accuracy.isel(step=-1), lower=0.5)]
+    >>> accuracy = xr.DataArray([[0.1, 0.90], [0.0, 0.94], [0.1, 0.92]], dims=("seed", "step"))
+    >>> judge(Claim("z", "models learn", "our own", learned, "more seeds"), xr.Dataset({"accuracy": accuracy})).verdict
+    'holds'
     """
     try:
         comparisons = tuple(claim.test(results))
@@ -175,6 +191,11 @@ def compare(
 
     Raises:
       UserError: if a value is missing, or the statistic has other dims.
+
+    >>> import xarray as xr
+    >>> found = compare("accuracy", xr.DataArray([0.90, 0.94, 0.92], dims="seed"), lower=0.5)
+    >>> f"{found.value:.2f} ({found.low:.2f} to {found.high:.2f})", found.verdict
+    ('0.92 (0.87 to 0.97)', 'holds')
     """
     values = _per_seed(description, statistic)
     low, high = interval(values, resolution=resolution)

@@ -31,6 +31,10 @@ def interval(
 
     Raises:
       UserError: for no values, values that are not finite, or a level outside (0, 1).
+
+    >>> low, high = interval([0.90, 0.94, 0.92])
+    >>> f"{low:.2f} to {high:.2f}"
+    '0.87 to 0.97'
     """
     values = _checked(values, level)
     if len(values) < 2:

@@ -49,10 +49,11 @@ def umap_views(
     _check(clouds, labels)
     figure = style.new_figure(min(style.WIDTH, 1.2 + 3.0 * len(clouds)), 3.0 * len(factors))
     axes = figure.subplots(len(factors), len(clouds), squeeze=False, subplot_kw={"projection": "3d"})
+    gap = " " if max(len(factor.name) for factor in factors) <= 2 else "\n"  # side by side, long titles would touch
     for row, factor, values in zip(axes, factors, labels.T, strict=True):
         for ax, (name, points) in zip(row, clouds.items(), strict=True):
             _draw_3d(ax, points, values, factor)
-            ax.set_title(f"{name}, by {factor.name}")
+            ax.set_title(f"{name},{gap}by {factor.name}")
         _color_bar(figure, row, values, factor)
     figure.suptitle("3-D UMAP of the representation")
     return figure

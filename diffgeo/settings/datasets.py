@@ -30,6 +30,9 @@ class Factor:
     Raises:
       UserError: for a name that is no identifier, an empty range, a tolerance or period that is not positive, or values
         outside the range.
+
+    >>> Factor("angle", 0, 360, tolerance=10, unit="deg", period=360).period
+    360
     """
 
     name: str
@@ -79,6 +82,16 @@ class Dataset:
 
     Raises:
       UserError: for no factor, one that occurs twice, names that are no identifiers, or parameters that are no numbers.
+
+    >>> gray = Dataset(
+    ...     name="gray",
+    ...     factors=[Factor("level", 0, 1, tolerance=0.1)],
+    ...     table=lambda size: np.linspace(0, 1, 5)[:, None],
+    ...     render=lambda labels, size: 2 * labels[:, :, None, None] * np.ones((size, size, 1)) - 1,
+    ...     read=lambda images: images.mean(axis=(1, 2))[:, None] / 255,
+    ... )
+    >>> gray.build(8, {}).shape
+    (5, 1)
     """
 
     name: str
@@ -129,6 +142,11 @@ class Dataset:
 
         Raises:
           UserError: for arrays of other types or shapes, or labels that are not finite.
+
+        >>> images, labels = np.zeros((3, 8, 8), np.uint8), np.arange(3)[:, None]
+        >>> three = Dataset.from_arrays(images, labels, lambda gray: gray[:, 0, :1], [Factor("u", 0, 2)])
+        >>> three.channels, three.build(8, {}).shape
+        (1, (3, 1))
         """
         images, labels = np.asarray(images), np.asarray(labels, np.float32)
         require(

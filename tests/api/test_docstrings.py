@@ -11,6 +11,11 @@ import diffgeo as dg
 from tests.support.programs import REPOSITORY
 
 MODULES = ("saved_run", "train", "trained_member", "activations", "torch")
+DECLARED = (
+    *("Claim", "Dataset", "Experiment", "Factor", "Metric", "Plot", "UserError"),
+    *("compare", "interval", "judge", "render"),
+)
+"""Names from below the interface, which a user's own file declares things by."""
 NAMES = ("load", "train", "extend", "merge", "SavedRun", "TrainedMember", "Activations", "from_torch", "to_torch")
 
 
@@ -43,6 +48,20 @@ def test_examples_run(name, names, trained, one_device, monkeypatch):
         assert said == []
 
 
+@pytest.mark.parametrize("name", DECLARED)
+def test_examples_of_what_a_user_declares_run(name):
+    import numpy as np
+
+    home, own = importlib.import_module(getattr(dg, name).__module__), f"{getattr(dg, name).__module__}.{name}"
+    found = [test for test in examples(home) if test.name == own or test.name.startswith(f"{own}.")]
+    assert found
+    for test in found:
+        test.globs = {other: getattr(dg, other) for other in DECLARED} | {"np": np}
+        said = []
+        doctest.DocTestRunner(verbose=False).run(test, out=said.append)
+        assert said == []
+
+
 def public(name):
     """Yield a public object and, of a class of the interface, its public methods and properties."""
     exported = getattr(dg, name)
@@ -60,6 +79,10 @@ def test_public_names_have_docstrings_and_functions_an_example(name):
         assert text, full
         assert isinstance(each, property) or ">>>" in text, full
         assert inspect.isclass(each) or isinstance(each, property) or "Raises:" in text, full
+
+
+def test_every_public_name_has_an_example():
+    assert {*NAMES, *DECLARED} == {name for name in dg.__all__ if not inspect.ismodule(getattr(dg, name))}
 
 
 def test_type_checkers_are_told_of_the_names_that_are_exported():

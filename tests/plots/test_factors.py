@@ -116,7 +116,7 @@ def test_color_bars_carry_each_factor_and_its_unit(run):
         shown = [ax for ax in figure.axes if ax.get_label() == "<colorbar>"]
         assert [ax.get_xlabel() or ax.get_ylabel() for ax in shown] == bars
         for ax in (ax for ax in figure.axes if ax not in shown):
-            factor = factors.index(ax.get_title().split(", by ")[1])
+            factor = factors.index(ax.get_title().split("by ")[1])
             np.testing.assert_allclose(ax.collections[0].get_array(), labels[:, factor], rtol=1e-6)
 
 
