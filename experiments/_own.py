@@ -15,6 +15,7 @@ from types import ModuleType
 
 from diffgeo.errors import UserError, one_line, require
 from diffgeo.experiment import Experiment, SourceFile
+from diffgeo.host.disk import local_path
 
 CONVENTION = "EXPERIMENT"
 """Name of a module's experiment, if it has several."""
@@ -37,7 +38,7 @@ def load(name: str) -> Experiment:
       UserError: if there is no such file, module or experiment, or it fails when it is run; quotes the line.
     """
     if name.endswith(".py") or ":" not in name:
-        path, wanted = Path(name), None
+        path, wanted = local_path(name), None
         require(path.is_file(), f"no file {name!r} to take an experiment from: give {FIXES}")
         content = path.read_bytes()
         module = _run(path, content, name)

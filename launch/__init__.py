@@ -1,1 +1,26 @@
 """Programs: `python -m launch.NAME`. Each parses flags, says what it will do, and calls the library once."""
+
+import sys
+from types import TracebackType
+from typing import Any
+
+
+def _quietly(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Report an interruption before `program.run` has begun, while packages are imported, by one word."""
+    if issubclass(kind, KeyboardInterrupt):
+        print("stopped", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+def _unless_late(unraisable: Any) -> None:
+    """Leave out calls of tensorstore's threads into the event loop that orbax has closed after a save failed.
+
+    The save's own error is raised, and reported by `program.run`.
+    """
+    if str(unraisable.exc_value) != "Event loop is closed":
+        sys.__unraisablehook__(unraisable)
+
+
+if sys.argv[:1] == ["-m"]:  # as it reads while `python -m` looks for the program
+    sys.excepthook, sys.unraisablehook = _quietly, _unless_late

@@ -8,6 +8,7 @@ tested, its baseline and what would refute it: docs/claims.md.
 """
 
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 
@@ -19,7 +20,7 @@ from diffgeo.experiment import Experiment
 from experiments import Panel
 from launch import program
 
-EXPERIMENT = flags.DEFINE_list("experiment", None, "Experiments to list, names or files. Default: the built-in ones.")
+EXPERIMENT = program.define_paths("experiment", "Experiment to list, a name or file. Default: the built-in ones.")
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
 MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the README's table.")
 FIGURES = flags.DEFINE_boolean("figures", False, "Print the map from the papers' panels to commands, files and claims.")
@@ -32,13 +33,14 @@ QUICKSTART = "quickstart"
 
 def main() -> None:
     """Print the list."""
+    os.environ["JAX_PLATFORMS"] = "cpu"  # nothing runs: an accelerator is left to whoever uses it
     import experiments
     from diffgeo.costs import by_hand
     from diffgeo.costs.storage import COMPRESSED
 
     if JSON.value + MARKDOWN.value + FIGURES.value + CLAIMS.value > 1:
         raise UserError("--json, --markdown, --figures and --claims are forms of the list: give one of them")
-    chosen = {one.name: one for one in map(experiments.resolve, EXPERIMENT.value or experiments.names())}
+    chosen = {one.name: one for one in map(experiments.resolve, EXPERIMENT() or experiments.names())}
     if CLAIMS.value:
         print(catalog.markdown({name: declared.claims for name, declared in chosen.items()}))
         return

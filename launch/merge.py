@@ -10,11 +10,11 @@ from absl import flags
 
 from launch import program
 
-WORKDIRS = flags.DEFINE_list("workdirs", None, "Folders of the runs.", required=True)
+WORKDIRS = program.define_paths("workdirs", "Folder of a run.", required=True)
 OUT = flags.DEFINE_string("out", None, "Folder of the joined run, a new one.", required=True)
 COPY = flags.DEFINE_boolean("copy", False, "Copy checkpoints instead of linking them.")
-EXPERIMENT = flags.DEFINE_list(
-    "experiment", [], "The file that made the runs, if it is your own: " + program.OWN_EXPERIMENT
+EXPERIMENT = program.define_paths(
+    "experiment", "The file that made the runs, if it is your own: " + program.OWN_EXPERIMENT
 )
 
 
@@ -22,15 +22,16 @@ def main() -> None:
     """Join and report."""
     import experiments
     from diffgeo import growth, report
-    from diffgeo.host import runtime
+    from diffgeo.host import disk, runtime
     from diffgeo.results.workdir import read_run
 
     runtime.prepare(program.CACHE.value)
-    where = WORKDIRS.value[0]
+    folders = WORKDIRS()
+    where = folders[0]
     # before anything is written: the claims are judged by it
-    declared = experiments.of_run(read_run(where)[1], where, EXPERIMENT.value, program.ALLOW_CHANGED.value)
-    joined = growth.merge(WORKDIRS.value, OUT.value, COPY.value, runtime.provenance())
-    report.report(declared, joined.load(), OUT.value)
+    declared = experiments.of_run(read_run(where)[1], where, EXPERIMENT(), program.ALLOW_CHANGED.value)
+    joined = growth.merge(folders, OUT.value, COPY.value, runtime.provenance())
+    report.report(declared, joined.load(), disk.local_path(OUT.value))
 
 
 if __name__ == "__main__":

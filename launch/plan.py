@@ -15,7 +15,7 @@ from absl import flags
 
 from launch import program
 
-EXPERIMENT = flags.DEFINE_list("experiment", None, "Names of experiments, see launch.list, or files.", required=True)
+EXPERIMENT = program.define_paths("experiment", "Name of an experiment, see launch.list, or file.", required=True)
 PRESET = flags.DEFINE_string("preset", "paper", "Its size: tiny, laptop or paper.")
 TOPOLOGY = flags.DEFINE_string("topology", "v5e:2x4", "v4, v5e, v5p or v6e, with a shape as v5e:16x16; or host.")
 SEEDS = flags.DEFINE_list("seeds", None, "Seeds in place of the preset's, as 0,1,2.")
@@ -43,7 +43,7 @@ def main() -> None:
 
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
     chosen = []
-    for name in EXPERIMENT.value:
+    for name in EXPERIMENT():
         declared = experiments.resolve(name)
         if not declared.trained:
             raise UserError(f"{name} trains nothing: there is nothing to plan")

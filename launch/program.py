@@ -2,14 +2,16 @@
 
 import logging
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 from absl import app, flags
 
-from diffgeo.errors import Interrupted, UserError
-from diffgeo.host import distributed, runtime
+from diffgeo.errors import Interrupted, UserError, require
+from diffgeo.host import disk, distributed, runtime
 
 BAD_INPUT = 2  # exit status
 
@@ -37,11 +39,29 @@ LOST_AFTER = flags.DEFINE_integer("lost_after", 30, "Seconds of silence after wh
 START_WITHIN = flags.DEFINE_integer("start_within", 300, "Seconds that the processes have to find each other.", 1)
 
 
+def define_paths(name: str, text: str, **how: Any) -> Callable[[], list[str]]:
+    """Define a flag of several files, folders or names; return a function that returns them.
+
+    They are separated by commas, or the flag is given for each; what exists by its whole name, commas and all, is one.
+    """
+    flag = flags.DEFINE_multi_string(name, None, f"{text} Several: A,B, or the flag for each.", **how)
+
+    def paths() -> list[str]:
+        whole = [os.path.lexists(os.path.expanduser(given)) for given in flag.value or []]
+        split = [[given] if one else given.split(",") for one, given in zip(whole, flag.value or [], strict=True)]
+        named = [path.strip() for given in split for path in given if path.strip()]
+        require(bool(named) or not how.get("required"), f"--{name} names nothing: give {text[0].lower()}{text[1:-1]}")
+        return named
+
+    return paths
+
+
 def run(main: Callable[[], None]) -> None:
     """Run a program's main function under absl's flags.
 
-    A `UserError` or an unusable flag is one sentence on stderr and exit status 2; an interrupted run exits with 128
-    plus its signal's number, as a shell expects. One of several processes that fails does not wait for the others.
+    A `UserError`, what a disk refuses, or an unusable flag is one sentence on stderr and exit status 2; a program that
+    is interrupted exits with 128 plus its signal's number, as a shell expects, and so does, without a word, one whose
+    output nobody reads any more. One of several processes that fails does not wait for the others.
     """
 
     def guarded(arguments):
@@ -55,12 +75,21 @@ def run(main: Callable[[], None]) -> None:
         logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it reports listing the system's fonts
         try:
             main()
+            sys.stdout.flush()
         except UserError as error:
-            fail(str(error), end=distributed.end_at_once if distributed.is_multiprocess() else sys.exit)
+            fail(str(error), _end())
         except Interrupted as stop:
             print(stop, file=sys.stderr)
             sys.exit(128 + stop.signum)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            sys.exit(128 + signal.SIGINT)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left is flushed at the exit
+            sys.exit(128 + signal.SIGPIPE)
         except Exception as error:
+            if (found := disk.refused(error)) is not None:
+                fail(str(disk.refusal(None, found)), _end())
             if not distributed.is_multiprocess():
                 raise
             if distributed.lost(error):
@@ -70,6 +99,10 @@ def run(main: Callable[[], None]) -> None:
             distributed.end_at_once(distributed.FAILED)
 
     app.run(guarded, flags_parser=_parse)
+
+
+def _end() -> Callable[[int], Any]:
+    return distributed.end_at_once if distributed.is_multiprocess() else sys.exit
 
 
 def fail(message: str, end: Callable[[int], None] = sys.exit) -> None:
@@ -90,3 +123,4 @@ def start_jax() -> None:
     runtime.prepare(CACHE.value)
     if distributed.is_one_of_several(DISTRIBUTED.value, COORDINATOR.value, os.environ):
         distributed.start(COORDINATOR.value, PROCESSES.value, PROCESS.value, LOST_AFTER.value, START_WITHIN.value)
+    runtime.find_devices()

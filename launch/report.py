@@ -4,6 +4,7 @@
     python -m launch.report --workdir=runs/p1_fig4 --summary=p1_fig4.zip     a small file of everything needed
     python -m launch.report --workdir=p1_fig4.zip                            the same, from that file alone
     python -m launch.report --workdir=runs/p1_fig4 --csv=p1_fig4.csv         its numbers, a row a member and step
+    python -m launch.report --workdir=/theirs/p1_fig4 --out=p1_fig4          of a run whose folder you may only read
 
 Of several runs, claims that hold are corrected together (Holm): give all of them at once.
 
@@ -14,10 +15,11 @@ from absl import flags
 
 from launch import program
 
-WORKDIR = flags.DEFINE_list("workdir", None, "Folders of runs, or summary files.", required=True)
-EXPERIMENT = flags.DEFINE_list(
-    "experiment", [], "The files that made the runs, if they are your own: " + program.OWN_EXPERIMENT
+WORKDIR = program.define_paths("workdir", "Folder of a run, or summary file.", required=True)
+EXPERIMENT = program.define_paths(
+    "experiment", "The file that made a run, if it is your own: " + program.OWN_EXPERIMENT
 )
+OUT = flags.DEFINE_string("out", None, "Folder for the report of the one run. Default: that of the run.")
 PDF = flags.DEFINE_boolean("pdf", False, "Write the figures as PDF, too.")
 CSV = flags.DEFINE_string("csv", None, "Also write the numbers of the one run to this file, a row a member and step.")
 SUMMARY = flags.DEFINE_string("summary", None, "Also write a summary of the one run to this file, FILE.zip.")
@@ -29,20 +31,28 @@ def main() -> None:
     from diffgeo import report
     from diffgeo.claims import family
     from diffgeo.errors import UserError
+    from diffgeo.host import disk
     from diffgeo.report import rows, summary
 
-    for name, value in (("summary", SUMMARY.value), ("csv", CSV.value)):
-        if value is not None and len(WORKDIR.value) > 1:
-            raise UserError(f"--{name}={value} holds one run: give one --workdir, not {len(WORKDIR.value)}")
-    loaded = [(source, *report.load(source)) for source in WORKDIR.value]
-    verdicts = {}
+    sources = WORKDIR()
+    for name, value in (("summary", SUMMARY.value), ("csv", CSV.value), ("out", OUT.value)):
+        if value is not None and len(sources) > 1:
+            raise UserError(f"--{name}={value} holds one run: give one --workdir, not {len(sources)}")
+    loaded = [(source, *report.load(source)) for source in sources]
+    verdicts, refused = {}, []
     for source, results, folder in loaded:
         name = results.attrs.get("experiment")
         if name is None:
             raise UserError(f"the results in {source!r} do not say which experiment they are of")
-        declared = experiments.of_run(results.attrs, source, EXPERIMENT.value, program.ALLOW_CHANGED.value)
-        written = report.report(declared, results, folder, PDF.value)
-        verdicts |= {(name, verdict.claim.name): verdict for verdict in written.verdicts}
+        declared = experiments.of_run(results.attrs, source, EXPERIMENT(), program.ALLOW_CHANGED.value)
+        judged = report.judge(declared, results)
+        verdicts |= {(name, verdict.claim.name): verdict for verdict in judged}
+        try:
+            report.write(
+                declared, results, judged, folder if OUT.value is None else disk.local_path(OUT.value), PDF.value
+            )
+        except UserError as error:  # the other runs' verdicts are printed all the same
+            refused.append(str(error))
         if SUMMARY.value is not None:
             path = summary.write(results, SUMMARY.value)
             print(f"wrote {path}, {path.stat().st_size:,} bytes")
@@ -50,6 +60,8 @@ def main() -> None:
             print(f"wrote {rows.write_csv(results, CSV.value)}")
     if corrected := family.table(verdicts):
         print(corrected)
+    if refused:
+        raise UserError(f"{refused[0]}; --out=FOLDER writes the report of one run elsewhere")
 
 
 if __name__ == "__main__":

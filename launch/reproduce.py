@@ -11,7 +11,7 @@ from launch import program
 
 PRESET = flags.DEFINE_string("preset", "laptop", "Size of all experiments: tiny, laptop or paper.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Parent of the runs' folders; made if need be.", required=True)
-EXPERIMENT = flags.DEFINE_list("experiment", None, "Those to run: names or files. Default: all built-in ones.")
+EXPERIMENT = program.define_paths("experiment", "One to run: a name or file. Default: all built-in ones.")
 flags.DEFINE_alias("experiments", "experiment")  # its name in earlier versions
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     from diffgeo.host import runtime
     from diffgeo.run import reproduce
 
-    chosen = [experiments.resolve(name) for name in EXPERIMENT.value or experiments.names()]
+    chosen = [experiments.resolve(name) for name in EXPERIMENT() or experiments.names()]
     if not any(PRESET.value in declared.presets for declared in chosen):
         chosen[0].settings(PRESET.value)  # says which presets there are
     program.start_jax()

@@ -34,7 +34,7 @@ def draw(
     program: Program, params: Mapping[str, Any], seed: int, step: int, labels: np.ndarray
 ) -> Float32[np.ndarray, "S N N C"]:
     """Return one image for each label float32[S, K]; see `sampling.make_sampler`."""
-    runtime.prepare()
+    runtime.start()
     drawn, _ = _sampler(program)(params, np.uint32(seed), np.int32(step), _filled(labels))
     return np.asarray(drawn)[: len(labels)]
 
@@ -55,7 +55,7 @@ def encode(
       labels: in frame coordinates.
       t: diffusion step that the images are noised to.
     """
-    runtime.prepare()
+    runtime.start()
     program, params, seed, step = member
     inputs = _filled(shown), _filled(labels)
     found = _encoder(program, layer)(params, np.uint32(seed), np.int32(step), *inputs, np.int32(t))
@@ -64,14 +64,14 @@ def encode(
 
 def true_images(settings: Settings, labels: np.ndarray) -> Float32[np.ndarray, "S N N C"]:
     """Return the images in [-1, 1] that labels float32[S, K] in frame coordinates ask for."""
-    runtime.prepare()
+    runtime.start()
     origin = np.full(labels.shape[1], settings.data.margin, np.float32)
     return source_of(settings).images(labels, origin)
 
 
 def own_labels(settings: Settings) -> Float32[np.ndarray, "S K"]:
     """Return the labels that the evaluations of the model with these settings sample, in frame coordinates."""
-    runtime.prepare()
+    runtime.start()
     return waves.own_labels(settings, source_of(settings).table())
 
 

@@ -20,6 +20,7 @@ from diffgeo.api.trained_member import TrainedMember
 from diffgeo.api.verdicts import Verdicts
 from diffgeo.errors import UserError, require, require_choice, suggestion
 from diffgeo.experiment import Experiment, check_source
+from diffgeo.host.disk import local_path
 from diffgeo.host.files import atomic_write
 from diffgeo.report import figures, summary
 from diffgeo.results import load_results, open_results, open_workdir, select_scores, settings_of
@@ -49,13 +50,13 @@ def load(source: str | Path, experiment: str | Experiment | None = None, *, allo
     >>> run.settings.axes
     {'increment': (0.5, 1.0), 'seed': (0, 1)}
     """
-    path = Path(source)
+    path = local_path(source)
     declared = experiments.resolve(experiment) if isinstance(experiment, str) else experiment
     config: Mapping[str, Any] | None = None
-    if path.suffix == summary.ENDING:
-        require(path.exists(), f"no summary {str(path)!r}: write one by launch.report --summary")
-    elif (path / CONFIG).exists() or not open_workdir(path).results.exists():
-        config = read_run(path)[1]
+    if not summary.is_summary(path):
+        workdir = open_workdir(path)
+        if (path / CONFIG).exists() or not workdir.results.exists():
+            config = read_run(path)[1]
     run = SavedRun(path, config, declared)
     if declared is not None and declared.source is not None:
         check_source(run.about, declared.source, str(path), allow_changed)
@@ -87,13 +88,17 @@ class SavedRun:
     _declared: Experiment | None
 
     @functools.cached_property
+    def _is_summary(self) -> bool:
+        return summary.is_summary(self.path)
+
+    @functools.cached_property
     def stored(self) -> xr.Dataset:
         """All results, read lazily: scores have dims `label_set` and `readout`. Open the run again for newer ones.
 
         Raises:
           UserError: if the run has no results yet.
         """
-        return summary.read(self.path) if self.path.suffix == summary.ENDING else open_results(self.path)
+        return summary.read(self.path) if self._is_summary else open_results(self.path)
 
     @functools.cached_property
     def results(self) -> xr.Dataset:
@@ -247,11 +252,11 @@ class SavedRun:
     @property
     def _folder(self) -> Path:
         """Folder of the run's report."""
-        return self.path.with_suffix("") if self.path.suffix == summary.ENDING else self.path
+        return self.path.with_suffix("") if self._is_summary else self.path
 
     def _loaded(self) -> xr.Dataset:
         """Return all results in memory, but for the activations that analyses start from."""
-        return self.stored if self.path.suffix == summary.ENDING else load_results(self.path)
+        return self.stored if self._is_summary else load_results(self.path)
 
     def _rows(self) -> list[str]:
         """Return a line for each member: coordinates, accuracy and step of its newest evaluation."""

@@ -49,7 +49,7 @@ def train(
     declared = experiments.resolve(experiment) if isinstance(experiment, str) else experiment
     changed = [f"{name}={value}" for name, value in (settings or {}).items()]
     chosen = override(declared.settings(preset), *_assignments(axes or {}), *changed)
-    runtime.prepare()  # before a placement asks for devices
+    runtime.start()  # before a placement asks for devices
     planned = run.Run.of(declared, preset, chosen)
     run.execute(planned, workdir, runtime.provenance())
     return load(workdir, declared)
@@ -87,7 +87,7 @@ def extend(
     saved = load(workdir, experiment, allow_changed=allow_changed)
     declared = saved.experiment
     values = growth.added_values(saved.settings, _assignments(added))
-    runtime.prepare()  # before a placement asks for devices
+    runtime.start()  # before a placement asks for devices
     planned = run.Run.of(declared, saved.preset, saved.settings, allow_changed=allow_changed)
     growth.extend(planned, workdir, values, runtime.provenance())
     return load(workdir, declared, allow_changed=allow_changed)

@@ -115,7 +115,8 @@ def _add(
 
     def write() -> dict[str, Any]:
         _check(run, new, workdir, axis)
-        run_folder.check_room(dataclasses.replace(new, keep=run.keep or config.get("keep", ALL)), workdir, at_once, say)
+        kept = dataclasses.replace(new, keep=run.keep or config.get("keep", ALL))
+        run_folder.check_room(run_folder.storage_of(kept, at_once), workdir, say)
         workdir.write_config(extended)
         return extended
 

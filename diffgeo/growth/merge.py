@@ -16,6 +16,7 @@ import xarray as xr
 
 from diffgeo.costs.storage import ALL
 from diffgeo.errors import UserError, require
+from diffgeo.host.disk import check_folder, local_path
 from diffgeo.host.files import atomic_path, write_json
 from diffgeo.results import Results, Workdir, open_results
 from diffgeo.results.read import unfinished_step
@@ -72,7 +73,8 @@ def merge(
       UserError: for one folder, an unfinished run, runs of different settings or files, members that differ between
         runs (quotes member and variable) or are in none (quotes them), or an `out` that exists.
     """
-    out = Path(out)
+    out = local_path(out)
+    check_folder(out)
     require(len(folders) > 1, f"{len(folders)} folder is nothing to join: give two or more")
     require(not out.exists() or not any(out.iterdir()), f"{str(out)!r} exists: choose a new folder by --out")
     parts = [_read(folder) for folder in folders]

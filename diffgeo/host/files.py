@@ -9,23 +9,29 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from diffgeo.host.disk import refusals
+
 
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a path to write a file or folder to; rename it to `path` at the end, or remove it after an error.
 
     It lies in the same folder, so the rename is atomic, and its name begins with a dot. Missing parents are made.
+
+    Raises:
+      UserError: for what the disk refuses, also within.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}-{uuid.uuid4().hex}.part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        if part.is_dir():
-            shutil.rmtree(part)
-        part.unlink(missing_ok=True)
+    with refusals(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            os.replace(part, path)
+        finally:
+            if part.is_dir():
+                shutil.rmtree(part)
+            part.unlink(missing_ok=True)
 
 
 def atomic_write(path: str | os.PathLike[str], content: str | bytes) -> Path:

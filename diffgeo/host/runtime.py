@@ -6,6 +6,7 @@
 import ctypes
 import importlib.util
 import logging
+import math
 import os
 import platform
 import re
@@ -16,6 +17,16 @@ from collections.abc import Mapping
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
+
+from diffgeo.errors import UserError, one_line, require
+from diffgeo.host import disk
+from diffgeo.host.caches import cache_folder
+
+NUMBERS = {"jax_enable_x64": False, "jax_threefry_partitionable": True, "jax_default_matmul_precision": None}
+"""Settings of JAX that change what comes out of the same run -> the value by which runs are made."""
+
+QUOTA = Path("/sys/fs/cgroup/cpu.max")
+"""File of a container's share of the cores, as "400000 100000"."""
 
 MALLOC_OPTIONS = {-4: 0, -1: -1, -8: 1}
 """Options of glibc's malloc.h: M_MMAP_MAX, M_TRIM_THRESHOLD, M_ARENA_MAX."""
@@ -28,27 +39,71 @@ def prepare(compile_cache: str | None = None) -> None:
 
     Args:
       compile_cache: folder of compiled programs; None for JAX's own setting, or else diffgeo in the user's cache.
+
+    Raises:
+      UserError: if JAX is set to compute other numbers.
     """
     import jax
 
+    for name, value in NUMBERS.items():
+        found = getattr(jax.config, name)
+        require(
+            found == value,
+            f"JAX's {name} is {found!r}, by which runs would have other numbers than by {value!r}: unset "
+            f"{name.upper()}, or call jax.config.update({name!r}, {value!r})",
+        )
     keep_freed_memory()
     logging.getLogger("absl").setLevel(logging.ERROR)  # orbax reports every step of every save
     logging.getLogger("jax").setLevel(logging.ERROR)
+    for name in ("absl", "asyncio"):
+        logging.getLogger(name).addFilter(_is_news)  # which one logger takes once
     config: Any = jax.config  # its attributes are made at run time
     if only_cpu(config.jax_platforms, os.environ, Path("/dev")):
         config.update("jax_platforms", "cpu")
     if compile_cache is None and config.jax_compilation_cache_dir is not None:
         return
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    config.update("jax_compilation_cache_dir", str(compile_cache or home / "diffgeo"))
+    config.update("jax_compilation_cache_dir", os.path.expanduser(compile_cache or cache_folder()))
     config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
+def start() -> None:
+    """Prepare this process and find its devices; in place of `prepare` where no other process is to be joined first.
+
+    Raises:
+      UserError: as `prepare` and `find_devices`.
+    """
+    prepare()
+    find_devices()
+
+
+def find_devices() -> None:
+    """Raise `UserError` unless JAX finds devices of the platform that it is to use."""
+    import jax
+
+    try:
+        jax.devices()
+    except (RuntimeError, AssertionError) as error:
+        wanted = jax.config.jax_platforms  # pyright: ignore[reportAttributeAccessIssue] (made at run time)
+        raise UserError(
+            f"JAX finds no device of platform {wanted or 'any'} ({one_line(error)}): unset JAX_PLATFORMS, or install "
+            "JAX for this machine's accelerator"
+        ) from error
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether a record is other than one of a save that failed, whose error orbax raises as well."""
+    failed = record.exc_info[1] if record.exc_info else None
+    return "orbax" not in Path(record.pathname).parts and (failed is None or disk.refused(failed) is None)
+
+
 def usable_cores() -> int:
-    """Return how many cores this process may use, which may be fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores this process may use: by its affinity and its container's quota, fewer than there are."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = QUOTA.read_text().split()
+    except (OSError, ValueError):
+        return count
+    return count if quota == "max" else min(count, max(1, math.ceil(int(quota) / int(period))))
 
 
 def keep_freed_memory() -> None:
@@ -89,10 +144,12 @@ def provenance() -> dict[str, str]:
     import jax
 
     devices = jax.devices()
+    flags = os.environ.get("XLA_FLAGS", "").strip()
     return {
         "command": shlex.join(["python", "-m", _module(), *sys.argv[1:]]),
         "commit": _commit(),
-        "hardware": f"{len(devices)} x {devices[0].device_kind}, {os.cpu_count()} host cores, {platform.machine()}",
+        "hardware": f"{len(devices)} x {devices[0].device_kind}, {usable_cores()} host cores, {platform.machine()}"
+        f"{flags and f', XLA_FLAGS={flags}'}",
         "versions": f"python {platform.python_version()}, jax {version('jax')}, "
         f"jaxlib {version('jaxlib')}, flax {version('flax')}",
     }
@@ -105,15 +162,22 @@ def _module() -> str:
 
 
 def _commit() -> str:
-    """Return the checkout's commit, marked '+' if files differ from it; 'unknown' outside a checkout."""
+    """Return the checkout's commit, marked '+' if files differ from it; 'unknown' outside a checkout.
+
+    A repository that this library is installed in, or that git's variables name, is another's.
+    """
+    file = Path(__file__).resolve()
+    root = file.parents[2]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    if not (root / ".git").exists():
+        return "unknown"
+
+    def git(*arguments: str) -> str:
+        how: Any = {"cwd": root, "env": own, "capture_output": True, "text": True, "check": True}
+        return subprocess.run(["git", *arguments], **how).stdout.strip()
+
     try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        git("ls-files", "--error-unmatch", str(file.relative_to(root)))
+        return git("describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
-    return described.stdout.strip()

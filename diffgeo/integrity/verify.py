@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from diffgeo.errors import DamagedError, UserError
+from diffgeo.host import disk
 from diffgeo.report import summary
 from diffgeo.results import Workdir, checked, damage, open_results
 from diffgeo.results.checkpoint_files import DIGESTS, ITEM, check
@@ -24,17 +25,18 @@ def verify(source: str | Path, say: Callable[[str], None] = print) -> None:
       say: called with a line for each part.
 
     Raises:
-      UserError: if anything is damaged; names the first, the others are said before.
+      UserError: if anything is damaged; names the first, the others are said before. If the disk refuses to read it.
     """
-    path = Path(source)
-    if path.suffix == summary.ENDING:
+    path = disk.local_path(source)
+    if summary.is_summary(path):
         summary.read(path)
         say(f"{path}: sound")
         return
     workdir, config = read_run(path)
     Settings.from_json(config["settings"])
     say(f"{CONFIG}: sound")
-    bad = [*_checkpoints(workdir, say), *_results(workdir, say)]
+    with disk.refusals(path):
+        bad = [*_checkpoints(workdir, say), *_results(workdir, say)]
     for line in bad[:SHOWN]:
         say(line)
     if len(bad) > SHOWN:

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import io
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -142,9 +142,16 @@ class Picture(Figure):
         return buffer.getvalue()
 
 
-def context() -> contextlib.AbstractContextManager:
-    """Return the rcParams context entered by `styled` functions and by `save`; restores what was set before."""
-    return mpl.rc_context(RC)
+@contextlib.contextmanager
+def context() -> Iterator[None]:
+    """Set matplotlib's defaults and `RC` within, whatever a matplotlibrc says; restore what was set before.
+
+    Entered by `styled` functions and by `save`.
+    """
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
 
 
 def styled(function: Callable[P, R]) -> Callable[P, R]:

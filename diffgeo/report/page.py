@@ -10,8 +10,8 @@ from typing import NamedTuple
 import xarray as xr
 
 from diffgeo import claims, results
-from diffgeo.errors import UserError
 from diffgeo.experiment import Experiment
+from diffgeo.host.disk import local_path
 from diffgeo.host.files import atomic_write
 from diffgeo.report import summary
 from diffgeo.report.figures import draw
@@ -46,10 +46,8 @@ def load(source: str | Path) -> tuple[xr.Dataset, Path]:
     Raises:
       UserError: if there are no results.
     """
-    source = Path(source)
-    if source.suffix == summary.ENDING:
-        if not source.exists():
-            raise UserError(f"no summary {str(source)!r}: write one by launch.report --summary")
+    source = local_path(source)
+    if summary.is_summary(source):
         return summary.read(source), source.with_suffix("")
     return results.open_results(source).load(), source
 
@@ -61,20 +59,42 @@ def report(
     pdf: bool = False,
     say: Callable[[str], None] = print,
 ) -> Report:
-    """Judge the claims, draw the figures, and write DIR/claims.json, DIR/figures and DIR/report.html.
+    """Judge the claims and write the report: `judge`, then `write`."""
+    return write(experiment, dataset, judge(experiment, dataset, say), folder, pdf, say)
+
+
+def judge(
+    experiment: Experiment, dataset: xr.Dataset, say: Callable[[str], None] = print
+) -> tuple[claims.Verdict, ...]:
+    """Judge the claims of an experiment by its results, loaded, and say their verdicts; nothing is written."""
+    verdicts = tuple(claims.judge(claim, dataset) for claim in experiment.claims)
+    say(f"{experiment.name}, preset {dataset.attrs.get('preset', 'unknown')}: {experiment.figure}")
+    say(claims.table(verdicts) if verdicts else "no claim to check: " + experiment.claim)
+    return verdicts
+
+
+def write(
+    experiment: Experiment,
+    dataset: xr.Dataset,
+    verdicts: tuple[claims.Verdict, ...],
+    folder: str | Path,
+    pdf: bool = False,
+    say: Callable[[str], None] = print,
+) -> Report:
+    """Draw the figures, and write DIR/claims.json, DIR/figures and DIR/report.html.
 
     Args:
       experiment: the experiment that was run.
       dataset: its results, loaded.
+      verdicts: of `judge`.
       folder: DIR, created if it does not exist.
       pdf: also write figures as PDF.
-      say: called with each line of the verdicts and with each file written.
+      say: called with each file written.
+
+    Raises:
+      UserError: if the folder cannot be written to.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    verdicts = tuple(claims.judge(claim, dataset) for claim in experiment.claims)
-    say(f"{experiment.name}, preset {dataset.attrs.get('preset', 'unknown')}: {experiment.figure}")
-    say(claims.table(verdicts) if verdicts else "no claim to check: " + experiment.claim)
     claims.write(verdicts, folder / CLAIMS)
     missing: list[str] = []
 

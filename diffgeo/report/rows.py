@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from diffgeo.errors import UserError
+from diffgeo.host.disk import local_path
 from diffgeo.host.files import atomic_write
 from diffgeo.results import settings_of
 
@@ -52,5 +53,4 @@ def write_csv(results: xr.Dataset, path: str | Path) -> Path:
         place = [results[name].values[i] for name, i in zip(keys, at, strict=True)]
         cells = [values[at] for values in columns.values()]
         writer.writerow([*place, *("" if isinstance(cell, np.floating) and np.isnan(cell) else cell for cell in cells)])
-    atomic_write(Path(path), text.getvalue())
-    return Path(path)
+    return atomic_write(local_path(path), text.getvalue())

@@ -15,8 +15,10 @@ from typing import Any
 import numcodecs
 import numpy as np
 import xarray as xr
+from zarr.storage import LocalStore
 
-from diffgeo.errors import DamagedError, UserError, one_line
+from diffgeo.errors import DamagedError, UserError, one_line, require
+from diffgeo.host.disk import local_path, refusal, refusals, refused
 from diffgeo.host.files import atomic_path
 from diffgeo.plots.members import shown_steps
 from diffgeo.plots.samples import SIDE
@@ -44,6 +46,19 @@ STEP_DIMS = ("sample", "common", "kept", "mode", "view", "bar", "angle_bin", "re
 """Dims of large variables, which are kept only at the steps that figures show."""
 
 
+def is_summary(path: Path) -> bool:
+    """Return whether a path is a summary's rather than a work folder's.
+
+    Raises:
+      UserError: if it is, and there is none.
+    """
+    if path.suffix != ENDING or path.is_dir():
+        return False
+    with refusals(path):
+        require(path.exists(), f"no summary {str(path)!r}: write one by launch.report --summary")
+    return True
+
+
 def write(results: xr.Dataset, path: str | Path) -> Path:
     """Write a summary, a zip file of a zarr store, atomically.
 
@@ -57,7 +72,7 @@ def write(results: xr.Dataset, path: str | Path) -> Path:
     Raises:
       UserError: if the path has another ending.
     """
-    path = Path(path)
+    path = local_path(path)
     if path.suffix != ENDING:
         raise UserError(f"a summary is a zip file, so {str(path)!r} must end in {ENDING}")
     # results of an older store have this version's names once they are opened, so the format is this version's, too
@@ -69,7 +84,7 @@ def write(results: xr.Dataset, path: str | Path) -> Path:
     }
     with atomic_path(path) as part, tempfile.TemporaryDirectory(dir=path.parent) as folder:
         how: Any = {"zarr_format": 2, "consolidated": False, "write_empty_chunks": True}
-        small.to_zarr(folder, mode="w", encoding=encoding, **how)
+        small.to_zarr(LocalStore(folder), mode="w", encoding=encoding, **how)
         consolidate(Path(folder))
         with zipfile.ZipFile(part, "w", zipfile.ZIP_STORED) as archive:
             for file in sorted(Path(folder).rglob("*")):
@@ -92,6 +107,8 @@ def read(path: str | Path) -> xr.Dataset:
         store = open_memory(files, metadata, lambda chunk, wrong: DamagedError(f"{chunk.file} {wrong}"))
         results = dataset_of(store, str(path)).load()
     except Exception as error:  # zipfile raises many kinds for a file that is cut or changed
+        if (found := refused(error)) is not None:
+            raise refusal(Path(path), found) from error
         raise UserError(f"{str(path)!r} is not a summary of a run ({one_line(error)}): {fix}") from error
     half = [name for name, variable in results.data_vars.items() if variable.dtype == np.float16]
     return results.assign({name: results[name].astype(np.float32) for name in half})

@@ -17,6 +17,7 @@ import numpy as np
 from jaxtyping import Float32, Float64, Real
 
 from diffgeo.errors import UserError
+from diffgeo.host.caches import let_numba_cache
 from diffgeo.representation.points import check_labels, check_points, distances
 
 FOLDS = 5
@@ -65,6 +66,7 @@ def umap_embedding(
     points = check_points(points, least=UMAP_LEAST)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
+        let_numba_cache()
         import umap
 
         # a disconnected cloud is a finding, seen in the embedding; UMAP initializes such clouds by itself

@@ -19,6 +19,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import LocalStore, MemoryStore, WrapperStore
 
 from diffgeo.errors import DamagedError
+from diffgeo.host import disk
 from diffgeo.results import metadata as stored_metadata
 from diffgeo.results.metadata import CONSOLIDATED, ArrayInfo, Metadata
 
@@ -72,6 +73,7 @@ class CheckedStore(WrapperStore):
 
         Raises:
           Exception: from `fail`, for a damaged chunk.
+          UserError: for one that the disk refuses.
         """
         prototype = prototype or default_buffer_prototype()
         name, _, file = key.rpartition("/")
@@ -83,14 +85,18 @@ class CheckedStore(WrapperStore):
         if place is None:  # zarr.json of format 3, of which there is none
             return None
         chunk = Chunk(name, place)
-        value = await self._store.get(key, prototype, byte_range)
+        value = await self._stored(key, prototype, byte_range)
         if value is None and await self.is_expected(chunk):
-            value = await self._store.get(key, prototype, byte_range)  # it may have been written meanwhile
+            value = await self._stored(key, prototype, byte_range)  # it may have been written meanwhile
             if value is None:
                 raise self.fail(chunk, "is missing")
         if value is not None and (wrong := wrong_in(info, value.as_numpy_array())):
             raise self.fail(chunk, wrong)
         return value
+
+    async def _stored(self, key: str, prototype: Any, byte_range: Any) -> Any:
+        with disk.refusals(Path(getattr(self._store, "root", ".")) / key):
+            return await self._store.get(key, prototype, byte_range)
 
     async def is_expected(self, chunk: Chunk) -> bool:
         """Return whether a chunk has been written, by what the store records."""
@@ -174,9 +180,11 @@ def read_folder(path: Path) -> Metadata:
 
     Raises:
       DamagedError: as `metadata.parse`, or if it is not there.
+      UserError: if the disk refuses to read it.
     """
     try:
-        content = (path / CONSOLIDATED).read_bytes()
+        with disk.refusals(path):
+            content = (path / CONSOLIDATED).read_bytes()
     except FileNotFoundError as error:
         raise DamagedError(f"{CONSOLIDATED} is missing, as after a copy without hidden files") from error
     return stored_metadata.parse(content)

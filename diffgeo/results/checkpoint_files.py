@@ -20,6 +20,7 @@ import numpy as np
 import tensorstore
 
 from diffgeo.errors import DamagedError, UserError, one_line
+from diffgeo.host import disk
 
 DIGESTS = "digests.json"
 ALGORITHM = "sha256"
@@ -52,7 +53,8 @@ class StoredCheckpoint:
 
     def __init__(self, item: Path):
         self.item = item
-        self._store = tensorstore.KvStore.open({"driver": "ocdbt", "base": f"file://{item}/"}).result()
+        base = {"driver": "file", "path": f"{disk.plain_path(item.absolute())}/"}
+        self._store = tensorstore.KvStore.open({"driver": "ocdbt", "base": base}).result()
         self.keys = [key.decode() for key in self._store.list().result()]
         path = item / DIGESTS
         self.digests: dict[str, Any] | None = json.loads(path.read_bytes()) if path.exists() else None
@@ -132,14 +134,24 @@ def check(step: Path) -> str | None:
     """Read a checkpoint STEP through; return what is wrong with it, None if it is sound.
 
     Without digests, in a checkpoint of an earlier version, what cannot be decoded is wrong.
+
+    Raises:
+      UserError: if the disk refuses to read it.
     """
     try:
         StoredCheckpoint(step / ITEM).check()
     except DamagedError as error:
         return str(error)
     except Exception as error:  # tensorstore and JSON raise many kinds for files cut short or missing
+        _raise_refusal(step, error)
         return one_line(error)
     return None
+
+
+def _raise_refusal(step: Path, error: Exception) -> None:
+    """Raise the `UserError` of a checkpoint that the disk refuses, which does not say that it is damaged."""
+    if (found := disk.refused(error)) is not None:
+        raise disk.refusal(step, found) from error
 
 
 def stored_steps(folder: Path) -> list[int]:
@@ -179,6 +191,7 @@ def read_member(folder: Path, index: int, step: int, name: str = "params") -> di
                 branch = branch.setdefault(parent, {})
             branch[last] = checkpoint.row(leaf, index)
     except Exception as error:  # tensorstore raises many kinds for files cut short or missing
+        _raise_refusal(stored, error)
         raise unreadable(stored, error) from error
     if not tree:
         raise UserError(f"checkpoint {str(stored)!r} holds no {name!r}: choose params, or ema if the run keeps one")

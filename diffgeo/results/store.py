@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 import zarr
+from zarr.storage import LocalStore
 
 from diffgeo.host import distributed
 from diffgeo.host.files import atomic_path
@@ -60,8 +61,8 @@ class Results:
         begun = "group_complete" not in dataset or bool((dataset["group_complete"] == COMPLETE).any())
         with atomic_path(path) as part:
             how: Any = {"zarr_format": 2, "consolidated": False, "encoding": chunk_encoding(dataset)}
-            dataset.to_zarr(str(part), mode="w", write_empty_chunks=begun, **how)
-            store: Any = zarr.open_group(str(part), mode="r+", zarr_format=2, use_consolidated=False)
+            dataset.to_zarr(LocalStore(part), mode="w", write_empty_chunks=begun, **how)
+            store: Any = zarr.open_group(LocalStore(part), mode="r+", zarr_format=2, use_consolidated=False)
             for name, variable in dataset.variables.items():
                 if GROUP_ATTRIBUTE not in variable.attrs:  # zarr leaves out chunks of the fill alone
                     one = variable.ndim and not any(variable.values.strides)
@@ -126,7 +127,7 @@ class Results:
         store = _restored(path)
         lacking = lacking.drop_vars([name for name in lacking.variables if name in store])
         encoding = chunk_encoding(lacking)
-        lacking.to_zarr(str(path), mode="a", zarr_format=2, consolidated=False, encoding=encoding)
+        lacking.to_zarr(LocalStore(path), mode="a", zarr_format=2, consolidated=False, encoding=encoding)
         groups = set(stored["group"].values) if "group" in stored else set()
         for name, variable in lacking.variables.items():
             # of a group that is recorded already, values are missing where it was complete before they were known
@@ -313,7 +314,7 @@ def writable(store: Any, name: str) -> Any:
 def _restored(path: Path) -> Any:
     """Open a store to change its metadata, beginning with what the consolidated file says."""
     metadata.restore(path, checked.read_folder(path))
-    return zarr.open_group(str(path), mode="r+", zarr_format=2, use_consolidated=False)
+    return zarr.open_group(LocalStore(path), mode="r+", zarr_format=2, use_consolidated=False)
 
 
 def _write_new(array: Any, values: np.ndarray, axis: int, start: int) -> None:

@@ -3,6 +3,8 @@
 DIR/config.json  DIR/checkpoints/wave_000/...  DIR/results.zarr  DIR/figures/*.png
 """
 
+import contextlib
+import errno
 import fcntl
 import json
 import re
@@ -10,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from diffgeo.errors import DamagedError, UserError, one_line, require
-from diffgeo.host import distributed
+from diffgeo.host import disk, distributed
 from diffgeo.host.files import write_json
 from diffgeo.results import checked
 from diffgeo.settings import migration
@@ -31,17 +33,31 @@ CONFIG_TYPES: dict[str, type] = {
     "sources": list,
 }
 """Entries of the configuration and their types; the first four alone are of every run."""
+PARTS = ("checkpoints", "results.zarr", "figures", "damaged", "claims.json", "report.html")
+"""What a run writes beside its configuration."""
 NAME = re.compile(r"\w[\w .-]{0,199}")
 """Names in a configuration: no folders."""
 MOST_MEMBERS = 65_536
 """Most members that train at once."""
 
 
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
+"""Errors of a file system that knows no locks, such as Lustre or NFS mounted without them."""
+
+
 class Workdir:
-    """A folder that a run may hold; a context manager by which process 0 locks it. Made by `open_workdir`."""
+    """A folder that a run may hold; a context manager by which process 0 locks it. Made by `open_workdir`.
+
+    What the disk refuses while it is held is raised as a `UserError` when it is left.
+
+    Attributes:
+      path: of the folder.
+      needs: how much room the run takes, in words, for that error.
+    """
 
     def __init__(self, path: Path):
         self.path = path
+        self.needs = ""
         self._lock: Any = None
 
     @property
@@ -63,19 +79,22 @@ class Workdir:
 
         Raises:
           UserError: if the file is not a run's configuration, or not that of the results beside it; if the folder holds
-            other things.
+            no run, and what one would overwrite; if it cannot be read.
         """
         path = self.path / CONFIG
-        if not path.exists():
-            # a run writes its configuration first, so any other visible thing here is not a run's
-            others = [p.name for p in self.path.iterdir() if p.name[0] != "."] if self.path.exists() else []
-            if others:
-                raise UserError(
-                    f"work folder {str(self.path)!r} holds {others[0]!r} but no run: choose a new folder by --workdir"
-                )
-            return None
+        with disk.refusals(self.path):
+            if not path.exists():
+                # a run writes its configuration first
+                others = [name for name in PARTS if (self.path / name).exists()]
+                if others:
+                    raise UserError(
+                        f"work folder {str(self.path)!r} holds {others[0]!r} but no {CONFIG}: restore the file, or "
+                        "choose a new folder by --workdir"
+                    )
+                return None
+            content = path.read_bytes()
         try:
-            config = json.loads(path.read_bytes())
+            config = json.loads(content)
             check_config(config)
             # also within a format: settings that are new since have their defaults
             config["settings"] = migration.upgrade_settings(config["settings"])
@@ -94,7 +113,7 @@ class Workdir:
             stored = {name: about[name] for name in ("experiment", "preset", "settings") if name in about}
             if "settings" in stored:
                 stored["settings"] = migration.upgrade_settings(json.loads(stored["settings"]))
-        except (DamagedError, UserError, ValueError, TypeError):
+        except (DamagedError, UserError, ValueError, TypeError, OSError):
             return  # said by whoever reads them; launch.analyze --repair needs the configuration alone
         wanted = json.loads(json.dumps({name: config[name] for name in stored}))
         if "settings" in stored:
@@ -124,11 +143,9 @@ class Workdir:
         return self
 
     def _hold(self) -> None:
-        try:
+        with disk.refusals(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = open(self.path / ".lock", "w")  # noqa: SIM115 (held until the run is over)
-        except OSError as error:
-            raise UserError(f"work folder {str(self.path)!r} cannot be used: {error.strerror}") from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -136,15 +153,36 @@ class Workdir:
             raise UserError(
                 f"work folder {str(self.path)!r} is in use by another process: wait for it, or choose another --workdir"
             ) from error
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                self._lock.close()
+                raise disk.refusal(self.path, error) from error
+            distributed.say(
+                f"the disk of {str(self.path)!r} has no locks ({error.strerror}): start no second run in this folder"
+            )
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if self._lock is not None:
             self._lock.close()
+        if not isinstance(error, Exception) or isinstance(error, UserError):
+            return
+        found = disk.refused(error)
+        if found is not None:
+            raise disk.refusal(self.path, found, self.needs) from error
+        with contextlib.suppress(OSError):
+            if isinstance(error, FileNotFoundError) and not (self.path / CONFIG).exists():
+                raise UserError(f"{str(self.path / CONFIG)!r} was removed meanwhile: restore the folder") from error
 
 
 def open_workdir(path: str | Path) -> Workdir:
-    """Return the work folder at a path, which need not exist yet: the one gate by which programs reach a folder."""
-    return Workdir(Path(path))
+    """Return the work folder at a path, which need not exist yet: the one gate by which programs reach a folder.
+
+    Raises:
+      UserError: for an address, a file, or a folder that may not be entered.
+    """
+    folder = disk.local_path(path)
+    disk.check_folder(folder)
+    return Workdir(folder)
 
 
 def read_run(path: str | Path) -> tuple[Workdir, dict[str, Any]]:

@@ -10,8 +10,11 @@ own members; all of them call every method of `Checkpoints` together. This is th
 `diffgeo.results.checkpoint_files` reads what lies on disk.
 """
 
+import contextlib
 import dataclasses
+import errno
 import itertools
+import os
 import shutil
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -24,7 +27,7 @@ import orbax.checkpoint as ocp
 
 from diffgeo.costs.storage import KEPT_STATES
 from diffgeo.errors import DamagedError, require
-from diffgeo.host import distributed
+from diffgeo.host import disk, distributed
 from diffgeo.results.checkpoint_files import check, unreadable, write_digests
 from diffgeo.settings import migration
 
@@ -83,7 +86,7 @@ class Checkpoints:
         together = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)
         how: Any = {"type_handler_registry": handlers, "multiprocessing_options": together}
         return ocp.CheckpointManager(
-            self.folder / name,
+            disk.plain_path(self.folder) / name,
             item_handlers=ocp.PyTreeCheckpointHandler(**how, handler_impl=_Digesting(**how)),
             options=ocp.CheckpointManagerOptions(
                 cleanup_tmp_directories=not self.borrowed,
@@ -92,6 +95,9 @@ class Checkpoints:
                 **options,
             ),
         )
+
+    def _step_folder(self, manager: ocp.CheckpointManager, step: int) -> Path:
+        return self.folder / Path(manager.directory).name / str(step)
 
     def __enter__(self):
         return self
@@ -123,10 +129,18 @@ class Checkpoints:
         if distributed.is_multiprocess():
             self.wait()  # orbax names the barriers of two saves of one step alike
         kept = _without_none(tree)
+        self._check_room(kept)
         self._lent |= any(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(kept))
         how = jax.tree.map(_divided, kept) if manager is self._params else None
         arguments = ocp.args.PyTreeSave(kept, save_args=how, ocdbt_target_data_file_size=FILE_BYTES)
         manager.save(step, args=arguments, force=True)
+
+    def _check_room(self, tree: dict[str, Any]) -> None:
+        """Raise `OSError` if a checkpoint would fill the disk: orbax reports it by a page from each of its threads."""
+        nbytes = sum(leaf.nbytes for leaf in jax.tree.leaves(tree))
+        if distributed.is_coordinator() and disk.free_bytes(self.folder) < nbytes:
+            why = f"{os.strerror(errno.ENOSPC)} for a checkpoint of {nbytes:,} bytes"
+            raise OSError(errno.ENOSPC, why, str(self.folder))
 
     def keep_params(self, steps: Collection[int]) -> None:
         """Delete the parameters of all other steps; all processes call together."""
@@ -141,7 +155,7 @@ class Checkpoints:
 
         def remove():
             for step in steps:
-                folder = Path(manager.directory) / str(step)
+                folder = self._step_folder(manager, step)
                 hidden = folder.with_name(f"{step}{HIDDEN}")
                 folder.rename(hidden)
                 shutil.rmtree(hidden)
@@ -199,7 +213,7 @@ class Checkpoints:
         Orbax would restore a changed value in silence; and when it cannot read one array of many, it leaves the others'
         threads to print tracebacks.
         """
-        folder = Path(manager.directory) / str(step)
+        folder = self._step_folder(manager, step)
         if folder not in self._sound:
             wrong = distributed.broadcast(lambda: check(folder))
             if wrong is not None:
@@ -210,13 +224,13 @@ class Checkpoints:
     def _verify(self, manager: ocp.CheckpointManager, step: int) -> None:
         wrong = self._wrong(manager, step)
         if wrong is not None:
-            raise unreadable(Path(manager.directory) / str(step), wrong)
+            raise unreadable(self._step_folder(manager, step), wrong)
 
     def _settle(self, manager: ocp.CheckpointManager, step: int) -> bool:
         wrong = self._wrong(manager, step)
         if wrong is None:
             return True
-        folder = Path(manager.directory) / str(step)
+        folder = self._step_folder(manager, step)
         require(
             not self.borrowed,
             f"checkpoint {str(folder)!r} is damaged ({wrong}) and another run's: repair it in that run's folder",
@@ -258,9 +272,9 @@ class Checkpoints:
             tree = migration.rename(jax.tree.map(fitted, restored, item), migration.CHECKPOINT_LEAVES)
             return _with_none(tree, target)
         except Exception as error:  # orbax raises many kinds for files cut short or missing
-            if distributed.lost(error):
+            if distributed.lost(error) or disk.refused(error) is not None:
                 raise
-            raise unreadable(Path(manager.directory) / str(step), error) from error
+            raise unreadable(self._step_folder(manager, step), error) from error
 
     def wait(self) -> None:
         """Wait for saves in progress; raise the error of one that failed."""
@@ -269,10 +283,13 @@ class Checkpoints:
         self._lent = False
 
     def close(self) -> None:
-        """Wait and close."""
-        self.wait()
-        self._state.close()
-        self._params.close()
+        """Wait and close; raise the error of a save that failed."""
+        try:
+            self.wait()
+        finally:
+            for manager in (self._state, self._params):
+                with contextlib.suppress(Exception):  # the error that `wait` has raised, again
+                    manager.close()
 
 
 def _divided(stacked: Any) -> ocp.SaveArgs:

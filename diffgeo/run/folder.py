@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -14,7 +13,7 @@ from diffgeo.data.evaluation_labels import labels_drawn
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.errors import UserError
 from diffgeo.experiment import check_source
-from diffgeo.host import distributed
+from diffgeo.host import disk, distributed
 from diffgeo.results import Results, Workdir, template
 from diffgeo.results.workdir import first_difference
 from diffgeo.run import measure
@@ -95,15 +94,13 @@ def storage_of(run: Run, members_at_once: int | None = None) -> Storage:
     return Storage(keep, finished, finished + round(part * passing), empty.nbytes)
 
 
-def check_room(run: Run, workdir: Workdir, members_at_once: int, say: Callable[[str], None]) -> None:
+def check_room(needed: Storage, workdir: Workdir, say: Callable[[str], None]) -> None:
     """Say how many bytes a new run takes, and how many are free.
 
     Raises:
       UserError: if its checkpoints do not fit.
     """
-    needed = storage_of(run, members_at_once)
-    folder = workdir.path.absolute()
-    free = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists())).free
+    free = disk.free_bytes(workdir.path)
     say(f"{needed}; the disk has {gigabytes(free)} free")
     if needed.training > free:
         fix = "choose another --workdir" if needed.keep == LAST else "pass --keep=last, or choose another --workdir"

@@ -6,6 +6,7 @@ from pathlib import Path
 from diffgeo import report
 from diffgeo.costs import by_hand
 from diffgeo.experiment import Experiment
+from diffgeo.host.disk import local_path
 from diffgeo.results import open_workdir
 from diffgeo.run.folder import settle
 from diffgeo.run.run import Run
@@ -48,7 +49,7 @@ def reproduce(
     say(f"{len(chosen)} experiments, preset {preset}, in {folder}: about {total:.0f} minutes on two cores")
     made: dict[str, report.Report | None] = {}
     for number, declared in enumerate(chosen, 1):
-        workdir = Path(folder) / declared.name
+        workdir = local_path(folder) / declared.name
         run = Run.of(declared, preset, placement=placement)
         config = settle(run, open_workdir(workdir))
         head = f"[{number}/{len(chosen)}] {declared.name}"

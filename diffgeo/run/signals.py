@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import threading
 import time
 from collections.abc import Callable
 
@@ -14,8 +15,15 @@ SAVE = 1
 """A wish to save and go on; below the numbers of the signals that a run stops by, which outrank it."""
 
 
+UNHANDLED = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+"""Signals that a run stops by, and what answers each where nobody asked for anything else."""
+
+
 class Stopper(contextlib.AbstractContextManager):
-    """Lets the loop save and stop after SIGTERM or SIGINT, and save in time; a second signal acts at once."""
+    """Lets the loop save and stop after SIGTERM or SIGINT, and save in time; a second signal acts at once.
+
+    Signals that are ignored or that another handler answers stay so, as does every signal outside of the main thread.
+    """
 
     def __init__(self):
         self.signum: int | None = None
@@ -46,10 +54,13 @@ class Stopper(contextlib.AbstractContextManager):
         signal.signal(signum, self._before[signum])
 
     def __enter__(self) -> "Stopper":
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            self._before[signum] = signal.signal(signum, self._note)
+        if threading.current_thread() is threading.main_thread():  # no other may handle signals
+            for signum, default in UNHANDLED.items():
+                if signal.getsignal(signum) == default:  # else ignored by our parent, or another library's to answer
+                    self._before[signum] = signal.signal(signum, self._note)
         return self
 
     def __exit__(self, *_: object) -> None:
         for signum, handler in self._before.items():
-            signal.signal(signum, handler)
+            if signal.getsignal(signum) == self._note:
+                signal.signal(signum, handler)

@@ -68,8 +68,10 @@ def execute(
     planned = plan_waves(run.grid, tables, config)
     # refuses before the disk is touched
     ensembles = {wave.index: run.placement.place(wave.members, wave.tables) for wave in planned}
+    needed = run_folder.storage_of(run, at_once)
+    workdir.needs = f"and the run takes {needed}"
     if new:
-        distributed.broadcast(lambda: run_folder.check_room(run, workdir, at_once, say))
+        distributed.broadcast(lambda: run_folder.check_room(needed, workdir, say))
     config = config | {"keep": run.keep}
     with run_folder.open_session(run, workdir, planned, config, provenance, say) as session:
         complete = _complete_waves(session)

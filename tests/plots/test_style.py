@@ -31,6 +31,14 @@ def test_saved_picture_opens_and_is_small(tmp_path, name):
         assert np.ptp(np.asarray(picture.convert("L"))) > 200
 
 
+def test_a_matplotlibrc_changes_nothing(tmp_path):
+    plain = plots.save(plots.learning_curves(make_results()), tmp_path / "plain.png")
+    with mpl.rc_context({"text.usetex": True, "font.size": 30, "axes.facecolor": "black", "savefig.dpi": 20}):
+        odd = plots.save(plots.learning_curves(make_results()), tmp_path / "odd.png")
+        assert mpl.rcParams["font.size"] == 30, "what was set is restored"
+    assert odd.read_bytes() == plain.read_bytes()
+
+
 def test_saved_colors_are_true(tmp_path):
     """The small palette keeps each curve's own color."""
     figure = plots.learning_curves(make_results(values=np.linspace(0.1, 1.0, 10)))

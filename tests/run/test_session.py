@@ -2,6 +2,7 @@
 
 import dataclasses
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -54,6 +55,45 @@ def test_signals_are_noted_within_and_handled_as_before_after_it(opened):
         signal.raise_signal(signal.SIGTERM)
         assert session.stopper.signum == signal.SIGTERM
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def theirs(signum, frame):
+    """Answer a signal, as an event loop or a cluster's worker does."""
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("handler", [signal.SIG_IGN, theirs], ids=["ignored", "answered"])
+def test_signals_that_are_ignored_or_answered_by_others_stay_so(opened, signum, handler):
+    before = signal.signal(signum, handler)
+    try:
+        with opened() as session:
+            assert signal.getsignal(signum) is handler
+            signal.raise_signal(signum)
+            assert session.stopper.signum is None
+        assert signal.getsignal(signum) is handler
+    finally:
+        signal.signal(signum, before)
+
+
+def test_a_handler_installed_meanwhile_stays(opened):
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with opened():
+            signal.signal(signal.SIGTERM, theirs)
+        assert signal.getsignal(signal.SIGTERM) is theirs
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_in_another_thread_it_opens_and_leaves_signals_alone(opened):
+    before = [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+
+    def work():
+        with opened() as session:
+            return session.stopper.signum, [signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)]
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(work).result() == (None, before)
 
 
 def test_what_was_given_to_its_writer_is_done_when_it_is_left(opened):

@@ -73,10 +73,10 @@ def test_folder_of_another_configuration(launch, finished):
 
 
 def test_folder_of_something_else(launch, tmp_path):
-    (tmp_path / "thesis.tex").write_text("precious")
+    (tmp_path / "report.html").write_text("precious")
     done = train(launch, tmp_path)
-    assert_refused(done, "holds 'thesis.tex' but no run")
-    assert snapshot(tmp_path) == {"thesis.tex": hashlib.sha256(b"precious").hexdigest()}
+    assert_refused(done, "holds 'report.html' but no config.json")
+    assert snapshot(tmp_path) == {"report.html": hashlib.sha256(b"precious").hexdigest()}
 
 
 def test_folder_in_use(launch, finished):

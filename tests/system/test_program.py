@@ -1,6 +1,7 @@
-"""Start-up of the programs: an installed libtpu is not asked where no TPU is."""
+"""Start-up and end of the programs: no word of a TPU that is not there, one of an interruption."""
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from diffgeo.host import runtime
-from tests.support.programs import CACHE, REPOSITORY
+from tests.support.programs import CACHE, REPOSITORY, assert_refused
 
 
 def test_no_word_of_a_tpu_that_is_not_there():
@@ -23,3 +24,27 @@ def test_no_word_of_a_tpu_that_is_not_there():
     given = [sys.executable, "-c", code, f"--compile_cache={CACHE}"]
     done = subprocess.run(given, cwd=REPOSITORY, env=own, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("cpu cpu\n", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        # as it stands while `python -m` imports the package, then within a program
+        ("import sys; sys.argv = ['-m']; import launch; raise KeyboardInterrupt", -signal.SIGINT),
+        ("import signal; from launch import program; program.run(lambda: signal.raise_signal(signal.SIGINT))", 130),
+    ],
+    ids=["importing", "running"],
+)
+def test_interrupted_a_program_says_one_word(code, status):
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (status, "", "stopped\n")
+
+
+def test_what_the_disk_refuses_anywhere_is_one_sentence_and_a_defect_of_ours_is_not():
+    code = "from launch import program; program.run(lambda: open({!r}))"
+    for path, refused in (("/dev/null/file", True), ("/no/such/file", False)):
+        given = [sys.executable, "-c", code.format(path)]
+        done = subprocess.run(given, cwd=REPOSITORY, capture_output=True, text=True)
+        assert ("Traceback" in done.stderr) == (not refused)
+        if refused:
+            assert_refused(done, "'/dev/null/file' cannot be used (Not a directory)")
