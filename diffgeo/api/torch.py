@@ -16,12 +16,12 @@ def from_torch(weights: Any, settings: Settings) -> TrainedMember:
 
     Args:
       weights: a module, its state_dict (of tensors or numpy arrays), or a checkpoint that holds one at any depth, as
-        {"state_dict": ...}; a common prefix of DataParallel, torch.compile or Lightning is dropped.
+        {"state_dict": ...}; what DataParallel, torch.compile, AveragedModel, FSDP or Lightning add to names is dropped.
       settings: of one model: network, diffusion, data, and how it is sampled.
 
     Raises:
-      UserError: if there are no weights of this network, or of several, if they do not fit the settings, or if these
-        are of a grid of several models or of conditioning other than "concat".
+      UserError: if there are no weights of this network, or of several, if they are not finite or do not fit the
+        settings, or if these are of a grid of several models or of conditioning other than "concat".
 
     >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
     >>> same = from_torch({"state_dict": to_torch(model, numpy=True)}, model.settings)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float32, Float64, Real
 
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, one_line, require
 from diffgeo.host.caches import let_numba_cache
 from diffgeo.representation.points import check_labels, check_points, distances
 
@@ -25,6 +25,8 @@ PENALTIES = np.logspace(-7, 3, 11)
 """Ridge penalties tried, in units of the mean squared norm of a centered point."""
 NEIGHBORS = 5
 UMAP_NEIGHBORS = 15
+UMAP_LARGEST = 1e18
+"""Largest coordinate from the mean whose squares UMAP can sum, in single precision."""
 UMAP_LEAST = 10
 """Points under which UMAP's spectral start does not exist."""
 
@@ -61,9 +63,16 @@ def umap_embedding(
       components: dimensions of the embedding.
 
     Raises:
-      UserError: see `check_points`; at least 10 points are needed.
+      UserError: see `check_points`; at least 10 points are needed, none too far from the others, and such as UMAP can
+        embed.
     """
     points = check_points(points, least=UMAP_LEAST)
+    farthest = float(np.abs(points - points.mean(axis=0)).max())
+    require(
+        farthest <= UMAP_LARGEST,
+        f"points lie {farthest:.2g} from their mean, and UMAP embeds up to {UMAP_LARGEST:g}: analyze a checkpoint of "
+        "smaller activations",
+    )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Tensorflow not installed", category=ImportWarning)
         let_numba_cache()
@@ -78,7 +87,10 @@ def umap_embedding(
             random_state=seed,
             n_jobs=1,
         )
-        return np.asarray(reducer.fit_transform(points.astype(np.float32)), np.float32)
+        try:
+            return np.asarray(reducer.fit_transform(points.astype(np.float32)), np.float32)
+        except ValueError as error:
+            raise UserError(f"UMAP cannot embed these {len(points)} points: {one_line(error)}") from error
 
 
 def regression_r2(features: Real[np.ndarray, "n k"], labels: Real[np.ndarray, "m K"], period: Period = None) -> R2:

@@ -5,6 +5,7 @@ network of 2402.03305, Fig. 6 (2408.13256, Fig. 7) block by block. With the same
 numbers.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -15,6 +16,9 @@ from diffgeo.errors import UserError
 from diffgeo.unet.unet import UNet, initial_parameters
 
 FIRST = "inc.double_conv.0.weight"  # the key by which a network is known
+WRAPPERS = re.compile(r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
+"""What torch.compile, FSDP and activation checkpointing add to the names of whatever module they wrap."""
+AVERAGED = "n_averaged"  # a count that torch.optim.swa_utils.AveragedModel stores beside the weights
 SHOWN = 4  # keys that an error message names; the others are counted
 
 # module of `UNet` inside its parent, by the parent's kind -> the same module in PyTorch
@@ -95,6 +99,8 @@ def unwrap(weights: Any) -> Mapping[str, Any]:
     """
     if hasattr(weights, "state_dict"):
         weights = weights.state_dict()
+    if not isinstance(weights, Mapping):
+        raise UserError(f"{weights!r:.60} is no state_dict: give a module, its state_dict, or what torch.load returns")
     found = _networks(weights)
     if not found:
         raise UserError(f"no weights of the network are among {_listed(map(str, weights))}: none is {FIRST!r}")
@@ -116,7 +122,8 @@ def _networks(tree: Any, path: str = "checkpoint") -> dict[str, Mapping[str, Any
 
 def _prefixes(state_dict: Mapping[str, Any]) -> list[str]:
     """Return what stands before the network's first key, for each network in a state_dict."""
-    return [key.removesuffix(FIRST) for key in map(str, state_dict) if key == FIRST or key.endswith(f".{FIRST}")]
+    keys = [WRAPPERS.sub("", str(key)) for key in state_dict]
+    return [key.removesuffix(FIRST) for key in keys if key == FIRST or key.endswith(f".{FIRST}")]
 
 
 def _without_prefix(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -125,7 +132,8 @@ def _without_prefix(state_dict: Mapping[str, Any]) -> Mapping[str, Any]:
         listed = ", ".join(repr(prefix) for prefix in prefixes)
         raise UserError(f"several networks are in the state_dict, under the prefixes {listed}: give the keys of one")
     prefix = prefixes[0] if prefixes else ""  # without the first key, what is missing is reported
-    return {key.removeprefix(prefix): value for key, value in state_dict.items()}
+    plain = {WRAPPERS.sub("", str(key)).removeprefix(prefix): value for key, value in state_dict.items()}
+    return {key: value for key, value in plain.items() if key != AVERAGED}
 
 
 def widths(params: Mapping[str, Any]) -> dict[str, int]:
@@ -162,14 +170,14 @@ def to_flax(state_dict: Mapping[str, Any]) -> dict[str, Any]:
 
     Args:
       state_dict: name -> torch tensor (any device and floating dtype) or numpy array. A prefix that all names share,
-        as DataParallel ("module."), torch.compile ("_orig_mod.") or Lightning ("model.") add it, is dropped.
+        as DataParallel ("module.") or Lightning ("model.") add it, is dropped, and `WRAPPERS` at any place.
 
     Returns:
       `UNet`'s "params": nested dict of float32 numpy arrays, none of which shares memory with `state_dict`.
       Convolution kernels are [3, 3, C, O], matrices [C, O].
 
     Raises:
-      UserError: if keys are missing, unexpected, or wrongly shaped.
+      UserError: if keys are missing, unexpected, or wrongly shaped, or values are not finite.
     """
     state_dict = _without_prefix(state_dict)
     b = _size(state_dict, FIRST, 0, UNet.base_channels)
@@ -193,4 +201,6 @@ def to_flax(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     if wrong:
         raise UserError(f"wrong shapes for base_channels={b}, embedding={embedding}: {_listed(wrong)}")
     arrays = [_flax_array(_numpy(state_dict[key]), shape) for key, shape in expected.items()]
+    if bad := [key for key, array in zip(expected, arrays, strict=True) if not np.isfinite(array).all()]:
+        raise UserError(f"weights are not finite: {_listed(bad)}: give those of a checkpoint before training diverged")
     return jax.tree.unflatten(treedef, arrays)

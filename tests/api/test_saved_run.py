@@ -97,7 +97,7 @@ def test_what_is_not_a_run_is_refused(folder, tmp_path):
     with refused("no summary", "nowhere.zip"):
         dg.load(tmp_path / "nowhere.zip")
     (tmp_path / "notes.txt").write_text("mine")
-    with refused("holds 'notes.txt' but no run"):
+    with refused("no run in", str(tmp_path)):
         dg.load(tmp_path)
     with refused("unknown experiment 'p1_fig44'", "did you mean 'p1_fig4'?"):
         dg.load(folder, "p1_fig44")

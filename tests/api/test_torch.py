@@ -39,8 +39,16 @@ def leaves(member):
         lambda weights: {f"_orig_mod.module.{key}": value for key, value in weights.items()},
         lambda weights: {"state_dict": {f"model.{key}": v for key, v in weights.items()}, "epoch": 3},
         lambda weights: {"ema": {"shadow": weights}, "optimizer": {"state": {}, "param_groups": []}},
+        lambda weights: {"model_state_dict": {f"module._orig_mod.{key}": v for key, v in weights.items()}, "epoch": 3},
+        lambda weights: {key.replace(".", "._orig_mod.", 1): value for key, value in weights.items()},
+        lambda weights: {f"_fsdp_wrapped_module.model._orig_mod.module.{key}": v for key, v in weights.items()},
+        lambda weights: torch.optim.swa_utils.AveragedModel(network()),
+        lambda weights: {"ema": torch.optim.swa_utils.AveragedModel(torch.nn.DataParallel(network())).state_dict()},
     ],
-    ids=["plain", "DataParallel", "compiled", "Lightning", "deep"],
+    ids=[
+        *("plain", "DataParallel", "compiled", "Lightning", "deep", "compiled within", "compiled parts", "FSDP"),
+        *("averaged", "averaged within"),
+    ],
 )
 def test_wrappings_are_taken_off(weights, wrap):
     expected, found = (leaves(dg.from_torch(given, SETTINGS)) for given in (weights, wrap(weights)))
@@ -92,6 +100,20 @@ def test_what_is_no_network_or_several_is_refused(weights):
     both = {f"{prefix}{key}": value for prefix in ("online.", "ema.") for key, value in weights.items()}
     with refused("several networks", "'online.', 'ema.'"):
         dg.from_torch(both, SETTINGS)
+
+
+@pytest.mark.parametrize("given", [None, 3, "weights.pt", [1, 2]], ids=repr)
+def test_what_is_no_state_dict_is_named(given):
+    with refused(f"{given!r} is no state_dict", "torch.load"):
+        dg.from_torch(given, SETTINGS)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_named(weights, bad):
+    spoiled = {key: value.clone() for key, value in weights.items()}
+    spoiled["sa2.ln.bias"][1] = bad
+    with refused("weights are not finite: sa2.ln.bias"):
+        dg.from_torch(spoiled, SETTINGS)
 
 
 def test_settings_must_be_of_this_one_model(weights):

@@ -22,6 +22,23 @@ def embedding():
     return umap_embedding(PLANE, seed=1)
 
 
+@pytest.mark.parametrize("scale", [1e21, 1e40])
+def test_points_beyond_umap_s_range_are_refused_in_a_sentence(scale):
+    with pytest.raises(UserError, match=r"lie \d.*e\+\d+ from their mean"):
+        umap_embedding(scale * PLANE)
+
+
+def test_what_umap_itself_refuses_is_a_sentence(monkeypatch, embedding):
+    import umap  # as `embedding` has: it warns of what it lacks
+
+    def refuse(*_):
+        raise ValueError("zero-size array to\n reduction operation")
+
+    monkeypatch.setattr(umap.UMAP, "fit_transform", refuse)
+    with pytest.raises(UserError, match=f"cannot embed these {SIDE * SIDE} points: zero-size array to reduction"):
+        umap_embedding(PLANE)
+
+
 def test_umap_is_repeatable_and_keeps_the_plane(embedding):
     assert embedding.shape == (SIDE * SIDE, 3)
     np.testing.assert_array_equal(embedding, umap_embedding(PLANE, seed=1))

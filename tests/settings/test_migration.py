@@ -55,6 +55,12 @@ def test_settings_of_this_version_stay_as_they_are():
     assert migration.upgrade_settings(tree) == tree
 
 
+def test_the_names_of_a_users_conditionings_are_kept():
+    tree = Settings().to_json() | {"conditionings": ["gated"]}
+    assert migration.upgrade_settings(tree) == tree
+    assert list(Settings.from_json(tree).conditionings) == ["gated"]
+
+
 @pytest.mark.parametrize("section", migration.SETTINGS)
 def test_new_names_are_fields_and_old_ones_are_not(section):
     fields = SECTIONS[section].__dataclass_fields__

@@ -13,7 +13,7 @@ from diffgeo.run import Run, execute, measure
 from tests.support import programs
 from tests.support.own import OWN, write_own
 from tests.support.programs import assert_refused, environment
-from tests.support.trained import OneDevice, digests
+from tests.support.trained import OneDevice, assert_same_members, digests
 
 SMALL = True  # the network trained: nothing here depends on it
 command = functools.partial(programs.command, small=SMALL)
@@ -83,6 +83,25 @@ def test_reproduce_runs_it_and_plan_refuses_what_is_not_there(made, tmp_path, la
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "mine/report.html").exists()
     assert_refused(launch("plan", "--experiment=none.py", "--topology=host"), "no file 'none.py'")
+
+
+@pytest.mark.slow
+def test_runs_of_it_are_joined_and_extended(made, tmp_path, launch):
+    path, folder = made
+    named, other, both = f"--experiment={path}", tmp_path / "other", tmp_path / "both"
+    done = launch("train", named, "--preset=tiny", "--seeds=5", f"--workdir={other}")
+    assert done.returncode == 0, done.stderr
+    merge = [f"--workdirs={folder},{other}", f"--out={both}"]
+    assert_refused(launch("merge", *merge), "was made by a file of the user's, 'mine.py': name it by --experiment")
+    assert not both.exists()
+    done = launch("merge", *merge, named)
+    assert done.returncode == 0, done.stderr
+    assert (both / "report.html").exists()
+    done = launch("train", named, "--preset=tiny", f"--workdir={both}", "--extend", "--seeds=6")
+    assert done.returncode == 0, done.stderr
+    assert results.open_results(both)["seed"].values.tolist() == [0, 1, 5, 6]
+    assert_same_members(folder, both)
+    assert_same_members(other, both)
 
 
 @pytest.mark.slow
