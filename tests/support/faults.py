@@ -27,7 +27,7 @@ from tests.support import fault_edits as edits
 from tests.support.damage import DAMAGES, damage
 from tests.support.runs import WAVE
 
-RIGHT, SILENT, TRACEBACK = "right", "silent", "traceback"
+RIGHT, SILENT, TRACEBACK, LOST = "right", "silent", "traceback", "lost"
 
 
 class Case(NamedTuple):
@@ -60,13 +60,14 @@ def run(cases: Iterable[Case], undo: Callable[[], object]) -> Iterator[Outcome]:
         undo()
 
 
-HEAD = f"| fault | tried | {RIGHT} | {SILENT} | {TRACEBACK} |\n|---|---|---|---|---|"
+VERDICTS = (RIGHT, SILENT, TRACEBACK, LOST)
+HEAD = f"| fault | tried | {' | '.join(VERDICTS)} |\n|---|---|---|---|---|---|"
 
 
 def row(name: str, outcomes: list[Outcome]) -> str:
     """Return a row of the Markdown table below `HEAD`."""
-    counts = [sum(outcome.verdict == verdict for outcome in outcomes) for verdict in (RIGHT, SILENT, TRACEBACK)]
-    return f"| {name} | {len(outcomes)} | {counts[0]} | {counts[1]} | {counts[2]} |"
+    counts = [sum(outcome.verdict == verdict for outcome in outcomes) for verdict in VERDICTS]
+    return f"| {name} | {len(outcomes)} | {' | '.join(map(str, counts))} |"
 
 
 def checkpoints(whole: Path, scratch: Path, kind: str, every: int = 1) -> list[Outcome]:

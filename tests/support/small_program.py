@@ -6,6 +6,7 @@ import sys
 from tests.support import networks
 
 if __name__ == "__main__":
-    del sys.argv[0]
+    module = sys.argv[1]
+    sys.argv[:2] = ["-m"]  # as while `python -m` looks for it
     with networks.replaced():
-        runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+        runpy.run_module(module, run_name="__main__", alter_sys=True)

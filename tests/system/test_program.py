@@ -26,12 +26,20 @@ def test_no_word_of_a_tpu_that_is_not_there():
     assert (done.stdout, done.stderr) == ("cpu cpu\n", "")
 
 
+RAISED = """
+import signal
+from launch import program
+signal.signal(signal.SIGINT, signal.default_int_handler)  # it may be ignored where these tests run
+program.run(lambda: signal.raise_signal(signal.SIGINT))
+"""
+
+
 @pytest.mark.parametrize(
     ("code", "status"),
     [
         # as it stands while `python -m` imports the package, then within a program
         ("import sys; sys.argv = ['-m']; import launch; raise KeyboardInterrupt", -signal.SIGINT),
-        ("import signal; from launch import program; program.run(lambda: signal.raise_signal(signal.SIGINT))", 130),
+        (RAISED, 130),
     ],
     ids=["importing", "running"],
 )

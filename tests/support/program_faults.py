@@ -1,0 +1,146 @@
+"""Faults of the world around a real program: calls that a disk refuses, kills, two starts at once.
+
+Right is a sentence and exit status 2, or the numbers of an undisturbed run; and the same command, given again, ends
+with those numbers. Programs train a network that compiles in a second.
+"""
+
+import errno
+import random
+import re
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from tests.support.faults import LOST, RIGHT, SILENT, TRACEBACK, Outcome
+from tests.support.programs import command, environment
+from tests.support.trained import assert_same_members
+
+FLAGS = ("--experiment=quickstart", "--preset=tiny", "--seeds=0")
+SOURCE = Path(__file__).with_name("failing_calls.c")
+ERRORS = (errno.ENOSPC, errno.EACCES, errno.EIO)
+PROGRESS = re.compile(r"\d+%\||^\s*$|^compiling ")
+
+
+def start(folder: Path, **variables: str) -> subprocess.Popen:
+    """Start the program on a folder."""
+    given = command("train", *FLAGS, f"--workdir={folder}", small=True)
+    return subprocess.Popen(
+        given, env=environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def finish(program: subprocess.Popen) -> tuple[int, str]:
+    """Wait for a program; return its exit status, and its lines on stderr but for progress."""
+    _, stderr = program.communicate(timeout=300)
+    lines = [line for line in re.split(r"[\r\n]+", stderr) if not PROGRESS.search(line)]
+    return program.returncode, "\n".join(lines)
+
+
+def whole(folder: Path) -> Path:
+    """Return a run that nothing disturbs."""
+    status, said = finish(start(folder))
+    assert status == 0, said
+    return folder
+
+
+def judge(case: str, reference: Path, folder: Path, status: int, said: str, stopped: tuple[int, ...] = (2,)) -> Outcome:
+    """Return what became of a disturbed program, and of the same command given again.
+
+    Args:
+      case: its name.
+      reference, folder: the undisturbed run and this one.
+      status, said: how the program ended.
+      stopped: exit statuses by which it may end before its time.
+    """
+    if "Traceback" in said or status not in (0, *stopped):
+        return Outcome(case, TRACEBACK, f"{status}: {said}")
+    if status == 0 and not _same(reference, folder):
+        return Outcome(case, SILENT, "ended with other numbers")
+    if status == 2 and len(said.splitlines()) != 1:
+        return Outcome(case, TRACEBACK, f"more than one line: {said}")
+    again, words = finish(start(folder))
+    if again != 0 or not _same(reference, folder):
+        return Outcome(case, TRACEBACK if "Traceback" in words else LOST, f"{said} | again, {again}: {words}")
+    return Outcome(case, RIGHT, said)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        assert_same_members(one, other)
+    except AssertionError:
+        return False
+    return True
+
+
+def library(folder: Path) -> Path:
+    """Compile the calls that fail; a C compiler is needed."""
+    made = folder / "failing_calls.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-O1", "-o", str(made), str(SOURCE), "-ldl"], check=True)
+    return made
+
+
+def refused_calls(reference: Path, scratch: Path, cases: Callable[[int], list[int]]) -> Iterator[Outcome]:
+    """Let one call that changes something in the run's folder fail, by each error in turn.
+
+    Args:
+      reference: the undisturbed run.
+      scratch: a folder of this function's own.
+      cases: number of such calls in a whole run -> which of them fail, from 1; one run each.
+    """
+    preload, log = str(library(scratch)), scratch / "log"
+
+    def disturbed(folder: Path, at: int, error: int) -> tuple[int, str, str]:
+        log.unlink(missing_ok=True)
+        variables = {"LD_PRELOAD": preload, "FAULT_FOLDER": str(folder), "FAULT_AT": str(at), "FAULT_LOG": str(log)}
+        status, said = finish(start(folder, **variables, FAULT_ERRNO=str(error)))
+        return status, said, log.read_text() if log.exists() else ""
+
+    status, said, counted = disturbed(scratch / "counted", 0, 0)
+    assert status == 0, said
+    calls = max(int(line.split()[1]) for line in counted.splitlines() if line.startswith("calls"))
+    for number, at in enumerate(cases(calls)):
+        error = ERRORS[number % len(ERRORS)]
+        folder = scratch / "run"
+        status, said, failed = disturbed(folder, at, error)
+        name = next((line for line in failed.splitlines() if line.startswith("failed")), "none failed")
+        yield judge(f"call {at} of {calls}, {errno.errorcode[error]}: {name}", reference, folder, status, said)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def kills(reference: Path, scratch: Path, count: int, seed: int) -> Iterator[Outcome]:
+    """Kill the program at times drawn from a seed, from its first line of code to its end."""
+    before = time.monotonic()
+    whole(scratch / "timed")
+    lasts, choose = time.monotonic() - before, random.Random(seed)
+    for number in range(count):
+        folder, after = scratch / "run", choose.uniform(0, lasts)
+        program = start(folder)
+        try:
+            program.wait(after)
+        except subprocess.TimeoutExpired:
+            program.kill()
+        status, said = finish(program)
+        yield judge(f"kill {number} after {after:.2f} s", reference, folder, status, said, (-signal.SIGKILL,))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def double_starts(reference: Path, scratch: Path, count: int, seed: int) -> Iterator[Outcome]:
+    """Start the same command twice, at once or shortly after: one of them trains, and the other says so or waits."""
+    choose = random.Random(seed)
+    for number in range(count):
+        folder, apart = scratch / "run", choose.choice((0.0, choose.uniform(0, 3)))
+        first = start(folder)
+        time.sleep(apart)
+        second = start(folder)
+        ended = [finish(program) for program in (first, second)]
+        name = f"two starts {number}, {apart:.2f} s apart"
+        statuses = sorted(status for status, _ in ended)
+        if statuses not in ([0, 0], [0, 2]):
+            yield Outcome(name, TRACEBACK, str(ended))
+        else:
+            status, said = max(ended)
+            yield judge(name, reference, folder, status, said)
+        shutil.rmtree(folder, ignore_errors=True)
