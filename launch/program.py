@@ -14,6 +14,7 @@ from diffgeo.errors import Interrupted, UserError, require
 from diffgeo.host import disk, distributed, runtime
 
 BAD_INPUT = 2  # exit status
+HELP = frozenset(("--help", "-help", "-h", "-?", "--helpshort"))
 
 OWN_EXPERIMENT = "path/to/file.py, with one Experiment or EXPERIMENT, or package.module:NAME."
 """Ending of the help of --experiment."""
@@ -37,6 +38,7 @@ PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there ar
 PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0, with --coordinator.")
 LOST_AFTER = flags.DEFINE_integer("lost_after", 30, "Seconds of silence after which another process counts as dead.", 1)
 START_WITHIN = flags.DEFINE_integer("start_within", 300, "Seconds that the processes have to find each other.", 1)
+COMMON, OF_PROCESSES = (ALLOW_CHANGED, CACHE), (DISTRIBUTED, COORDINATOR, PROCESSES, PROCESS, LOST_AFTER, START_WITHIN)
 
 
 def define_paths(name: str, text: str, **how: Any) -> Callable[[], list[str]]:
@@ -112,10 +114,42 @@ def fail(message: str, end: Callable[[int], None] = sys.exit) -> None:
 
 
 def _parse(arguments):
+    if HELP.intersection(arguments[1:]):
+        print(_help())
+        sys.exit(0)
     try:
         return flags.FLAGS(arguments)
     except flags.Error as error:
         return fail(" ".join(str(error).split()))
+
+
+def _help() -> str:
+    """Return what the program says of itself, its own flags, and those that programs share."""
+    main = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
+    common, processes = ([flags.FLAGS[holder.name] for holder in group] for group in (COMMON, OF_PROCESSES))
+    here = flags.FLAGS.flags_by_module_dict()[__name__]  # some of them made by `define_paths`
+    own = [*(flag for flag in here if flag not in (*common, *processes)), *(flag for flag in main if flag not in here)]
+    groups = {
+        "Flags": own,
+        "Flags of all programs that train or measure": common,
+        "One of several processes of a run": processes,
+    }
+    listed = ["\n".join([f"{title}:", *map(_described, group)]) for title, group in groups.items() if group]
+    return "\n\n".join([(sys.modules["__main__"].__doc__ or "").strip(), *listed])
+
+
+def _described(flag: flags.Flag) -> str:
+    """Return a flag's line of help: its name, what it takes, what it is for, its default."""
+    choices = "|".join(getattr(flag.parser, "enum_values", ()))
+    takes = choices or {"bool": "", "int": "NUMBER", "float": "NUMBER"}.get(flag.flag_type(), "TEXT")
+    text = str(flag.help).removeprefix(f"<{choices}>: ").split(";\n    repeat this option")[0]
+    # None and [] are said in words, where they need saying
+    default = (
+        f" Default: {flag.default}."
+        if isinstance(flag.default, str | float | int) and flag.default is not False
+        else ""
+    )
+    return f"  --{flag.name}{takes and '='}{takes}\n" + flags.text_wrap(text + default, length=100, indent=" " * 8)
 
 
 def start_jax() -> None:

@@ -1,6 +1,7 @@
 """Start-up and end of the programs: no word of a TPU that is not there, one of an interruption."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -46,6 +47,24 @@ program.run(lambda: signal.raise_signal(signal.SIGINT))
 def test_interrupted_a_program_says_one_word(code, status):
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "stopped\n")
+
+
+NAMED = re.compile(r"DEFINE_\w+\(\s*\"(\w+)\"|define_paths\(\s*\"(\w+)\"")
+
+
+@pytest.mark.parametrize(
+    "program", sorted({path.stem for path in (REPOSITORY / "launch").glob("[a-z]*.py")} - {"program"})
+)
+def test_help_names_every_flag_and_is_no_error(program):
+    source = (REPOSITORY / f"launch/{program}.py").read_text()
+    given = [sys.executable, "-m", f"launch.{program}", "--help"]
+    done = subprocess.run(given, cwd=REPOSITORY, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    shared = NAMED.findall((REPOSITORY / "launch/program.py").read_text())
+    named = {name for pair in (*NAMED.findall(source), *shared) for name in pair if name}
+    assert named
+    assert set(re.findall(r"^  --(\w+)", done.stdout, re.MULTILINE)) == named
+    assert max(map(len, done.stdout.splitlines())) <= 120
 
 
 def test_what_the_disk_refuses_anywhere_is_one_sentence_and_a_defect_of_ours_is_not():
