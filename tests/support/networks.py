@@ -40,9 +40,12 @@ def replaced() -> Iterator[None]:
 
 
 def _forget_programs() -> None:
-    """Empty the library's caches: their keys are settings, which do not tell one network from the other."""
+    """Empty the library's caches: their keys are settings, which do not tell one network from the other.
+
+    Those of the host hold folders and files.
+    """
     for name, module in list(sys.modules.items()):
-        if name.startswith("diffgeo."):
+        if name.startswith("diffgeo.") and not name.startswith("diffgeo.host"):
             for function in vars(module).values():
                 if hasattr(function, "cache_clear"):
                     function.cache_clear()
