@@ -100,7 +100,7 @@ def test_analysis_says_what_it_can_no_longer_do(last, tmp_path):
 def test_what_does_not_fit_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     said, free = [], namedtuple("usage", "free")
     needed = folder.storage_of(small(), 4)
-    monkeypatch.setattr(folder.shutil, "disk_usage", lambda path: free(needed.training - 1))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: free(needed.training - 1))
     with refused(f"--keep=all, and the disk of {str(tmp_path / 'run')!r} has", "pass --keep=last"):
         train(small(), tmp_path / "run", said)
     assert len(said) == 1
