@@ -73,7 +73,12 @@ def check_folder(path: Path) -> None:
 
 @functools.cache
 def plain_path(folder: Path) -> Path:
-    """Return another path of a folder, by a link in this process's temporary folder, if its own is not `PLAIN`."""
+    """Return another path of a folder, by a link in this process's temporary folder, if its own is not `PLAIN`.
+
+    One that leads up again, by "..", is resolved: tensorstore refuses it.
+    """
+    if ".." in folder.parts:
+        folder = folder.resolve()
     if PLAIN.fullmatch(str(folder)):
         return folder
     link = Path(_links().name) / str(next(_numbers))

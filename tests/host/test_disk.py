@@ -45,6 +45,7 @@ def test_a_file_is_no_folder_nor_is_what_lies_below_one(tmp_path):
 
 def test_a_plain_path_leads_to_the_same_folder(tmp_path):
     assert disk.plain_path(tmp_path) == tmp_path
+    assert disk.plain_path(tmp_path / "sub" / "..") == tmp_path.resolve(), "tensorstore refuses '..'"
     for character in string.punctuation.replace("/", ""):
         folder = tmp_path / f"a{character}b"
         folder.mkdir()

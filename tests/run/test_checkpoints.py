@@ -49,6 +49,18 @@ def test_a_member_read_alone_is_its_row_of_all(written, name, index):
     assert all(isinstance(leaf, np.ndarray) for leaf in jax.tree.leaves(alone))
 
 
+def test_a_path_may_lead_up_again(written, tmp_path):
+    """As that of a notebook beside its runs, ../runs/NAME."""
+    folder, _ = written
+    again = folder.parent / "sub" / ".." / folder.name
+    (folder.parent / "sub").mkdir()
+    (tmp_path / "sub").mkdir()
+    assert_equal(read_member(again, 0, STEP), read_member(folder, 0, STEP))
+    with Checkpoints(tmp_path / "sub" / ".." / "run") as checkpoints:
+        checkpoints.save_params(2, {"a": np.arange(6.0)})
+    assert (tmp_path / "run/params/2").is_dir()
+
+
 def test_members_and_their_averages_differ(written):
     trees = [read_member(written[0], i, STEP, name) for name in ("params", "ema") for i in range(len(SEEDS))]
     kernels = [tree["inc"]["conv1"]["kernel"] for tree in trees]
