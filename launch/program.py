@@ -143,13 +143,9 @@ def _described(flag: flags.Flag) -> str:
     choices = "|".join(getattr(flag.parser, "enum_values", ()))
     takes = choices or {"bool": "", "int": "NUMBER", "float": "NUMBER"}.get(flag.flag_type(), "TEXT")
     text = str(flag.help).removeprefix(f"<{choices}>: ").split(";\n    repeat this option")[0]
-    # None and [] are said in words, where they need saying
-    default = (
-        f" Default: {flag.default}."
-        if isinstance(flag.default, str | float | int) and flag.default is not False
-        else ""
-    )
-    return f"  --{flag.name}{takes and '='}{takes}\n" + flags.text_wrap(text + default, length=100, indent=" " * 8)
+    if isinstance(flag.default, str | float | int) and flag.default is not False:  # others are said in words
+        text += f" Default: {flag.default}."
+    return f"  --{flag.name}{takes and '='}{takes}\n" + flags.text_wrap(text, length=100, indent=" " * 8)
 
 
 def start_jax() -> None:
