@@ -1,6 +1,6 @@
 # Checks and tests, in the active environment (python -m pip install -e '.[dev]'). .ci/run calls these targets.
 
-.PHONY: check lint format types imports docstrings test test-slow figures notebooks
+.PHONY: check lint format types imports docstrings test test-slow figures notebooks browser
 
 # All that needs no test run: about two minutes
 check: lint types imports docstrings
@@ -40,4 +40,8 @@ notebooks:
 figures:
 	mkdir -p runs/gallery
 	cp experiments/gallery/*.zip runs/gallery
-	python -m launch.report --workdir=$$(ls runs/gallery/*.zip | paste -sd,)
+	python -m launch.report --workdir=$$(ls runs/gallery/*.zip | paste -sd,) --gallery=runs/gallery/gallery.html
+
+# Pages of reports in a real browser, nightly (apt-get install chromium chromium-driver; python -m pip install -e '.[browser]')
+browser:
+	python -m pytest -m slow -n0 -rs tests/system/test_browser.py

@@ -1,14 +1,16 @@
-"""Print a verdict for each claim of runs, draw their figures, and write DIR/report.html with both.
+"""Print a verdict for each claim of runs, draw their figures, and write DIR/report.html, a page to explore both.
 
     python -m launch.report --workdir=runs/p1_fig4,runs/p2_fig4
     python -m launch.report --workdir=runs/p1_fig4 --summary=p1_fig4.zip     a small file of everything needed
     python -m launch.report --workdir=p1_fig4.zip                            the same, from that file alone
     python -m launch.report --workdir=runs/p1_fig4 --csv=p1_fig4.csv         its numbers, a row a member and step
+    python -m launch.report --workdir=A,B,C --gallery=all.html               one page of several runs
     python -m launch.report --workdir=/theirs/p1_fig4 --out=p1_fig4          of a run whose folder you may only read
 
 Of several runs, claims that hold are corrected together (Holm): give all of them at once.
 
-Needs the results only: no checkpoint, no accelerator, no JAX.
+Needs the results only: no checkpoint, no accelerator, no JAX. The page's representation turns if plotly is installed
+(pip install 'diffgeo[report]').
 """
 
 from absl import flags
@@ -23,6 +25,7 @@ OUT = flags.DEFINE_string("out", None, "Folder for the report of the one run. De
 PDF = flags.DEFINE_boolean("pdf", False, "Write the figures as PDF, too.")
 CSV = flags.DEFINE_string("csv", None, "Also write the numbers of the one run to this file, a row a member and step.")
 SUMMARY = flags.DEFINE_string("summary", None, "Also write a summary of the one run to this file, FILE.zip.")
+GALLERY = flags.DEFINE_string("gallery", None, "Also write one page of all runs to this file, FILE.html.")
 
 
 def main() -> None:
@@ -32,14 +35,14 @@ def main() -> None:
     from diffgeo.claims import family
     from diffgeo.errors import UserError
     from diffgeo.host import disk
-    from diffgeo.report import rows, summary
+    from diffgeo.report import pages, rows, summary
 
     sources = WORKDIR()
     for name, value in (("summary", SUMMARY.value), ("csv", CSV.value), ("out", OUT.value)):
         if value is not None and len(sources) > 1:
             raise UserError(f"--{name}={value} holds one run: give one --workdir, not {len(sources)}")
     loaded = [(source, *report.load(source)) for source in sources]
-    verdicts, refused = {}, []
+    verdicts, refused, written = {}, [], []
     for source, results, folder in loaded:
         name = results.attrs.get("experiment")
         if name is None:
@@ -48,9 +51,8 @@ def main() -> None:
         judged = report.judge(declared, results)
         verdicts |= {(name, verdict.claim.name): verdict for verdict in judged}
         try:
-            report.write(
-                declared, results, judged, folder if OUT.value is None else disk.local_path(OUT.value), PDF.value
-            )
+            out = folder if OUT.value is None else disk.local_path(OUT.value)
+            written.append(report.write(declared, results, judged, out, PDF.value))
         except UserError as error:  # the other runs' verdicts are printed all the same
             refused.append(str(error))
         if SUMMARY.value is not None:
@@ -58,6 +60,8 @@ def main() -> None:
             print(f"wrote {path}, {path.stat().st_size:,} bytes")
         if CSV.value is not None:
             print(f"wrote {rows.write_csv(results, CSV.value)}")
+    if GALLERY.value is not None and written:
+        print(f"wrote {pages.write_gallery(GALLERY.value, written)}")
     if corrected := family.table(verdicts):
         print(corrected)
     if refused:

@@ -1,7 +1,6 @@
 # pyright: strict
 """A run's folder or summary opened for reading; a model's parameters, and JAX, are loaded when one is asked for."""
 
-import base64
 import functools
 import html
 import math
@@ -22,7 +21,7 @@ from diffgeo.errors import UserError, require, require_choice, suggestion
 from diffgeo.experiment import Experiment, check_source
 from diffgeo.host.disk import local_path
 from diffgeo.host.files import atomic_write
-from diffgeo.report import figures, summary
+from diffgeo.report import figures, sections, summary
 from diffgeo.results import load_results, open_results, open_workdir, select_scores, settings_of
 from diffgeo.results.workdir import CONFIG, read_run
 from diffgeo.settings import Grid, Settings
@@ -224,7 +223,7 @@ class SavedRun:
         return Verdicts(declared.claim, tuple(claims.judge(claim, results) for claim in declared.claims))
 
     def report(self, out: str | Path | None = None) -> Path:
-        """Write a page with verdicts, figures and configuration, as launch.report does.
+        """Write a page with verdicts, figures and settings that can be explored, as launch.report does.
 
         Args:
           out: file of the page, NAME.html; None for report.html in the work folder, with figures and verdicts beside it
@@ -299,8 +298,7 @@ class SavedRun:
             files = [self._folder / report.FIGURES / f"{plot.name}.png" for plot in plots]
             if not all(file.exists() for file in files):
                 files = list(figures.draw(self._loaded(), plots, folder, _quiet).values())
-            encoded = [base64.b64encode(file.read_bytes()).decode("ascii") for file in files]
-        return "".join(f'<img alt="{plots[0].name}" src="data:image/png;base64,{data}">' for data in encoded)
+            return "".join(sections.picture(plot.name, file) for plot, file in zip(plots, files, strict=True))
 
 
 def _quiet(_: str) -> None:

@@ -14,9 +14,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from diffgeo.errors import UserError
 from diffgeo.host.files import atomic_path
+from diffgeo.plots.alt_text import describe
 from diffgeo.settings import Factor
 
 P = ParamSpec("P")
@@ -24,6 +26,7 @@ R = TypeVar("R")
 
 DPI = 120  # a picture of 10 inches is 1,200 pixels wide: sharp at a README's 900
 WIDTH = 10.0  # inches; the widest picture, at which 10 point text stays legible in a README
+DESCRIPTION = "Description"  # PNG's own keyword of a text for what a picture shows
 GRAYS, HUES = 40, 216  # palette of a saved file: 256 colors make it a third as large as full color
 
 OKABE_ITO = {
@@ -263,6 +266,8 @@ def set_log_axis(ax: Axes) -> None:
 def save(figure: Figure, path: str | os.PathLike) -> Path:
     """Write a figure as PNG or PDF, atomically: a reader sees the old file or the whole new one, never a part.
 
+    A PNG holds the figure in words, see `description`.
+
     Args:
       figure: any Figure.
       path: file name ending in .png or .pdf; missing folders are made.
@@ -285,8 +290,16 @@ def save(figure: Figure, path: str | os.PathLike) -> Path:
         else:
             with Image.open(raw) as picture:
                 flat = _with_palette(picture.convert("RGB"))
-            flat.save(part, format="PNG", optimize=True, dpi=(DPI, DPI))
+            about = PngInfo()
+            about.add_itxt(DESCRIPTION, describe(figure))
+            flat.save(part, format="PNG", optimize=True, dpi=(DPI, DPI), pnginfo=about)
     return path
+
+
+def description(path: str | os.PathLike) -> str:
+    """Return what a saved PNG shows in words, for an alt text; "" of one that another program wrote."""
+    with Image.open(path) as picture:
+        return str(picture.info.get(DESCRIPTION, ""))
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:

@@ -1,17 +1,5 @@
-"""Report of a run from its results alone: verdicts, figures, and a page with both."""
+"""Report of a run from its results alone: verdicts, figures, and a page with both that can be explored."""
 
-from diffgeo.report.page import CLAIMS, FIGURES, PAGE, PROVENANCE, STYLE, Report, judge, load, report, write, write_page
+from diffgeo.report.page import CLAIMS, FIGURES, PAGE, Report, judge, load, report, write
 
-__all__ = [
-    "CLAIMS",
-    "FIGURES",
-    "PAGE",
-    "PROVENANCE",
-    "STYLE",
-    "Report",
-    "judge",
-    "load",
-    "report",
-    "write",
-    "write_page",
-]
+__all__ = ["CLAIMS", "FIGURES", "PAGE", "Report", "judge", "load", "report", "write"]

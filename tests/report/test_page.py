@@ -78,12 +78,14 @@ def test_page_is_whole_and_escaped(found, tmp_path):
     said = []
     made = report.report(experiments.find(NAME), found, tmp_path / "run", say=said.append)
     page = (tmp_path / "run/report.html").read_text()
-    assert page.count("<img") == len(made.pictures) == len(DRAWN)
-    assert not re.search(r"(src|href)=\"(?!data:)", page)
+    stills = page.partition('class="stills"')[2].partition("<h2>Figures")[0]
+    assert stills.count("<img") == 2
+    assert page.count("<img") - 2 == len(made.pictures) == len(DRAWN)
+    assert not re.search(r"(src|href)=\"(?!data:)", page.partition("</main>")[0])
     assert "&lt;b&gt;1&amp;2&lt;/b&gt;" in page
     assert "<b>1&" not in page
-    assert page.count('class="holds"') == sum(one.verdict == claims.HOLDS for one in made.verdicts) > 0
-    assert page.count('class="fails"') == sum(one.verdict == claims.FAILS for one in made.verdicts) > 0
+    assert page.count('class="verdict holds"') == sum(one.verdict == claims.HOLDS for one in made.verdicts) > 0
+    assert page.count('class="verdict fails"') == sum(one.verdict == claims.FAILS for one in made.verdicts) > 0
     assert "Would decide it: more seeds, longer training of the 1D models" in page
     assert "&quot;hole&quot;: &quot;cross&quot;" in page
     assert any(line.startswith(f"{NAME}, preset laptop: ") for line in said)
