@@ -15,6 +15,7 @@ EXPERIMENT = flags.DEFINE_string(
     "experiment", None, "The file that made it, if it is your own: " + program.OWN_EXPERIMENT
 )
 REPAIR = flags.DEFINE_boolean("repair", False, "Set damaged results aside and compute them anew.")
+LOGS = program.define_logs()
 
 
 def main() -> None:
@@ -24,12 +25,13 @@ def main() -> None:
     from diffgeo.results.workdir import read_run
     from diffgeo.settings import Settings
 
+    logs = LOGS()
     program.start_jax()
     _, config = read_run(WORKDIR.value)
     given, allow_changed = [EXPERIMENT.value] if EXPERIMENT.value else [], program.ALLOW_CHANGED.value
     declared = experiments.of_run(config, WORKDIR.value, given, allow_changed)
     settings = Settings.from_json(config["settings"], declared.dataset, declared.conditionings)
-    asked = run.Run.of(declared, config["preset"], settings, allow_changed=allow_changed)
+    asked = run.Run.of(declared, config["preset"], settings, allow_changed=allow_changed).with_logs(logs)
     if REPAIR.value:
         integrity.repair(asked, WORKDIR.value)
     run.analyze(asked, WORKDIR.value)

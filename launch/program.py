@@ -12,6 +12,7 @@ from absl import app, flags
 
 from diffgeo.errors import Interrupted, UserError, require
 from diffgeo.host import disk, distributed, runtime
+from diffgeo.logs import Logs
 
 BAD_INPUT = 2  # exit status
 HELP = frozenset(("--help", "-help", "-h", "-?", "--helpshort"))
@@ -56,6 +57,18 @@ def define_paths(name: str, text: str, **how: Any) -> Callable[[], list[str]]:
         return named
 
     return paths
+
+
+def define_logs() -> Callable[[], Logs]:
+    """Define the flags of a program that shows its progress; return a function that returns what they ask for."""
+    quiet = flags.DEFINE_boolean("quiet", False, "Show no progress; messages are still given.")
+    kinds = flags.DEFINE_list(
+        "log",
+        [],
+        "Files to log to in the run's folder: jsonl (log.jsonl, a JSON object a line), tensorboard (tensorboard/), or "
+        "jsonl,tensorboard.",
+    )
+    return lambda: Logs(quiet.value, tuple(kinds.value))
 
 
 def run(main: Callable[[], None]) -> None:

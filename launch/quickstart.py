@@ -8,6 +8,7 @@ from absl import flags
 from launch import program
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quickstart", "Folder of the run; made if need be.")
+LOGS = program.define_logs()
 
 
 def main() -> None:
@@ -16,11 +17,12 @@ def main() -> None:
     from diffgeo import run
     from diffgeo.host import distributed, runtime
 
+    planned = run.Run.of(experiments.find("quickstart"), "laptop").with_logs(LOGS())
     program.start_jax()
     distributed.say(
         "Training 4 small diffusion models (2 increments x 2 seeds) to draw one Gaussian bump at a given (x, y)."
     )
-    run.execute(run.Run.of(experiments.find("quickstart"), "laptop"), WORKDIR.value, runtime.provenance())
+    run.execute(planned, WORKDIR.value, runtime.provenance())
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from launch import program
 PRESET = flags.DEFINE_string("preset", "laptop", "Size of all experiments: tiny, laptop or paper.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Parent of the runs' folders; made if need be.", required=True)
 EXPERIMENT = program.define_paths("experiment", "One to run: a name or file. Default: all built-in ones.")
+LOGS = program.define_logs()
 flags.DEFINE_alias("experiments", "experiment")  # its name in earlier versions
 
 
@@ -21,11 +22,12 @@ def main() -> None:
     from diffgeo.host import runtime
     from diffgeo.run import reproduce
 
+    logs = LOGS()
     chosen = [experiments.resolve(name) for name in EXPERIMENT() or experiments.names()]
     if not any(PRESET.value in declared.presets for declared in chosen):
         chosen[0].settings(PRESET.value)  # says which presets there are
     program.start_jax()
-    reproduce.reproduce(chosen, PRESET.value, WORKDIR.value, runtime.provenance)
+    reproduce.reproduce(chosen, PRESET.value, WORKDIR.value, runtime.provenance, logs)
 
 
 if __name__ == "__main__":

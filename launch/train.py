@@ -37,6 +37,7 @@ KEEP = flags.DEFINE_string(
 EXTEND = flags.DEFINE_boolean(
     "extend", False, "Add members to the finished run in --workdir: those of --seeds, or of one --set=axes.NAME."
 )
+LOGS = program.define_logs()
 
 
 def main() -> None:
@@ -49,6 +50,7 @@ def main() -> None:
     from diffgeo.settings import Settings, override
     from diffgeo.training import Placement
 
+    logs = LOGS()
     declared = experiments.resolve(EXPERIMENT.value)
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
     settings, added = override(declared.settings(PRESET.value), *seeds, *SET.value), {}
@@ -60,6 +62,7 @@ def main() -> None:
         MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value
     )
     planned = run.Run.of(declared, PRESET.value, settings, placement, KEEP.value, program.ALLOW_CHANGED.value)
+    planned = planned.with_logs(logs)
     shape = " x ".join(f"{len(values)} {name}" for name, values in planned.grid.axes.items())
     size = "computed without training"
     if declared.trained:

@@ -33,7 +33,7 @@ CONFIG_TYPES: dict[str, type] = {
     "sources": list,
 }
 """Entries of the configuration and their types; the first four alone are of every run."""
-PARTS = ("checkpoints", "results.zarr", "figures", "damaged", "claims.json", "report.html")
+PARTS = ("checkpoints", "results.zarr", "figures", "damaged", "claims.json", "report.html", "progress.json")
 """What a run writes beside its configuration."""
 NAME = re.compile(r"\w[\w .-]{0,199}")
 """Names in a configuration: no folders."""

@@ -11,6 +11,7 @@ from diffgeo.results.workdir import read_run
 from diffgeo.run import folder as run_folder
 from diffgeo.run import untrained
 from diffgeo.run.evaluation import evaluate
+from diffgeo.run.progress import EVALUATING
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.run.train_grid import finish
@@ -46,7 +47,8 @@ def analyze(run: Run, folder: str | Path, say: Callable[[str], None] = distribut
     with run_folder.open_session(run, workdir, waves, say=say) as session:
         _say_what_is_gone(session)
         todo = [(wave, step) for wave in waves for step in _missing_steps(session, wave)]
-        session.progress.start(len(todo), "checkpoint") if todo else None
+        if todo:
+            session.progress.start(len(todo), "checkpoint", EVALUATING)
         for wave in waves:
             if any(wave is one for one, _ in todo):
                 analyze_wave(session, wave, run.placement.place(wave.members, wave.tables))
@@ -58,6 +60,8 @@ def analyze_wave(session: Session, wave: Wave, ensemble: Ensemble) -> None:
     """Evaluate the stored checkpoints of one wave that its results lack."""
     name = "ema" if session.run.settings.evaluation.use_ema else "params"
     target = getattr(ensemble.abstract_state, name)
+    session.progress.note(wave=wave.index + 1, waves=len(session.waves), members=len(wave.members))
+    session.progress.phase(EVALUATING)
     for step in _missing_steps(session, wave):
         with session.checkpoints(wave) as checkpoints:
             if not checkpoints.settle_params(step):

@@ -141,8 +141,10 @@ class _Readings:
         for metric in self.session.run.metrics:
             values = {metric.variable: self.measured[metric.variable]}
             store.write(members, values, self.step, metric.variable)
-        accuracy = float(np.mean([values.values.flat[0] for values in self.columns["accuracy"]]))
-        self.session.progress.note(accuracy=f"{accuracy:.2f}")
+        accuracy = [float(values.values.flat[0]) for values in self.columns["accuracy"]]
+        numbers = {"accuracy": accuracy} | ({} if loss is None else {"loss": map(float, loss[self.due])})
+        by_member = {name: dict(zip(map(str, members), values, strict=True)) for name, values in numbers.items()}
+        self.session.progress.note_evaluation(self.step, **by_member)
 
 
 def _clouds(wave: Wave, index: int, samples: Sampled) -> dict[str, np.ndarray]:

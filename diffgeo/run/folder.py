@@ -18,6 +18,7 @@ from diffgeo.results import Results, Workdir, template
 from diffgeo.results.workdir import first_difference
 from diffgeo.run import measure
 from diffgeo.run.evaluation import empty_results
+from diffgeo.run.progress import Progress
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.run.waves import Wave
@@ -159,4 +160,6 @@ def open_session(
         stack.enter_context(workdir)
         distributed.broadcast(lambda: prepare(run, workdir, waves, config, provenance or {}))
         store = Results(workdir.results, run.grid)
-        return Session(run, workdir, tuple(waves), store, say=say, _stack=stack.pop_all())
+        progress = Progress(run.logs, f"{run.experiment} {run.preset}", workdir.path)
+        say = progress.beside(say)
+        return Session(run, workdir, tuple(waves), store, progress=progress, say=say, _stack=stack.pop_all())

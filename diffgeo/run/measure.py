@@ -17,6 +17,7 @@ from diffgeo.errors import Interrupted, UserError, require_choice
 from diffgeo.host import pool
 from diffgeo.results import Analyses, Variable, open_results, select_scores
 from diffgeo.results.schema import COMPLETE, EVALUATION, IMPOSSIBLE, LOSS, MISSING, SNAPSHOT, cloud_group
+from diffgeo.run.progress import ANALYSIS
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.settings import Member
@@ -249,7 +250,7 @@ def measure(session: Session) -> bool:
     tasks = pending(read(), members, run.analyses)
 
     def watched(tasks: Sequence[Task]) -> Iterator[Task]:
-        for task in session.progress.track(tasks, "cloud", "analysis"):
+        for task in session.progress.track(tasks, "cloud", ANALYSIS):
             yield task
             if session.stopper.signum is not None:
                 raise Interrupted(session.stopper.signum, "stopped during the analysis: run again to go on")

@@ -7,11 +7,11 @@ from diffgeo import report
 from diffgeo.costs import by_hand
 from diffgeo.experiment import Experiment
 from diffgeo.host.disk import local_path
+from diffgeo.logs import Logs
 from diffgeo.results import open_workdir
 from diffgeo.run.folder import settle
 from diffgeo.run.run import Run
 from diffgeo.run.train_grid import execute
-from diffgeo.training import Placement
 
 
 def reproduce(
@@ -19,7 +19,7 @@ def reproduce(
     preset: str,
     folder: str | Path,
     provenance: Callable[[], Mapping[str, str]] = dict,
-    placement: Placement | None = None,
+    logs: Logs = Logs(),
     say: Callable[[str], None] = print,
 ) -> dict[str, report.Report | None]:
     """Train, analyze and report every experiment that has a preset, cheapest first, in FOLDER/NAME.
@@ -32,7 +32,7 @@ def reproduce(
       preset: name of the preset; experiments without it are left out.
       folder: parent of the work folders.
       provenance: gives the strings stored with the results of a new run.
-      placement: how devices are used.
+      logs: how each run tells of its progress.
       say: where lines go.
 
     Returns:
@@ -50,7 +50,7 @@ def reproduce(
     made: dict[str, report.Report | None] = {}
     for number, declared in enumerate(chosen, 1):
         workdir = local_path(folder) / declared.name
-        run = Run.of(declared, preset, placement=placement)
+        run = Run.of(declared, preset).with_logs(logs)
         config = settle(run, open_workdir(workdir))
         head = f"[{number}/{len(chosen)}] {declared.name}"
         if config is not None and (workdir / report.PAGE).exists():

@@ -8,6 +8,7 @@ from typing import Any
 
 from diffgeo.costs.storage import kept_steps
 from diffgeo.experiment import Experiment, Metric, Plot, SourceFile
+from diffgeo.logs import Logs
 from diffgeo.settings import Grid, Settings
 from diffgeo.training import Placement
 
@@ -29,6 +30,7 @@ class Run:
         Not part of a folder's identity.
       source: the user's file that declares the experiment, if one does.
       allow_changed: go on in a folder that another version of that file made.
+      logs: how it tells of its progress; not part of a folder's identity.
     """
 
     experiment: str
@@ -42,6 +44,7 @@ class Run:
     keep: str | None = None
     source: SourceFile | None = None
     allow_changed: bool = False
+    logs: Logs = field(default_factory=Logs)
 
     def __post_init__(self):
         if self.keep is not None:
@@ -78,6 +81,10 @@ class Run:
     def without_plots(self) -> "Run":
         """Return this run with no pictures to draw at its end."""
         return dataclasses.replace(self, plots=())
+
+    def with_logs(self, logs: Logs) -> "Run":
+        """Return this run, telling of its progress otherwise."""
+        return dataclasses.replace(self, logs=logs)
 
     @property
     def grid(self) -> Grid:

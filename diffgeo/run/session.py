@@ -27,7 +27,7 @@ class Session(contextlib.AbstractContextManager):
       store: the results, open for writing.
       writer: thread that reads samples out and writes results behind training.
       stopper: notes signals, says when to save.
-      progress: the progress bar.
+      progress: what is said of the run while it works.
       say: where one-line messages go.
     """
 
@@ -42,7 +42,7 @@ class Session(contextlib.AbstractContextManager):
     _stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack, repr=False)
 
     def __enter__(self) -> "Session":
-        self._stack.callback(self.progress.close)
+        self._stack.push(self.progress)
         self._stack.enter_context(self.stopper)
         self._stack.enter_context(self.writer)
         return self

@@ -79,7 +79,7 @@ def execute(
         for wave in planned:
             ensemble = ensembles.pop(wave.index)  # a wave's state is not kept while the next one trains
             if wave.index in complete:
-                session.progress.advance(wave.evaluation_steps[-1])
+                session.progress.advance(wave.evaluation_steps[-1], worked=False)
             else:
                 train_wave(session, wave, ensemble)
         session.progress.close()

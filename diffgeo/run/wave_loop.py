@@ -1,6 +1,7 @@
 """Training and evaluation of one wave."""
 
 import functools
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from diffgeo.host import distributed
 from diffgeo.results.schema import LOSS
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.run.evaluation import evaluate
+from diffgeo.run.progress import COMPILING, EVALUATING, SAVING, TRAINING
 from diffgeo.run.session import Session
 from diffgeo.run.signals import SAVE
 from diffgeo.run.waves import Wave
@@ -62,15 +64,16 @@ class _Loop:
     def run(self) -> None:
         """Train to the last step."""
         session, store = self.session, self.session.store
+        place = {"wave": self.wave.index + 1, "waves": len(session.waves), "members": len(self.wave.members)}
+        session.progress.note(**place, step=0, last_step=self.last, loss=None, accuracy=None)
         if self.step < self.last:
-            session.say("compiling the network's programs, or reading them from the cache")
+            session.progress.phase(COMPILING)  # or reading what was compiled from the cache
             self.ensemble.compile_ahead()
         if self.checkpoints.state_step is None:
             self.ensemble.initialize()
         else:
             self.ensemble.load(self.checkpoints.restore_state(self.ensemble.abstract_state))
-        session.progress.note(members=len(self.wave.members))
-        session.progress.advance(self.step)
+        session.progress.advance(self.step, worked=False)
         # a loss may be missing where launch.analyze has filled in the rest
         missing = set(store.missing(self.wave.members)) | set(store.missing(self.wave.members, LOSS)) - {0}
         self.stop_members()
@@ -103,31 +106,41 @@ class _Loop:
     def train_to(self, target: int) -> None:
         """Train up to an evaluation step; save on the way if that is due, stop if a signal asks for it."""
         if self.all_stopped:
-            self.session.progress.advance(target - self.step)
+            self.session.progress.advance(target - self.step, worked=False)
             self.step = target
         chunk, stopper, progress = self.session.run.placement.chunk, self.session.stopper, self.session.progress
-        handle = None
+        running: tuple[Any, int] | None = None  # the chunk before, and its steps
+        progress.phase(TRAINING)
         while self.step < target:
             steps = min(chunk - self.step % chunk, target - self.step)
             stopper.ask()
             # the loss of the chunk before is fetched while this one runs
-            pending, handle = handle, self.ensemble.train_steps(steps)
+            before, running = running, (self.ensemble.train_steps(steps), steps)
             self.step += steps
-            if pending is not None:
-                losses = self.ensemble.losses(pending)
-                progress.note(loss=f"{np.mean(losses) if losses.size else np.nan:.4f}")
-            progress.advance(steps)
+            self.note(before)
             wish = stopper.agreed
             if wish is not None:
+                self.note(running)
+                running = None
                 self.save_state()
                 if wish == SAVE:
                     self.checkpoints.release()
+                    progress.phase(TRAINING)
                     continue
                 self.checkpoints.wait()
                 raise Interrupted(wish, f"stopped at step {self.step} of {self.last}, state saved: run again to go on")
+        self.note(running)
+
+    def note(self, chunk: tuple[Any, int] | None) -> None:
+        """Wait for a chunk of training, if there is one; note its loss and that its steps are done."""
+        if chunk is not None:
+            losses = self.ensemble.losses(chunk[0])
+            self.session.progress.advance(chunk[1])
+            self.session.progress.note_loss(float(np.mean(losses)) if losses.size else np.nan)
 
     def save_state(self) -> None:
         """Save the full state, once all earlier evaluations are written."""
+        self.session.progress.phase(SAVING)
         self.session.writer.join()
         self.checkpoints.save_state(self.step, self.ensemble.state())
         self.session.stopper.saved()
@@ -135,6 +148,7 @@ class _Loop:
     def save_and_evaluate(self, evaluated: bool) -> None:
         """Save parameters and state of an evaluation step, and evaluate them if that is missing."""
         session, ensemble = self.session, self.ensemble
+        session.progress.phase(SAVING)
         session.writer.join()
         thin(session, self.wave, self.checkpoints, finished=False)
         state = ensemble.state()
@@ -142,6 +156,7 @@ class _Loop:
         self.save_state()
         loss, nonfinite_step = ensemble.loss_and_nonfinite()
         if evaluated:
+            session.progress.phase(EVALUATING)
             params = ensemble.params(self.settings.evaluation.use_ema)
             evaluate(session, self.wave, ensemble, params, self.step, loss if self.step else None)
         self.report_nonfinite(nonfinite_step)

@@ -61,8 +61,8 @@ class Shown(Progress):
         super().__init__()
         self.values = {}
 
-    def note(self, **values):
-        self.values |= values
+    def note_evaluation(self, step, **by_member):
+        self.values |= {"step": step} | by_member
 
 
 @pytest.fixture
@@ -94,7 +94,9 @@ def test_training_may_go_on_before_anything_is_written(session, wave):
     assert ("loss complete", [0, 1, 2, 3], 10) in store.written
     assert store.written[-1] == ("evaluation complete", [0, 1, 2, 3], 10), "what marks an evaluation comes last"
     true = [evaluation.readout_ceiling(wave.members[i], wave.labels[i], wave.origin(i))[0] for i in range(4)]
-    assert session.progress.values == {"accuracy": f"{np.mean(true):.2f}"}
+    assert session.progress.values["step"] == 10
+    assert session.progress.values["accuracy"] == {str(wave.members[i]): true[i] for i in range(4)}
+    assert session.progress.values["loss"] == {str(member): 1.0 for member in wave.members}
 
 
 def test_both_true_and_generated_pixels_are_clouds(wave):
