@@ -71,8 +71,8 @@ def define_logs() -> Callable[[], Logs]:
     return lambda: Logs(quiet.value, tuple(kinds.value))
 
 
-def run(main: Callable[[], None]) -> None:
-    """Run a program's main function under absl's flags.
+def run(main: Callable[..., None], positional: int = 0) -> None:
+    """Run a program's main function under absl's flags, with at most `positional` arguments that are no flags.
 
     A `UserError`, what a disk refuses, or an unusable flag is one sentence on stderr and exit status 2; a program that
     is interrupted exits with 128 plus its signal's number, as a shell expects, and so does, without a word, one whose
@@ -80,8 +80,8 @@ def run(main: Callable[[], None]) -> None:
     """
 
     def guarded(arguments):
-        if len(arguments) > 1:
-            fail(f"unexpected argument {arguments[1]!r}: flags are written --name=value")
+        if len(arguments) > 1 + positional:
+            fail(f"unexpected argument {arguments[1 + positional]!r}: flags are written --name=value")
         # read when JAX is imported: its runtime reports a lost process by a stack trace, we by a sentence; a 0, set for
         # debugging, is left; 1 is what JAX itself sets, and may be inherited
         ours = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1"
@@ -89,7 +89,7 @@ def run(main: Callable[[], None]) -> None:
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "4"
         logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it reports listing the system's fonts
         try:
-            main()
+            main(*arguments[1:])
             sys.stdout.flush()
         except UserError as error:
             fail(str(error), _end())
