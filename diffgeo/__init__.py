@@ -12,6 +12,10 @@ Importing `diffgeo` imports none of them, and no JAX: names and packages are imp
 """
 
 import importlib
+import importlib.util
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
 from typing import Any
 
 __version__ = "0.2.0.dev0"
@@ -44,6 +48,23 @@ _PACKAGES = ("claims", "images", "percolation", "plots", "readout", "representat
 """Modules and packages that are attributes of `diffgeo` without being imported first."""
 
 __all__ = [*_HOMES, *_PACKAGES]  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+class _Checkout:
+    """Finder of `diffgeo.experiments` and `diffgeo.launch`, which lie beside this package in a checkout."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        """Return where the two are; see `importlib.abc.MetaPathFinder`."""
+        if name not in (f"{__name__}.experiments", f"{__name__}.launch"):
+            return None
+        folder = Path(__file__).parents[1] / name.rpartition(".")[2]
+        places = [str(folder)]
+        return importlib.util.spec_from_file_location(name, folder / "__init__.py", submodule_search_locations=places)
+
+
+if not (Path(__file__).parent / "launch").is_dir():  # a wheel has them inside
+    sys.meta_path.insert(0, _Checkout)  # before the finder of an editable install, which may be of another checkout
 
 
 def __getattr__(name: str) -> Any:

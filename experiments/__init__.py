@@ -2,13 +2,20 @@
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+if __name__ == "experiments":  # as a checkout's folder is also called: one package, whatever name asks for it
+    sys.modules[__name__] = importlib.import_module("diffgeo.experiments")
+
 from diffgeo.errors import UserError, suggestion
 from diffgeo.experiment import Experiment, check_source
-from experiments import _own
-from experiments._panels import PANELS, Panel
+
+from . import _own, _panels
+
+PANELS = _panels.PANELS
+Panel = _panels.Panel
 
 __all__ = ["PANELS", "Panel", "find", "names", "of_run", "resolve"]
 
@@ -27,7 +34,7 @@ def find(name: str) -> Experiment:
     """
     if name not in names():
         raise UserError(f"unknown experiment {name!r}{suggestion(name, names())}")
-    return importlib.import_module(f"experiments.{name}").EXPERIMENT
+    return importlib.import_module(f"{__name__}.{name}").EXPERIMENT
 
 
 def resolve(name: str) -> Experiment:

@@ -1,4 +1,4 @@
-"""Programs: `python -m launch.NAME`. Each parses flags, says what it will do, and calls the library once."""
+"""Programs: `python -m launch.NAME` or `diffgeo NAME`. Each parses flags, and calls the library once."""
 
 import sys
 from types import TracebackType
@@ -22,5 +22,6 @@ def _unless_late(unraisable: Any) -> None:
         sys.__unraisablehook__(unraisable)
 
 
-if sys.argv[:1] == ["-m"]:  # as it reads while `python -m` looks for the program
+# as it reads while `python -m` looks for the program; the other name is that of the command `diffgeo`
+if sys.argv[:1] == ["-m"] or __name__ == "diffgeo.launch":
     sys.excepthook, sys.unraisablehook = _quietly, _unless_late

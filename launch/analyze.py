@@ -8,7 +8,7 @@ them anew where their checkpoints are kept.
 
 from absl import flags
 
-from launch import program
+from . import program
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.", required=True)
 EXPERIMENT = flags.DEFINE_string(
@@ -20,8 +20,8 @@ LOGS = program.define_logs()
 
 def main() -> None:
     """Read the folder's configuration and analyze it."""
-    import experiments
     from diffgeo import integrity, run
+    from diffgeo.declared import experiments
     from diffgeo.results.workdir import read_run
     from diffgeo.settings import Settings
 

@@ -18,7 +18,7 @@ import os
 
 from absl import flags
 
-from launch import program
+from . import program
 
 SUITE = flags.DEFINE_enum(
     "suite",
@@ -47,8 +47,8 @@ def main() -> None:
     """Run the suite and print."""
     import jax
 
-    import experiments
     from diffgeo.bench import accelerator, cases, samplers, step_parts, whole_run
+    from diffgeo.declared import experiments
     from diffgeo.errors import UserError, require, require_choice
     from diffgeo.host import runtime
     from diffgeo.settings import override

@@ -11,14 +11,19 @@ import json
 import os
 import re
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from absl import flags
 
 from diffgeo.claims import catalog
+from diffgeo.declared import experiments
 from diffgeo.errors import UserError
 from diffgeo.experiment import Experiment
-from experiments import Panel
-from launch import program
+
+from . import program
+
+if TYPE_CHECKING:
+    from experiments import Panel
 
 EXPERIMENT = program.define_paths("experiment", "Experiment to list, a name or file. Default: the built-in ones.")
 JSON = flags.DEFINE_boolean("json", False, "Print JSON.")
@@ -29,12 +34,14 @@ CLAIMS = flags.DEFINE_boolean("claims", False, "Print the claims as Markdown: qu
 
 QUICKSTART = "quickstart"
 """Experiment with a program named after it."""
+FIRST = """\
+Try first: python -m launch.quickstart, 3 minutes on two cores. Then an experiment below at its preset `laptop`, as
+python -m launch.train --experiment=p1_fig4 --preset=laptop --workdir=runs/p1_fig4"""
 
 
 def main() -> None:
     """Print the list."""
     os.environ["JAX_PLATFORMS"] = "cpu"  # nothing runs: an accelerator is left to whoever uses it
-    import experiments
     from diffgeo.costs import by_hand
     from diffgeo.costs.storage import COMPRESSED
 
@@ -65,6 +72,8 @@ def main() -> None:
     if JSON.value:
         print(json.dumps(listed, indent=2))
         return
+    if not EXPERIMENT():
+        print(program.worded(FIRST) + "\n")
     for name, entry in listed.items():
         print(f"{name}: {entry['figure']}")
         for preset, facts in entry["presets"].items():
@@ -91,7 +100,7 @@ def markdown(declared: list[Experiment]) -> str:
     return "\n".join(rows)
 
 
-def figure_map(panels: Sequence[Panel], find: Callable[[str], Experiment]) -> str:
+def figure_map(panels: Sequence["Panel"], find: Callable[[str], Experiment]) -> str:
     """Return a Markdown table of the papers' panels: the files that show each, their commands, and its claims."""
     rows = ["| panel | file | command | claim |", "|---|---|---|---|"]
     for panel in panels:

@@ -8,7 +8,7 @@ Results are copied; checkpoints are linked where they lie, or copied by --copy. 
 
 from absl import flags
 
-from launch import program
+from . import program
 
 WORKDIRS = program.define_paths("workdirs", "Folder of a run.", required=True)
 OUT = flags.DEFINE_string("out", None, "Folder of the joined run, a new one.", required=True)
@@ -20,8 +20,8 @@ EXPERIMENT = program.define_paths(
 
 def main() -> None:
     """Join and report."""
-    import experiments
     from diffgeo import growth, report
+    from diffgeo.declared import experiments
     from diffgeo.host import disk, runtime
     from diffgeo.results.workdir import read_run
 

@@ -13,7 +13,7 @@ import os
 
 from absl import flags
 
-from launch import program
+from . import program
 
 EXPERIMENT = program.define_paths("experiment", "Name of an experiment, see launch.list, or file.", required=True)
 PRESET = flags.DEFINE_string("preset", "paper", "Its size: tiny, laptop or paper.")
@@ -33,8 +33,8 @@ def main() -> None:
     """Plan and print."""
     if TOPOLOGY.value != "host":
         os.environ["JAX_PLATFORMS"] = "cpu"  # a plan uses no accelerator of this machine
-    import experiments
     from diffgeo.costs import chips, plan
+    from diffgeo.declared import experiments
     from diffgeo.errors import UserError
     from diffgeo.run import Run
     from diffgeo.run.folder import storage_of

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -19,6 +20,8 @@ HELP = frozenset(("--help", "-help", "-h", "-?", "--helpshort"))
 
 OWN_EXPERIMENT = "path/to/file.py, with one Experiment or EXPERIMENT, or package.module:NAME."
 """Ending of the help of --experiment."""
+PROGRAM = re.compile(r"(?:python -m )?\blaunch\.([a-z]+)")
+_as_command = False
 
 ALLOW_CHANGED = flags.DEFINE_boolean(
     "allow_changed_experiment", False, "Go on with a file of your own that has changed since it made the run."
@@ -69,6 +72,17 @@ def define_logs() -> Callable[[], Logs]:
         "jsonl,tensorboard.",
     )
     return lambda: Logs(quiet.value, tuple(kinds.value))
+
+
+def by_one_command() -> None:
+    """Let messages name the programs as the command `diffgeo` does."""
+    global _as_command
+    _as_command = True
+
+
+def worded(text: str) -> str:
+    """Return a text in which programs are named as the user has called this one."""
+    return PROGRAM.sub(r"diffgeo \1", text) if _as_command else text
 
 
 def run(main: Callable[..., None], positional: int = 0) -> None:
@@ -122,13 +136,13 @@ def _end() -> Callable[[int], Any]:
 
 def fail(message: str, end: Callable[[int], None] = sys.exit) -> None:
     """Print one sentence on stderr and exit with status 2, by `end`."""
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {worded(message)}", file=sys.stderr)
     end(BAD_INPUT)
 
 
 def _parse(arguments):
     if HELP.intersection(arguments[1:]):
-        print(_help())
+        print(worded(_help()))
         sys.exit(0)
     try:
         return flags.FLAGS(arguments)

@@ -5,7 +5,7 @@ python -m launch.quickstart
 
 from absl import flags
 
-from launch import program
+from . import program
 
 WORKDIR = flags.DEFINE_string("workdir", "runs/quickstart", "Folder of the run; made if need be.")
 LOGS = program.define_logs()
@@ -13,8 +13,8 @@ LOGS = program.define_logs()
 
 def main() -> None:
     """Train the quickstart's models and draw its figures."""
-    import experiments
     from diffgeo import run
+    from diffgeo.declared import experiments
     from diffgeo.host import distributed, runtime
 
     planned = run.Run.of(experiments.find("quickstart"), "laptop").with_logs(LOGS())

@@ -15,7 +15,7 @@ Needs the results only: no checkpoint, no accelerator, no JAX. The page's repres
 
 from absl import flags
 
-from launch import program
+from . import program
 
 WORKDIR = program.define_paths("workdir", "Folder of a run, or summary file.", required=True)
 EXPERIMENT = program.define_paths(
@@ -30,9 +30,9 @@ GALLERY = flags.DEFINE_string("gallery", None, "Also write one page of all runs 
 
 def main() -> None:
     """Report every run."""
-    import experiments
     from diffgeo import report
     from diffgeo.claims import family
+    from diffgeo.declared import experiments
     from diffgeo.errors import UserError
     from diffgeo.host import disk
     from diffgeo.report import pages, rows, summary

@@ -7,7 +7,7 @@ Started again after a stop or a kill, it goes on where it was; a signal is answe
 
 from absl import flags
 
-from launch import program
+from . import program
 
 PRESET = flags.DEFINE_string("preset", "laptop", "Size of all experiments: tiny, laptop or paper.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Parent of the runs' folders; made if need be.", required=True)
@@ -18,7 +18,7 @@ flags.DEFINE_alias("experiments", "experiment")  # its name in earlier versions
 
 def main() -> None:
     """Read the flags and reproduce."""
-    import experiments
+    from diffgeo.declared import experiments
     from diffgeo.host import runtime
     from diffgeo.run import reproduce
 

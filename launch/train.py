@@ -11,7 +11,7 @@ Started again on the same folder, it goes on where it stopped. More members of a
 
 from absl import flags
 
-from launch import program
+from . import program
 
 EXPERIMENT = flags.DEFINE_string(
     "experiment", None, "Name of the experiment, see launch.list; or your own: " + program.OWN_EXPERIMENT, required=True
@@ -42,9 +42,9 @@ LOGS = program.define_logs()
 
 def main() -> None:
     """Read the flags and run the experiment."""
-    import experiments
     from diffgeo import growth, run
     from diffgeo.costs import by_hand
+    from diffgeo.declared import experiments
     from diffgeo.host import distributed, runtime
     from diffgeo.results.workdir import read_run
     from diffgeo.settings import Settings, override

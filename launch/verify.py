@@ -9,7 +9,7 @@ too. Nothing is written. Needs no accelerator.
 
 from absl import flags
 
-from launch import program
+from . import program
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run, or a summary file.", required=True)
 

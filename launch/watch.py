@@ -12,7 +12,7 @@ import time
 
 from absl import flags
 
-from launch import program
+from . import program
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run; may be given without --workdir=.")
 ONCE = flags.DEFINE_boolean("once", False, "Show it once and exit.")

@@ -13,10 +13,10 @@ from typing import Any, cast
 import numpy as np
 import xarray as xr
 
-import experiments
 from diffgeo import claims, report
 from diffgeo.api.trained_member import TrainedMember
 from diffgeo.api.verdicts import Verdicts
+from diffgeo.declared import experiments
 from diffgeo.errors import UserError, require, require_choice, suggestion
 from diffgeo.experiment import Experiment, check_source
 from diffgeo.host.disk import local_path

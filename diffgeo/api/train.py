@@ -4,9 +4,9 @@
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import experiments
 from diffgeo import growth, run
 from diffgeo.api.saved_run import SavedRun, load
+from diffgeo.declared import experiments
 from diffgeo.experiment import Experiment
 from diffgeo.host import runtime
 from diffgeo.settings import override

@@ -46,7 +46,7 @@ def test_tiny_presets_share_one_train_step():
 @pytest.mark.parametrize("name", experiments.names())
 def test_declarations_are_complete(name):
     declared = experiments.find(name)
-    module = __import__(f"experiments.{name}", fromlist=["__doc__"])
+    module = __import__(f"diffgeo.experiments.{name}", fromlist=["__doc__"])
     assert {"tiny", "laptop"} <= set(declared.presets)
     assert name == "quickstart" or "paper" in declared.presets
     for word in ("Cost:", "python -m launch.", "two CPU cores"):
