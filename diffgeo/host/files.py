@@ -4,12 +4,16 @@ import contextlib
 import json
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from diffgeo.host.disk import refusals
+
+PATIENCE = 40
+"""How often the removal of a part is tried; what then stays is hidden, and in nobody's way."""
 
 
 @contextlib.contextmanager
@@ -29,9 +33,19 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             yield part
             os.replace(part, path)
         finally:
-            if part.is_dir():
-                shutil.rmtree(part)
+            _remove(part)
+
+
+def _remove(part: Path) -> None:
+    """Remove what was not renamed; threads of a write that failed may still be adding to it for a moment."""
+    for _ in range(PATIENCE):
+        if not os.path.lexists(part):
+            return
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
             part.unlink(missing_ok=True)
+        time.sleep(0.05)
 
 
 def atomic_write(path: str | os.PathLike[str], content: str | bytes) -> Path:

@@ -1,6 +1,9 @@
 """Files and folders replaced whole: an error on the way leaves the old ones and nothing else."""
 
+import contextlib
 import json
+import threading
+import time
 
 import pytest
 
@@ -76,3 +79,21 @@ def test_two_writers_of_a_file_do_not_meet(tmp_path):
         other.write_text("other")
     assert path.read_text() in ("one", "other")
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_nothing_is_left_though_a_thread_of_the_failed_write_still_adds_to_it(tmp_path):
+    def add(part, adding):
+        for i in range(40):
+            with contextlib.suppress(FileNotFoundError, FileExistsError):
+                (part / f"{i}").mkdir(parents=True, exist_ok=True)
+            adding.set()
+            time.sleep(0.005)
+
+    adding = threading.Event()
+    with pytest.raises(OSError, match="disk full"), atomic_path(tmp_path / "folder") as part:
+        thread = threading.Thread(target=add, args=(part, adding))
+        thread.start()
+        adding.wait()
+        raise OSError("disk full")
+    thread.join()
+    assert not list(tmp_path.iterdir())

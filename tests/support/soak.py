@@ -52,7 +52,8 @@ def judged(rows: list[tuple[float, float, int]]) -> tuple[bool, str]:
     memory = [statistics.median(row[1] for row in part) for part in (early, late)]
     files = [statistics.median(row[2] for row in part) for part in (early, late)]
     flat = abs(memory[1] / memory[0] - 1) <= WITHIN and files[0] == files[1]
-    return flat, f"{rows[-1][0]:.0f} min: {memory[0]:.0f} and {memory[1]:.0f} MB, {files[0]:.0f} and {files[1]:.0f} files"
+    numbers = f"{memory[0]:.0f} and {memory[1]:.0f} MB, {files[0]:.0f} and {files[1]:.0f} open files"
+    return flat, f"{rows[-1][0]:.0f} min: {numbers}"
 
 
 if __name__ == "__main__":
