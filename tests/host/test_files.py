@@ -82,18 +82,21 @@ def test_two_writers_of_a_file_do_not_meet(tmp_path):
 
 
 def test_nothing_is_left_though_a_thread_of_the_failed_write_still_adds_to_it(tmp_path):
-    def add(part, adding):
+    adding = threading.Event()
+
+    def add(part):
         for i in range(40):
             with contextlib.suppress(FileNotFoundError, FileExistsError):
                 (part / f"{i}").mkdir(parents=True, exist_ok=True)
             adding.set()
             time.sleep(0.005)
 
-    adding = threading.Event()
-    with pytest.raises(OSError, match="disk full"), atomic_path(tmp_path / "folder") as part:
-        thread = threading.Thread(target=add, args=(part, adding))
-        thread.start()
+    def fail(part):
+        threading.Thread(target=add, args=(part,)).start()
         adding.wait()
         raise OSError("disk full")
-    thread.join()
+
+    with pytest.raises(OSError, match="disk full"), atomic_path(tmp_path / "folder") as part:
+        fail(part)
+    time.sleep(0.3)  # the thread is done
     assert not list(tmp_path.iterdir())
