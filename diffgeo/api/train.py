@@ -38,7 +38,7 @@ def train(
     Raises:
       UserError: for an unknown experiment, preset or setting, a value that is refused, or a folder that is in use or
         holds another run.
-      Interrupted: after SIGTERM or SIGINT, with the state saved.
+      Interrupted: after SIGTERM, SIGHUP or SIGINT, with the state saved.
 
     >>> run = train("quickstart", workdir="runs/quickstart", preset="tiny")  # doctest: +ELLIPSIS
     the run in runs/quickstart is complete: nothing left to train
@@ -77,7 +77,7 @@ def extend(
 
     Raises:
       UserError: if the run is unfinished, has one of the values, or `added` is not of exactly one axis of it.
-      Interrupted: after SIGTERM or SIGINT, with the state saved.
+      Interrupted: after SIGTERM, SIGHUP or SIGINT, with the state saved.
 
     >>> both = merge(["runs/quickstart", "runs/seed2"], "runs/grown")
     >>> extend("runs/grown", {"seed": [3]}).settings.axes  # doctest: +ELLIPSIS

@@ -75,7 +75,7 @@ def extend(
 
     Raises:
       UserError: if the run is unfinished, has one of the values, or its results have no room for the new members.
-      Interrupted: after SIGTERM or SIGINT, with the state saved.
+      Interrupted: after SIGTERM, SIGHUP or SIGINT, with the state saved.
     """
     require(run.compute is None, f"{run.experiment} trains nothing: there are no members to add")
     runtime.prepare()

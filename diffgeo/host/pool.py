@@ -158,7 +158,7 @@ def serve(results: int) -> None:
     Args:
       results: file descriptor to which (True, result) or (False, exception) of each is written.
     """
-    for signum in (signal.SIGINT, signal.SIGTERM):  # left to the parent process
+    for signum in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # left to the parent process
         signal.signal(signum, signal.SIG_IGN)
     calls: queue.SimpleQueue[bytes] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(calls,), daemon=True).start()

@@ -34,7 +34,7 @@ def analyze(run: Run, folder: str | Path, say: Callable[[str], None] = distribut
 
     Raises:
       UserError: if the folder holds no run, one of another configuration, or damaged results.
-      Interrupted: after SIGTERM or SIGINT.
+      Interrupted: after SIGTERM, SIGHUP or SIGINT.
     """
     workdir, _ = read_run(folder)
     if run.compute is not None:

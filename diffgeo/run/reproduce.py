@@ -40,7 +40,7 @@ def reproduce(
 
     Raises:
       UserError: as `execute`, for a folder of another configuration among others.
-      Interrupted: after SIGTERM or SIGINT, with the state saved: call again to go on.
+      Interrupted: after SIGTERM, SIGHUP or SIGINT, with the state saved: call again to go on.
     """
     chosen = [declared for declared in experiments if preset in declared.presets]
     minutes = {declared.name: _minutes(declared, preset) for declared in chosen}

@@ -11,16 +11,21 @@ from diffgeo.host import distributed
 SAVE_SECONDS = 600
 """Longest time that training goes on between two saves of the state: what a kill without warning may cost."""
 
-SAVE = 1
+SAVE = 0
 """A wish to save and go on; below the numbers of the signals that a run stops by, which outrank it."""
+NOTHING = -1
+"""No wish."""
 
-
-UNHANDLED = {signal.SIGTERM: signal.SIG_DFL, signal.SIGINT: signal.default_int_handler}
+UNHANDLED = {
+    signal.SIGTERM: signal.SIG_DFL,
+    signal.SIGHUP: signal.SIG_DFL,  # a terminal or a connection that closes; ignored under nohup
+    signal.SIGINT: signal.default_int_handler,
+}
 """Signals that a run stops by, and what answers each where nobody asked for anything else."""
 
 
 class Stopper(contextlib.AbstractContextManager):
-    """Lets the loop save and stop after SIGTERM or SIGINT, and save in time; a second signal acts at once.
+    """Lets the loop save and stop after SIGTERM, SIGHUP or SIGINT, and save in time; a second signal acts at once.
 
     Signals that are ignored or that another handler answers stay so, as does every signal outside of the main thread.
     """
@@ -38,7 +43,7 @@ class Stopper(contextlib.AbstractContextManager):
     @property
     def _wish(self) -> int:
         late = time.monotonic() - self._saved_at >= SAVE_SECONDS
-        return self.signum or (SAVE if late else 0)
+        return self.signum or (SAVE if late else NOTHING)
 
     def ask(self) -> None:
         """Start asking all processes for a signal, so that they stop or save at one step; see `agreed`."""
@@ -47,7 +52,8 @@ class Stopper(contextlib.AbstractContextManager):
     @property
     def agreed(self) -> int | None:
         """The signal to stop by, or `SAVE`: this process's, or of several, what some had when all last asked."""
-        return (self._wish if self._answer is None else self._answer()) or None
+        wish = self._wish if self._answer is None else self._answer()
+        return None if wish == NOTHING else wish
 
     def _note(self, signum: int, _frame: object) -> None:
         self.signum = signum

@@ -47,7 +47,7 @@ def execute(
 
     Raises:
       UserError: for a folder of another configuration or in use, or a damaged checkpoint.
-      Interrupted: after SIGTERM or SIGINT, with the state saved.
+      Interrupted: after SIGTERM, SIGHUP or SIGINT, with the state saved.
     """
     if run.compute is not None:
         return untrained.compute(run, folder, provenance, say) if distributed.shutdown() else None

@@ -8,7 +8,8 @@ import pytest
 
 from diffgeo.errors import UserError
 from diffgeo.results import open_workdir
-from diffgeo.run import Run, folder
+from diffgeo.run import Run, folder, signals
+from diffgeo.run.signals import UNHANDLED
 from diffgeo.run.waves import build_tables, plan_waves
 from tests.support.settings import tiny
 
@@ -61,7 +62,7 @@ def theirs(signum, frame):
     """Answer a signal, as an event loop or a cluster's worker does."""
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 @pytest.mark.parametrize("handler", [signal.SIG_IGN, theirs], ids=["ignored", "answered"])
 def test_signals_that_are_ignored_or_answered_by_others_stay_so(opened, signum, handler):
     before = signal.signal(signum, handler)
@@ -71,6 +72,23 @@ def test_signals_that_are_ignored_or_answered_by_others_stay_so(opened, signum, 
             signal.raise_signal(signum)
             assert session.stopper.signum is None
         assert signal.getsignal(signum) is handler
+    finally:
+        signal.signal(signum, before)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_outranks_a_save_that_is_due(opened, monkeypatch, signum):
+    before = signal.signal(signum, UNHANDLED[signum])
+    try:
+        with opened() as session:
+            session.stopper.ask()
+            assert session.stopper.agreed is None
+            monkeypatch.setattr(signals, "SAVE_SECONDS", 0)
+            session.stopper.ask()
+            assert session.stopper.agreed == signals.SAVE
+            signal.raise_signal(signum)
+            session.stopper.ask()
+            assert session.stopper.agreed == signum != signals.SAVE
     finally:
         signal.signal(signum, before)
 

@@ -195,8 +195,13 @@ with networks.replaced():
     same_results(whole, folder)
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "signum",
+    [signal.SIGTERM, *(pytest.param(signum, marks=pytest.mark.slow) for signum in (signal.SIGINT, signal.SIGHUP))],
+)
 def test_asked_to_stop_it_saves_where_it_stands(whole, tmp_path, signum):
+    if signal.getsignal(signum) == signal.SIG_IGN:
+        pytest.skip(f"{signum.name} is ignored where the tests were started, as under nohup")
     folder = tmp_path / "run"
     status, log = stop_when(folder, lambda: newest_state(folder) >= 20, signum)
     assert status == 128 + signum, log
