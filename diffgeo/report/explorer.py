@@ -17,9 +17,9 @@ from PIL import Image
 
 from diffgeo.plots import style
 from diffgeo.plots.clouds import color_map
-from diffgeo.plots.sample_errors import COLORS, TOP, drawn_labels, error_unit, sample_errors
 from diffgeo.plots.samples import SIDE
 from diffgeo.plots.tables import factors_of
+from diffgeo.report.sample_errors import COLORS, TOP, drawn_labels, error_unit, sample_errors
 from diffgeo.results import select_scores, settings_of
 from diffgeo.results.schema import FIELDS_OF_LAYERS
 from diffgeo.settings import Factor

@@ -10,12 +10,12 @@ import xarray as xr
 from diffgeo.experiment import Plot
 from diffgeo.host.disk import local_path
 from diffgeo.host.files import atomic_write
-from diffgeo.plots.sample_errors import sample_error_map
 from diffgeo.plots.samples import sample_grid
 from diffgeo.report import sections
 from diffgeo.report.document import document, explorer
 from diffgeo.report.explorer import Budget, explore
 from diffgeo.report.figures import draw
+from diffgeo.report.sample_errors import sample_error_map
 from diffgeo.report.sections import text
 from diffgeo.results import settings_of
 

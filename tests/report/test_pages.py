@@ -11,8 +11,8 @@ import xarray as xr
 
 import experiments
 from diffgeo import report
-from diffgeo.plots.sample_errors import sample_errors
 from diffgeo.report import document, explorer, sections
+from diffgeo.report.sample_errors import sample_errors
 from tests.support.programs import REPOSITORY
 from tests.support.results import made_up
 
