@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from diffgeo.plots import style
-from diffgeo.plots.panels import panels, seed_legend
+from diffgeo.plots.style import panels, seed_legend
 from diffgeo.plots.tables import Table, factors_of, read_table, seed_mean, settings_text
 from diffgeo.settings.allowed import OUTCOMES
 

@@ -18,7 +18,7 @@ from diffgeo.data import label_tables, regions
 from diffgeo.data.computed import data_of
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.panels import panels
+from diffgeo.plots.style import panels
 from diffgeo.settings import Data
 from diffgeo.settings.allowed import LAYER, kind_index
 

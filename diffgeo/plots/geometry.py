@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.curves import draw_curves
-from diffgeo.plots.panels import panels, seed_legend
+from diffgeo.plots.style import panels, seed_legend
 from diffgeo.plots.tables import Table, read_table, seed_mean, settings_text
 from diffgeo.representation.barcodes import read_bars
 from diffgeo.representation.rings import ANGLE_EDGES, PAIRS, RESIDUAL_EDGES, STATISTICS

@@ -14,7 +14,7 @@ from matplotlib.patches import Patch
 
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.panels import panels
+from diffgeo.plots.style import panels
 from diffgeo.plots.tables import best_seeds, read_table, settings_text
 
 MAX_COLUMNS = 4  # panels side by side; more would make the step labels collide

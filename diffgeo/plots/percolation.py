@@ -12,7 +12,7 @@ from diffgeo import percolation
 from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.panels import panels
+from diffgeo.plots.style import panels
 from diffgeo.plots.tables import read_table
 from diffgeo.results import data_at
 

@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from diffgeo.claims import scores
 from diffgeo.plots import style
 from diffgeo.plots.last_step import REGION_COLORS, at_region, value_words
-from diffgeo.plots.panels import panels
+from diffgeo.plots.style import panels
 from diffgeo.plots.tables import Table, read_table, seed_mean
 
 MAX_COLUMNS = 4  # panels side by side

@@ -16,7 +16,7 @@ from diffgeo.data import regions
 from diffgeo.errors import UserError, require
 from diffgeo.plots import style
 from diffgeo.plots.curves import curve_legend, draw_curves, draw_failure_modes, mode_legend, modes_of
-from diffgeo.plots.panels import panels
+from diffgeo.plots.style import panels
 from diffgeo.plots.tables import (
     evaluated_steps,
     factors_of,
