@@ -1,6 +1,6 @@
 """A first look at 2402.03305 Fig. 3 and 4: models of small images pass through the phases to high accuracy in minutes.
 
-Cost: 3 minutes on two CPU cores with an empty compilation cache.
+Cost: 4 minutes on two CPU cores with an empty compilation cache.
 
     python -m launch.quickstart
 """
@@ -15,7 +15,7 @@ EXPERIMENT = Experiment(
     name="quickstart",
     figure="a first look at 2402.03305 Fig. 3 and 4",
     claim="noise, then bumps at wrong places, then right ones",
-    time="3 minutes",
+    time="4 minutes",
     expect="noise, then wrong places, then accuracy over 0.9",
     presets={
         "tiny": adapt(

@@ -35,7 +35,7 @@ CLAIMS = flags.DEFINE_boolean("claims", False, "Print the claims as Markdown: qu
 QUICKSTART = "quickstart"
 """Experiment with a program named after it."""
 FIRST = """\
-Try first: python -m launch.quickstart, 3 minutes on two cores. Then an experiment below at its preset `laptop`, as
+Try first: python -m launch.quickstart, 4 minutes on two cores. Then an experiment below at its preset `laptop`, as
 python -m launch.train --experiment=p1_fig4 --preset=laptop --workdir=runs/p1_fig4"""
 
 

@@ -14,7 +14,7 @@
 # # A first grid
 #
 # Conditional diffusion models learn to draw one Gaussian bump at a given (x, y). This notebook trains four of them at
-# once, two spacings of the training labels times two seeds, and looks at what came out: 3 minutes on two CPU cores the
+# once, two spacings of the training labels times two seeds, and looks at what came out: 4 minutes on two CPU cores the
 # first time, seconds after that.
 
 # %%

@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from diffgeo.plots import style
-from diffgeo.plots.style import panels, seed_legend
 from diffgeo.plots.tables import Table, factors_of, read_table, seed_mean, settings_text
 from diffgeo.settings.allowed import OUTCOMES
 
@@ -67,7 +66,7 @@ def learning_curves(
     """
     metrics = (metrics,) if isinstance(metrics, str) else tuple(metrics)
     tables = [read_table(results, metric, axis) for metric in metrics]
-    figure, axes, _ = panels(len(tables), 3, (2.2, 4.0), (0.5, 3.1))
+    figure, axes, _ = style.panels(len(tables), 3, (2.2, 4.0), (0.5, 3.1))
     for ax, metric, table in zip(axes, metrics, tables, strict=True):
         draw_curves(ax, table, metric)
     # Right of the panels: inside one of them it would cover curves.
@@ -99,7 +98,7 @@ def failure_modes(results: xr.Dataset, axis: str | None = None) -> Figure:
     values = first.axis_values
     single = len(values) == 1
     size = ((6.0, 0.0), (3.8, 0.0)) if single else ((1.0, 2.8), (0.9, 2.2))
-    shown = panels(len(values), MAX_COLUMNS, *size, share=True)
+    shown = style.panels(len(values), MAX_COLUMNS, *size, share=True)
     for index, (ax, value) in enumerate(zip(shown.axes, values, strict=True)):
         draw_failure_modes(ax, tables, modes, index, ticks=4 if shown.columns < 3 else 3)
         if shown.is_bottom(index):
@@ -155,13 +154,13 @@ def curve_legend(table: Table, axis: str | None) -> tuple[list[Line2D], str | No
         for value, color in zip(table.axis_values, style.value_colors(table.axis_values), strict=True):
             handles.append(Line2D([], [], color=color, linewidth=2.2, label=style.value_text(value)))
     color = style.value_colors([None])[0] if axis is None else style.NEUTRAL
-    return handles + seed_legend(len(table.seeds), color), None if axis is None else style.axis_label(axis)
+    return handles + style.seed_legend(len(table.seeds), color), None if axis is None else style.axis_label(axis)
 
 
 def mode_legend(table: Table, modes: Mapping[str, tuple]) -> list[Line2D]:
     """Return handles: the modes, then mean and seeds."""
     handles = [Line2D([], [], color=c, linestyle=line, linewidth=2.2, label=words) for words, c, line in modes.values()]
-    return handles + seed_legend(len(table.seeds))
+    return handles + style.seed_legend(len(table.seeds))
 
 
 def _draw_seeds(

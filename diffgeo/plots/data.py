@@ -18,7 +18,6 @@ from diffgeo.data import label_tables, regions
 from diffgeo.data.computed import data_of
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.style import panels
 from diffgeo.settings import Data
 from diffgeo.settings.allowed import LAYER, kind_index
 
@@ -242,7 +241,7 @@ def nested_latents(results: xr.Dataset, tables: Sequence[str]) -> Figure:
       results: from `computed.label_tables`.
       tables: names, each containing the one before.
     """
-    shown = panels(len(tables), 5, (style.WIDTH, 0.0), (0.7, 2.15), share=True)
+    shown = style.panels(len(tables), 5, (style.WIDTH, 0.0), (0.7, 2.15), share=True)
     before: set = set()
     for index, (ax, name) in enumerate(zip(shown.axes, tables, strict=True)):
         data = data_of(results, name)

@@ -18,7 +18,6 @@ from matplotlib.lines import Line2D
 from diffgeo.errors import UserError
 from diffgeo.plots import style
 from diffgeo.plots.curves import draw_curves
-from diffgeo.plots.style import panels, seed_legend
 from diffgeo.plots.tables import Table, read_table, seed_mean, settings_text
 from diffgeo.representation.barcodes import read_bars
 from diffgeo.representation.rings import ANGLE_EDGES, PAIRS, RESIDUAL_EDGES, STATISTICS
@@ -60,7 +59,7 @@ def spectra(clouds: Clouds, count: int = 15) -> Figure:
       UserError: for no cloud or a missing field.
     """
     _check(clouds, ("spectrum", "total_variance"))
-    shown = panels(len(clouds), _columns(len(clouds)), (1.2, 2.5), (0.6, 2.2), share=True)
+    shown = style.panels(len(clouds), _columns(len(clouds)), (1.2, 2.5), (0.6, 2.2), share=True)
     for index, (ax, (name, fields)) in enumerate(zip(shown.axes, clouds.items(), strict=True)):
         share = np.asarray(fields["spectrum"], np.float64)[:count] / float(fields["total_variance"])
         numbers = np.arange(1, len(share) + 1)
@@ -139,7 +138,7 @@ def persistence_diagrams(clouds: Clouds) -> Figure:
       UserError: for no cloud or a missing field.
     """
     _check(clouds, ("bars", "bar_threshold"))
-    shown = panels(len(clouds), _columns(len(clouds)), (0.8, 2.8), (0.7, 3.1), share=True)
+    shown = style.panels(len(clouds), _columns(len(clouds)), (0.8, 2.8), (0.7, 3.1), share=True)
     for index, (ax, (name, fields)) in enumerate(zip(shown.axes, clouds.items(), strict=True)):
         _draw_bars(ax, fields["bars"], float(fields["bar_threshold"]))
         # of what is shown, not what was stored
@@ -274,7 +273,7 @@ def wasserstein_curves(results: xr.Dataset, controls: Clouds | None = None) -> F
         Line2D([], [], color=COLORS[words], linewidth=2.2, linestyle=IDEAL_LINES[ideal], label=f"to {words}")
         for ideal, words in IDEAL_WORDS.items()
     ]
-    handles += seed_legend(results.sizes.get("seed", 1))
+    handles += style.seed_legend(results.sizes.get("seed", 1))
     handles += [_control_handle(index, name) for index, name in enumerate(controls)]
     figure.legend(handles=handles, loc="outside lower center", ncols=6)
     settings = settings_text(results, without=("seed", "ring_pair", "ring_statistic"))
@@ -337,10 +336,10 @@ def _seed_legend(table: Table, axis: str | None) -> list[Line2D]:
     """Return handles: a line per axis value (none without an axis), then mean and seeds."""
     colors = style.value_colors(table.axis_values)
     if axis is None:
-        return seed_legend(len(table.seeds), colors[0])
+        return style.seed_legend(len(table.seeds), colors[0])
     values = zip(table.axis_values, colors, strict=True)
     named = [Line2D([], [], color=color, linewidth=2.2, label=style.setting_text(axis, v)) for v, color in values]
-    return named + seed_legend(len(table.seeds))
+    return named + style.seed_legend(len(table.seeds))
 
 
 def _check(clouds: Clouds, fields: Sequence[str]) -> None:

@@ -14,7 +14,6 @@ from matplotlib.patches import Patch
 
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.style import panels
 from diffgeo.plots.tables import best_seeds, read_table, settings_text
 
 MAX_COLUMNS = 4  # panels side by side; more would make the step labels collide
@@ -49,7 +48,7 @@ def phase_diagram(results: xr.Dataset, metric: str = "accuracy", axis: str = "in
     choice = best_seeds(metric, table.values)
     maps = [*np.moveaxis(table.values, 1, 0), _best(table.values, choice)]
     row_height = 0.85 + 0.2 * max(6, min(len(table.axis_values), 20))
-    shown = panels(len(maps), MAX_COLUMNS, (2.4, 2.3), (1.5, row_height))
+    shown = style.panels(len(maps), MAX_COLUMNS, (2.4, 2.3), (1.5, row_height))
     figure, axes = shown.figure, shown.axes
 
     limits, pictures = _limits(metric, table.values), []

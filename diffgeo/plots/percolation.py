@@ -12,7 +12,6 @@ from diffgeo import percolation
 from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.plots import style
-from diffgeo.plots.style import panels
 from diffgeo.plots.tables import read_table
 from diffgeo.results import data_at
 
@@ -72,7 +71,7 @@ def cluster_masses(results: xr.Dataset, thresholds: Sequence[float], variable: s
     sigmas, fractions = results["sigma"].values, results["kept_fraction"].values
     colors = style.value_colors(list(sigmas))
     size = ((7.6, 0.0), (4.4, 0.0)) if len(thresholds) == 1 else ((style.WIDTH, 0.0), (0.5, 3.0))
-    shown = panels(len(thresholds), 3, *size, share=True)
+    shown = style.panels(len(thresholds), 3, *size, share=True)
     for index, (ax, threshold) in enumerate(zip(shown.axes, thresholds, strict=True)):
         masses = results[variable].isel(threshold=int(np.argmin(np.abs(known - threshold))))
         for sigma, color in zip(sigmas, colors, strict=True):

@@ -10,7 +10,6 @@ from matplotlib.lines import Line2D
 from diffgeo.claims import scores
 from diffgeo.plots import style
 from diffgeo.plots.last_step import REGION_COLORS, at_region, value_words
-from diffgeo.plots.style import panels
 from diffgeo.plots.tables import Table, read_table, seed_mean
 
 MAX_COLUMNS = 4  # panels side by side
@@ -71,7 +70,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
         for region in regions
     }
     names = next(iter(tables.values()))[0].axis_values
-    shown = panels(len(names), MAX_COLUMNS, (1.6, 2.9), (0.9, 2.8), share=True)
+    shown = style.panels(len(names), MAX_COLUMNS, (1.6, 2.9), (0.9, 2.8), share=True)
     for index, (ax, name) in enumerate(zip(shown.axes, names, strict=True)):
         ax.plot([0, 1], [0, 1], color=style.SPINE_COLOR, linewidth=1.0, linestyle="--")
         for region, (both, x, y) in tables.items():
@@ -112,7 +111,7 @@ def joint_against_product(results: xr.Dataset, axis: str, regions: Sequence[str]
 def _curves(tables: Mapping[str, Table], axis: str, metric: str) -> Figure:
     """Draw a panel per axis value, with a line per seed and their mean for every table."""
     first = next(iter(tables.values()))
-    shown = panels(len(first.axis_values), MAX_COLUMNS, (1.4, 3.2), (0.9, 2.7), share=True)
+    shown = style.panels(len(first.axis_values), MAX_COLUMNS, (1.4, 3.2), (0.9, 2.7), share=True)
     lowest = min(float(np.nanmin(table.values)) for table in tables.values())
     for index, (ax, name) in enumerate(zip(shown.axes, first.axis_values, strict=True)):
         for region, table in tables.items():

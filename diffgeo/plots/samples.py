@@ -16,7 +16,6 @@ from diffgeo.data import regions
 from diffgeo.errors import UserError, require
 from diffgeo.plots import style
 from diffgeo.plots.curves import curve_legend, draw_curves, draw_failure_modes, mode_legend, modes_of
-from diffgeo.plots.style import panels
 from diffgeo.plots.tables import (
     evaluated_steps,
     factors_of,
@@ -149,7 +148,7 @@ def region_samples(results: xr.Dataset, axis: str, region: str = "ood", seed: in
     chosen = chosen if seed is None else select(results, {"seed": seed})
     values = list(results[axis].values)
     side = min(3.2, 9.7 / min(4, len(values)))
-    figure, axes, _ = panels(len(values), 4, (0.3, side), (0.5, 0.45 + side))
+    figure, axes, _ = style.panels(len(values), 4, (0.3, side), (0.5, 0.45 + side))
     for ax, value in zip(axes, values, strict=True):
         member = read_member(chosen, {axis: value})
         last = int(np.flatnonzero(evaluated_steps(member))[-1])

@@ -1,4 +1,4 @@
-"""Style of all pictures: sizes, colors, wording of axes, number formats, and saving."""
+"""Style of all pictures: sizes, panels, colors, wording of axes, number formats, and saving."""
 
 import contextlib
 import functools
