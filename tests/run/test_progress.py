@@ -1,7 +1,6 @@
 """What a run says while it works: when lines are due, what the clock counts, and files that a disk refuses."""
 
 import json
-import time
 
 import pytest
 
@@ -12,24 +11,41 @@ from diffgeo.run import progress
 from diffgeo.run.progress import COMPILING, EVALUATING, SAVING, TRAINING, Progress
 
 
+class Clock:
+    """Time that passes when a test says so; after each half second its output is brought up to date."""
+
+    def __init__(self):
+        self.now = 1e6
+
+    def monotonic(self) -> float:
+        return self.now
+
+    time = monotonic
+
+    def pass_by(self, shown, seconds: float) -> None:
+        end = self.now + seconds
+        while self.now < end:
+            self.now = min(end, self.now + 0.5)
+            shown._show()
+
+
 @pytest.fixture
-def hurried(monkeypatch):
-    """Half a minute passes in a tenth of a second."""
-    monkeypatch.setattr(progress, "LINE_SECONDS", 0.1)
-    monkeypatch.setattr(progress, "STATUS_SECONDS", 0.05)
-    monkeypatch.setattr(progress, "BEAT_SECONDS", 0.005)
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(progress, "time", clock)
+    monkeypatch.setattr(progress, "BEAT_SECONDS", 1e5)  # the thread waits to the end
+    return clock
 
 
-def train(shown, evaluations=40, chunks=5, seconds=0.01, compile_seconds=0.0):
+def train(shown, clock, evaluations=40, chunks=5, seconds=3.0):
     """Go through a training of 10 steps a chunk."""
     shown.start(evaluations * chunks * 10, "step")
     shown.note(wave=1, waves=1, members=4, last_step=evaluations * chunks * 10)
     shown.phase(COMPILING)
-    time.sleep(compile_seconds)
     for evaluation in range(evaluations):
         shown.phase(TRAINING)
         for _ in range(chunks):
-            time.sleep(seconds)
+            clock.pass_by(shown, seconds)
             shown.advance(10)
             shown.note_loss(0.5)
         shown.phase(SAVING)
@@ -38,13 +54,13 @@ def train(shown, evaluations=40, chunks=5, seconds=0.01, compile_seconds=0.0):
     shown.close()
 
 
-def test_a_log_has_a_line_each_half_minute_and_one_for_each_new_phase(tmp_path, capfd, hurried):
-    """The "ten minutes" of this run take two seconds."""
+def test_a_log_has_a_line_each_half_minute_and_one_for_each_new_phase(tmp_path, capfd, clock):
+    """Of ten minutes."""
     with Progress(Logs(), "made-up tiny", tmp_path) as shown:
-        train(shown)
+        train(shown, clock)
     lines = capfd.readouterr().err.split("\n")
     assert lines.pop() == ""
-    assert 15 <= len(lines) <= 30
+    assert 600 / 30 <= len(lines) <= 600 / 30 + 5
     assert all(" made-up tiny: " in line and "\r" not in line for line in lines)
     assert [line.split(": ")[1].split(",")[0] for line in lines[:2]] == [COMPILING, TRAINING]
     assert (
@@ -54,36 +70,34 @@ def test_a_log_has_a_line_each_half_minute_and_one_for_each_new_phase(tmp_path, 
     assert read_status(tmp_path).phase == "finished"
 
 
-def test_quiet_shows_nothing_and_keeps_the_status(tmp_path, capfd, hurried):
+def test_quiet_shows_nothing_and_keeps_the_status(tmp_path, capfd, clock):
     with Progress(Logs(quiet=True), "made-up tiny", tmp_path) as shown:
-        train(shown, evaluations=5)
+        train(shown, clock, evaluations=5)
         assert read_status(tmp_path).step == 250
     assert capfd.readouterr().err == ""
 
 
-def test_the_clock_starts_behind_the_first_steps_and_stands_while_programs_are_compiled(tmp_path):
+def test_the_clock_starts_behind_the_first_steps_and_stands_while_programs_are_compiled(tmp_path, clock):
     with Progress(Logs(quiet=True), "made-up tiny", tmp_path) as shown:
         shown.start(1000, "step")
         shown.advance(500, worked=False)
         shown.phase(COMPILING)
-        time.sleep(0.5)
+        clock.pass_by(shown, 50.0)
         shown.phase(TRAINING)
-        shown._show()
         assert read_status(tmp_path).seconds_left is None
         for _ in range(6):
-            time.sleep(0.02)
+            clock.pass_by(shown, 20.0)
             shown.advance(10)
         shown.phase(COMPILING)
-        time.sleep(0.5)
+        clock.pass_by(shown, 50.0)
         shown.phase(TRAINING)
         shown.close()
-    left = read_status(tmp_path).seconds_left
-    assert 440 * 0.002 <= left < 440 * 0.004, "440 steps at 2 ms"
+    assert read_status(tmp_path).seconds_left == pytest.approx(440 * 2.0), "440 steps are left, at 2 s each"
 
 
-def test_records_of_all_that_is_noted(tmp_path, capfd):
+def test_records_of_all_that_is_noted(tmp_path, capfd, clock):
     with Progress(Logs(files=("jsonl",)), "made-up tiny", tmp_path) as shown:
-        train(shown, evaluations=2, seconds=0)
+        train(shown, clock, evaluations=2)
     records = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     kinds = [record["kind"] for record in records]
     assert (kinds.count("training"), kinds.count("evaluation")) == (10, 2)
@@ -93,7 +107,7 @@ def test_records_of_all_that_is_noted(tmp_path, capfd):
     assert steps == list(range(10, 101, 10))
 
 
-def test_a_run_goes_on_without_files_that_a_disk_refuses_and_says_so_once(tmp_path, hurried, monkeypatch, capfd):
+def test_a_run_goes_on_without_files_that_a_disk_refuses_and_says_so_once(tmp_path, clock, monkeypatch, capfd):
     def refuse(self, *_):
         raise UserError("no room there")
 
@@ -102,7 +116,7 @@ def test_a_run_goes_on_without_files_that_a_disk_refuses_and_says_so_once(tmp_pa
     said = []
     with Progress(Logs(files=("jsonl",)), "made-up tiny", tmp_path) as shown:
         shown.beside(said.append)
-        train(shown, evaluations=5)
+        train(shown, clock, evaluations=5)
     assert sorted(said) == [
         f"the run goes on, but its {name} is no longer written: no room there"
         for name in ("log.jsonl", "progress.json")
