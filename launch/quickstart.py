@@ -17,11 +17,12 @@ def main() -> None:
     from diffgeo.declared import experiments
     from diffgeo.host import distributed, runtime
 
-    planned = run.Run.of(experiments.find("quickstart"), "laptop").with_logs(LOGS())
+    logs = LOGS()
     program.start_jax()
     distributed.say(
         "Training 4 small diffusion models (2 increments x 2 seeds) to draw one Gaussian bump at a given (x, y)."
     )
+    planned = run.Run.of(experiments.find("quickstart"), "laptop").with_logs(logs)
     run.execute(planned, WORKDIR.value, runtime.provenance())
 
 

@@ -70,6 +70,17 @@ def test_help_names_every_flag_and_is_no_error(program):
     assert max(map(len, done.stdout.splitlines())) <= 120
 
 
+@pytest.mark.parametrize("program", ["quickstart", "train", "reproduce"])
+def test_a_device_that_is_not_there_is_one_sentence(program, tmp_path):
+    """No program asks JAX for anything before `program.start_jax`, which answers for it."""
+    flags = {"train": ["--experiment=quickstart"], "reproduce": ["--experiment=quickstart"]}.get(program, [])
+    given = [sys.executable, "-m", f"launch.{program}", *flags, f"--workdir={tmp_path / 'run'}"]
+    own = {**os.environ, "JAX_PLATFORMS": "cuda"}
+    done = subprocess.run(given, cwd=REPOSITORY, env=own, capture_output=True, text=True)
+    assert_refused(done, "'cuda'", "JAX_PLATFORMS")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_the_disk_refuses_anywhere_is_one_sentence_and_a_defect_of_ours_is_not():
     code = "from launch import program; program.run(lambda: open({!r}))"
     for path, refused in (("/dev/null/file", True), ("/no/such/file", False)):
