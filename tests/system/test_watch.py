@@ -40,7 +40,7 @@ def test_a_run_is_seen_while_it_trains_and_once_it_has_stopped(launch, tmp_path)
             seen = shown(launch, folder)
             assert re.search(r"quickstart tiny: [a-z]+, 4 models, step [\d,]+ of 200,000, loss .* left$", seen, re.M)
             assert re.search(
-                r"step 1,000: 4 of 4 models evaluated, accuracy \d.\d\d \(.*\), loss \d\.\d{4}$", seen, re.M
+                r"step [\d,]+,000: 4 of 4 models evaluated, accuracy \d.\d\d \(.*\), loss \d\.\d{4}$", seen, re.M
             )
             watching = [*command("watch", f"--workdir={folder}", "--every=0.2")]
             with subprocess.Popen(watching, env=environment(), stdout=subprocess.PIPE, text=True) as watch:
