@@ -187,11 +187,13 @@ def shutdown() -> bool:
 
 
 def lost(error: BaseException) -> bool:
-    """Return whether an error says that another process does not answer."""
-    import jax
+    """Return whether an error says that another process does not answer.
 
+    JAX raises a ValueError where a transfer fails as it is started, and an error of its own, a RuntimeError, where the
+    result is waited for.
+    """
     words = r"Gloo|coordination|[Bb]arrier|heartbeat|Connection (closed|reset|refused)|Socket closed"
-    return isinstance(error, jax.errors.JaxRuntimeError) and re.search(words, str(error)) is not None
+    return isinstance(error, RuntimeError | ValueError) and re.search(words, str(error)) is not None
 
 
 def end_at_once(status: int) -> None:

@@ -1,5 +1,6 @@
 """How a process learns that it is one of several; real processes over loopback are in tests/system/test_pods.py."""
 
+import jax
 import pytest
 
 from diffgeo.errors import UserError
@@ -52,3 +53,17 @@ def test_a_process_alone_does_the_plain_thing(capsys):
     distributed.say("said")
     assert capsys.readouterr().out == "said\n"
     assert distributed.shutdown(), "the only process goes on"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (ValueError("UNKNOWN: Gloo AllGather failed: [pair.cc:547] Connection closed by peer [127.0.0.1]:34725"), True),
+        (jax.errors.JaxRuntimeError("UNAVAILABLE: Socket closed"), True),
+        (jax.errors.JaxRuntimeError("INTERNAL: out of memory"), False),
+        (ValueError("operands could not be broadcast together"), False),
+        (OSError("Connection reset by peer"), False),
+    ],
+)
+def test_a_lost_process_is_told_from_other_errors(error, expected):
+    assert distributed.lost(error) is expected

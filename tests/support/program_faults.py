@@ -9,11 +9,13 @@ import random
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from diffgeo.host.distributed import FAILED
 from tests.support.faults import LOST, RIGHT, SILENT, TRACEBACK, Outcome
 from tests.support.programs import command, environment
 from tests.support.trained import assert_same_members
@@ -24,9 +26,9 @@ ERRORS = (errno.ENOSPC, errno.EACCES, errno.EIO)
 PROGRESS = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d |^\s*$")
 
 
-def start(folder: Path, **variables: str) -> subprocess.Popen:
+def start(folder: Path, *flags: str, **variables: str) -> subprocess.Popen:
     """Start the program on a folder."""
-    given = command("train", *FLAGS, f"--workdir={folder}", small=True)
+    given = command("train", *FLAGS, *flags, f"--workdir={folder}", small=True)
     return subprocess.Popen(
         given, env=environment(**variables), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -124,6 +126,48 @@ def kills(reference: Path, scratch: Path, count: int, seed: int) -> Iterator[Out
             program.kill()
         status, said = finish(program)
         yield judge(f"kill {number} after {after:.2f} s", reference, folder, status, said, (-signal.SIGKILL,))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def pair(folder: Path) -> list[subprocess.Popen]:
+    """Start one run as two processes."""
+    shared = ("--lost_after=10", "--start_within=60", f"--coordinator=127.0.0.1:{free_port()}", "--processes=2")
+    quiet = {"TF_CPP_MIN_LOG_LEVEL": "4"}  # as launch sets it, before JAX is imported, which the small network does
+    return [start(folder, *shared, f"--process={i}", **quiet) for i in range(2)]
+
+
+def kills_of_two(scratch: Path, count: int, seed: int) -> Iterator[Outcome]:
+    """Kill one of a run's two processes at times drawn from a seed: the other ends with a sentence.
+
+    The reference is an undisturbed run of two processes; and two go on afterwards.
+    """
+    before, reference, choose = time.monotonic(), scratch / "whole", random.Random(seed)
+    ended = [finish(program) for program in pair(reference)]
+    assert [status for status, _ in ended] == [0, 0], ended
+    lasts = time.monotonic() - before
+    for number in range(count):
+        folder, after, victim = scratch / "run", choose.uniform(0, lasts), choose.randrange(2)
+        programs = pair(folder)
+        try:
+            programs[victim].wait(after)
+        except subprocess.TimeoutExpired:
+            programs[victim].kill()
+        status, said = [finish(program) for program in programs][1 - victim]
+        again = [finish(program) for program in pair(folder)]
+        name = f"kill {number} of process {victim} after {after:.2f} s"
+        if "Traceback" in said or status not in (0, FAILED) or (status == FAILED and len(said.splitlines()) != 1):
+            yield Outcome(name, TRACEBACK, f"{status}: {said}")
+        elif [status for status, _ in again] != [0, 0]:
+            yield Outcome(name, TRACEBACK if "Traceback" in str(again) else LOST, f"{said} | again: {again}")
+        else:
+            yield Outcome(name, RIGHT if _same(reference, folder) else SILENT, said)
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,7 +1,7 @@
 """Print the table of the long form: python -m tests.support.try_faults RUN, a finished run of one wave.
 
 With a second argument, COUNT, of faults of the world around the programs instead: so many refused calls, half as many
-kills, a quarter as many double starts.
+kills, a tenth as many of one of two processes, a quarter as many double starts.
 """
 
 import random
@@ -39,6 +39,7 @@ def around(whole: Path, count: int) -> Parts:
     return {
         "calls that change the folder, refused": lambda at: program_faults.refused_calls(whole, at, some),
         "kills": lambda at: program_faults.kills(whole, at, count // 2, seed=count),
+        "kills, one of two processes": lambda at: program_faults.kills_of_two(at, count // 10, seed=count),
         "two starts": lambda at: program_faults.double_starts(whole, at, count // 4, seed=count),
     }
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ from diffgeo.results.checkpoint_files import read_member
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.settings import Grid
 from tests.support.own import OWN, write_own
+from tests.support.program_faults import free_port
 from tests.support.programs import REPOSITORY, assert_refused, command, environment
 from tests.support.runs import newest_arrays, newest_state
 
@@ -32,12 +32,6 @@ FLAGS = [
     "--set=train.log_every=20",
     "--set=evaluation.every_steps=20",
 ]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Together:

@@ -35,5 +35,10 @@ def test_kills_at_any_time(whole, tmp_path):
 
 
 @pytest.mark.slow
+def test_kills_of_one_of_two_processes(tmp_path):
+    assert_right(harness.kills_of_two(tmp_path, 2, seed=0), 2)
+
+
+@pytest.mark.slow
 def test_two_starts_at_once(whole, tmp_path):
     assert_right(harness.double_starts(whole, tmp_path, 3, seed=0), 3)
