@@ -18,7 +18,7 @@ CLAIMS, PAGE, FIGURES = "claims.json", "report.html", "figures"
 class Report(NamedTuple):
     """A written report: its folder, the verdicts, the figure files by plot name, and what they were made of.
 
-    `missing` has a line for each plot that was not drawn.
+    `missing` has a line for each plot that was not drawn; `stills` are pictures, as HTML, of what its page explores.
     """
 
     folder: Path
@@ -27,6 +27,7 @@ class Report(NamedTuple):
     experiment: Experiment
     results: xr.Dataset
     missing: tuple[str, ...]
+    stills: tuple[str, ...]
 
 
 def load(source: str | Path) -> tuple[xr.Dataset, Path]:
@@ -98,7 +99,9 @@ def write(
     pictures = draw(dataset, experiment.plots, folder / FIGURES, note, ("png", "pdf") if pdf else ("png",))
     from diffgeo.report import pages  # matplotlib takes a second to import
 
-    made = Report(folder, verdicts, pictures, experiment, dataset, tuple(missing))
-    pages.write_page(folder / PAGE, made)
+    tree = pages.explore(dataset)
+    stills = () if tree is None else pages.stills(dataset, tree)
+    made = Report(folder, verdicts, pictures, experiment, dataset, tuple(missing), stills)
+    pages.write_page(folder / PAGE, made, tree)
     say(f"wrote {folder / PAGE}")
     return made

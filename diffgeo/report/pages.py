@@ -23,9 +23,11 @@ if TYPE_CHECKING:
     from diffgeo.report.page import Report
 
 
-def write_page(path: Path, report: "Report") -> Path:
-    """Write a self-contained HTML file with verdicts, figures, what can be explored, and where it comes from."""
-    tree = explore(report.results)
+def write_page(path: Path, report: "Report", tree: Mapping[str, Any] | None) -> Path:
+    """Write a self-contained HTML file with verdicts, figures, what can be explored (`tree`), and where it comes from.
+
+    `tree` is what `explore` returns for the report's results.
+    """
     title = f"{report.experiment.name}: {report.experiment.figure}"
     return atomic_write(path, document(title, f"<h1>{text(title)}</h1>{_body(report, tree)}", tree is not None))
 
@@ -58,15 +60,15 @@ def _body(report: "Report", tree: Mapping[str, Any] | None) -> str:
         *map(sections.claim, report.verdicts),
         "" if report.verdicts else "<p>None is checked.</p>",
         '<p class="faint">Intervals: 95 % by Student\'s t over all seeds; see docs/claims.md.</p>',
-        "" if tree is None else f"<h2>Explore</h2>{explorer(tree, _stills(report.results, tree))}",
+        "" if tree is None else f"<h2>Explore</h2>{explorer(tree, report.stills)}",
         f"<h2>Figures</h2>{sections.pictures(report.pictures, report.missing)}",
         f"<h2>Where it comes from</h2>{sections.provenance(report.results)}",
     ]
     return "".join(parts)
 
 
-def _stills(results: xr.Dataset, tree: Mapping[str, Any]) -> list[str]:
-    """Return the errors and the samples of the best member at its last step, as figures that stand still."""
+def stills(results: xr.Dataset, tree: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return, as HTML, the errors and the samples of the best member at its last step, as figures that stand still."""
     axes = [name for name in settings_of(results).axes if name in results.dims]
     best = {name: results[name].values[at] for name, at in zip(axes, tree["best"], strict=True)}
     plots = [
@@ -76,4 +78,4 @@ def _stills(results: xr.Dataset, tree: Mapping[str, Any]) -> list[str]:
     ]
     with tempfile.TemporaryDirectory() as folder:
         drawn = draw(results, plots, folder, say=lambda line: None)
-        return [sections.picture(name, file) for name, file in drawn.items()]
+        return tuple(sections.picture(name, file) for name, file in drawn.items())
