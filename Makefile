@@ -1,6 +1,6 @@
 # Checks and tests, in the active environment (python -m pip install -e '.[dev]'). .ci/run calls these targets.
 
-.PHONY: check lint format types imports docstrings test test-slow figures notebooks browser
+.PHONY: check lint format types imports docstrings test test-slow figures notebooks docs browser
 
 # All that needs no test run: about two minutes
 check: lint types imports docstrings
@@ -41,6 +41,13 @@ figures:
 	mkdir -p runs/gallery
 	cp experiments/gallery/*.zip runs/gallery
 	python -m launch.report --workdir=$$(ls runs/gallery/*.zip | paste -sd,) --gallery=runs/gallery/gallery.html
+
+# The documents as a site, in runs/docs/site; a link that leads nowhere fails (python -m pip install -e '.[docs]')
+docs:
+	rm -rf runs/docs && mkdir -p runs/docs/source
+	tar -c *.md CITATION.cff LICENSE docs experiments/*.md experiments/*.py experiments/gallery launch/pods notebooks/*.ipynb \
+		| tar -x -C runs/docs/source
+	NO_MKDOCS_2_WARNING=1 mkdocs build --strict --config-file docs/mkdocs.yml
 
 # Pages of reports in a real browser, nightly (apt-get install chromium chromium-driver; python -m pip install -e '.[browser]')
 browser:

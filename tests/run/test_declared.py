@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from diffgeo import images, readout, representation, run
+from diffgeo import claims, images, readout, representation, run
 from diffgeo.data import label_tables
 from diffgeo.errors import UserError
 from diffgeo.experiment import Metric
@@ -76,6 +76,25 @@ def test_worked_examples_run(tmp_path, name, factors, image):
     assert np.isfinite(found["accuracy"].isel(region=0) if "region" in found.dims else found["accuracy"]).all()
     assert float(found["readout_ceiling"].min()) > 0.85, "true images are read as what they are"
     assert (tmp_path / "figures" / "learning_curves.png").exists()
+
+
+def test_the_worked_metric_claim_and_figure(tmp_path):
+    declared = example("ink")
+    settings = override(declared.settings("tiny"), "axes.sigma=0.5")
+    planned = Run.of(declared, "tiny", settings, OneDevice("loop"))
+    found = run.execute(planned, tmp_path, say=lambda text: None)
+    last = found.isel(sigma=0, seed=2, step=-1)
+    true = (images.render(last["label"].values, 0.5, size=8)[..., 0] + 1) / 2
+    drawn = 1 - last["samples"].values / 255.0
+    np.testing.assert_allclose(last["metric_ink"], drawn.sum() / (1 - true).sum(), rtol=1e-4)
+    assert (tmp_path / "figures" / "ink.png").exists()
+    (claim,) = declared.claims
+    assert claims.judge(claim, found).reason == "needed first: last accuracy > 0.5"
+    by_seed = np.array([0.96, 1.0, 1.04])
+    for share, verdict in ((1.0, claims.HOLDS), (1.3, claims.FAILS), (1.1, claims.UNDECIDED)):
+        found["accuracy"][:] = 0.9
+        found["metric_ink"][:] = share * by_seed[:, None]
+        assert claims.judge(claim, found).verdict == verdict
 
 
 def brightness(shown, labels, settings):

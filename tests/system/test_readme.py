@@ -17,9 +17,9 @@ DOCUMENTS = (
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "docs/performance.md",
-    "docs/pods.md",
     "experiments/README.md",
+    "experiments/CHOICES.md",
+    *(f"docs/{path.name}" for path in sorted((REPOSITORY / "docs").glob("*.md"))),
 )
 
 
