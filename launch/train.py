@@ -9,6 +9,8 @@ Started again on the same folder, it goes on where it stopped. More members of a
     python -m launch.train --experiment=p1_fig4 --preset=laptop --workdir=runs/p1_fig4 --extend --seeds=3,4,5
 """
 
+import dataclasses
+
 from absl import flags
 
 from . import program
@@ -37,6 +39,12 @@ KEEP = flags.DEFINE_string(
 EXTEND = flags.DEFINE_boolean(
     "extend", False, "Add members to the finished run in --workdir: those of --seeds, or of one --set=axes.NAME."
 )
+ANALYZE = flags.DEFINE_boolean(
+    "analyze",
+    True,
+    "Measure the representations and draw the figures once all is trained. --noanalyze ends there, so that an "
+    "accelerator is free: launch.analyze does the rest on any machine.",
+)
 LOGS = program.define_logs()
 
 
@@ -45,6 +53,7 @@ def main() -> None:
     from diffgeo import growth, run
     from diffgeo.costs import by_hand
     from diffgeo.declared import experiments
+    from diffgeo.errors import require
     from diffgeo.host import distributed, runtime
     from diffgeo.results.workdir import read_run
     from diffgeo.settings import Settings, override
@@ -54,6 +63,9 @@ def main() -> None:
     declared = experiments.resolve(EXPERIMENT.value)
     seeds = [] if SEEDS.value is None else [f"axes.seed={','.join(SEEDS.value)}"]
     settings, added = override(declared.settings(PRESET.value), *seeds, *SET.value), {}
+    require(
+        ANALYZE.value or declared.trained, f"{declared.name} trains nothing to be analyzed later: leave --noanalyze out"
+    )
     program.start_jax()
     if EXTEND.value:
         settings = Settings.from_json(read_run(WORKDIR.value)[1]["settings"], declared.dataset, declared.conditionings)
@@ -62,7 +74,7 @@ def main() -> None:
         MAPPING.value, STEPS_PER_CALL.value, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value
     )
     planned = run.Run.of(declared, PRESET.value, settings, placement, KEEP.value, program.ALLOW_CHANGED.value)
-    planned = planned.with_logs(logs)
+    planned = dataclasses.replace(planned, logs=logs, finish=ANALYZE.value)
     shape = " x ".join(f"{len(values)} {name}" for name, values in planned.grid.axes.items())
     size = "computed without training"
     if declared.trained:
@@ -76,6 +88,8 @@ def main() -> None:
         growth.extend(planned, WORKDIR.value, added, runtime.provenance(), WAVES.value)
     else:
         run.execute(planned, WORKDIR.value, runtime.provenance(), WAVES.value)
+    if not ANALYZE.value:
+        distributed.say(program.worded(f"not analyzed yet: python -m launch.analyze --workdir={WORKDIR.value}"))
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class Run:
       source: the user's file that declares the experiment, if one does.
       allow_changed: go on in a folder that another version of that file made.
       logs: how it tells of its progress; not part of a folder's identity.
+      finish: measure the representations and draw once all is trained; otherwise `analyze` does, wherever it runs.
     """
 
     experiment: str
@@ -45,6 +46,7 @@ class Run:
     source: SourceFile | None = None
     allow_changed: bool = False
     logs: Logs = field(default_factory=Logs)
+    finish: bool = True
 
     def __post_init__(self):
         if self.keep is not None:

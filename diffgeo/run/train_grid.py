@@ -116,7 +116,7 @@ def _trained(wave: Wave, checkpoints: Checkpoints) -> bool:
 
 
 def finish(session: Session, nothing_done: str, worked: bool) -> xr.Dataset:
-    """Measure what is not measured yet and draw the figures; on process 0 alone.
+    """Measure what is not measured yet and draw the figures, if the run is to; on process 0 alone.
 
     Args:
       session: the open run, all of it trained.
@@ -125,9 +125,10 @@ def finish(session: Session, nothing_done: str, worked: bool) -> xr.Dataset:
     """
     if not distributed.shutdown():
         return load_results(session.workdir.path)
-    measured = measure(session)
+    measured = session.run.finish and measure(session)
     if not worked and not measured:
         session.say(nothing_done)
     results = load_results(session.workdir.path)
-    draw(results, session.run.plots, session.workdir.figures, session.say)
+    if session.run.finish:
+        draw(results, session.run.plots, session.workdir.figures, session.say)
     return results

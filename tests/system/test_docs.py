@@ -23,7 +23,7 @@ def test_commands_have_programs_and_flags_that_there_are(page):
     for name, given in COMMAND.findall(code.replace("\\\n", " ")):
         assert name in NAMES, name
         known = FLAG.findall((REPOSITORY / f"launch/{name}.py").read_text() + SHARED)
-        assert {*re.findall(r"--(\w+)", given)} <= {*known, "help"}, (name, given)
+        assert {*re.findall(r"--(\w+)", given)} <= {*known, "help", "noanalyze"}, (name, given)
 
 
 def test_the_reference_has_every_public_name():
