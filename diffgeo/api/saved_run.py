@@ -182,9 +182,9 @@ class SavedRun:
         diffgeo.errors.UserError: no member at increment=0.4: the nearest is at 0.5
         """
         require_choice("params", params, PARAMETERS)
-        point = _point(self.settings, coordinates)
         if self._config is None:
             raise UserError(f"{str(self.path)!r} holds results and no models: load the work folder of the run")
+        point = _point(self.settings, coordinates)
         from diffgeo.results.checkpoint_files import read_member, stored_steps
 
         waves = Grid(self.settings).waves_of(self._config)
@@ -325,7 +325,7 @@ def _value(name: str, wanted: object, values: tuple[Any, ...]) -> object:
     """Return the value of an axis that is the wanted one, up to rounding."""
     for value in values:
         if value == wanted or (
-            _number(value) and _number(wanted) and math.isclose(value, cast(float, wanted), rel_tol=1e-6)
+            _number(value) and _number(wanted) and math.isclose(value, cast(float, wanted), rel_tol=ROUNDING)
         ):
             return value
     if _number(wanted) and all(map(_number, values)):

@@ -5,6 +5,7 @@ from typing import Any
 
 from diffgeo.api.trained_member import TrainedMember
 from diffgeo.errors import UserError, require
+from diffgeo.host import runtime
 from diffgeo.settings import Grid, Settings
 from diffgeo.unet import torch_weights
 
@@ -32,6 +33,7 @@ def from_torch(weights: Any, settings: Settings) -> TrainedMember:
     if len(members) > 1:
         raise UserError(f"these settings are of {len(members)} models: give those of one, as settings.at(seed=0)")
     _check_conditioning(settings)
+    runtime.start()  # reading them asks for devices
     params = torch_weights.to_flax(torch_weights.unwrap(weights))
     model = settings.model
     for name, width in torch_weights.widths(params).items():

@@ -14,6 +14,7 @@ from diffgeo.api.activations import PIXELS, Activations
 from diffgeo.errors import UserError, require, require_choice, suggestion
 from diffgeo.settings import Settings
 from diffgeo.settings.allowed import LAYERS, OUTCOMES, SUBPIXEL
+from diffgeo.settings.checks import check_value
 
 
 @dataclass(frozen=True, repr=False, eq=False)
@@ -87,6 +88,7 @@ class TrainedMember:
         from diffgeo.api import programs
         from diffgeo.data.sources import source_of
 
+        check_value("draws", draws, int)
         require(draws >= 1, f"draws={draws} must be at least 1")
         asked = {"sampler": sampler, "sampler_steps": sampler_steps, "eta": eta, "clip": clip}
         changed = {name: value for name, value in asked.items() if value is not None}
@@ -147,6 +149,7 @@ class TrainedMember:
         require_choice("layer", layer, (*LAYERS, PIXELS))
         timesteps, periods = self.settings.diffusion.timesteps, tuple(one.period for one in self.settings.factors)
         period = periods[0] if len({*periods}) == 1 else periods
+        check_value("t", t, int)
         require(1 <= t <= timesteps, f"t={t} is no diffusion step: choose one from 1 to {timesteps}")
         if at is None:
             labels = self._labels(factors)
@@ -171,7 +174,7 @@ class TrainedMember:
             return programs.own_labels(self.settings)
         missing = [name for name in known if name not in factors]
         require(not missing, f"labels have factors {', '.join(known)}: give {', '.join(missing)} too")
-        values = [np.asarray(factors[name], np.float32) for name in known]
+        values = [_numbers(name, factors[name]) for name in known]
         try:
             columns = np.broadcast_arrays(*values)
         except ValueError as error:
@@ -185,9 +188,18 @@ class TrainedMember:
     def _seed(self, seed: int | None) -> int:
         if seed is None:
             return int(self.settings.axes["seed"][0])
+        check_value("seed", seed, int)
         require(0 <= seed < 2**32, f"seed={seed} must be from 0 to 2**32 - 1")
         return seed
 
     def __repr__(self) -> str:
         about = {**self.coordinates, "step": self.step}
         return f"TrainedMember({', '.join(f'{name}={value}' for name, value in about.items())})"
+
+
+def _numbers(factor: str, values: Any) -> np.ndarray:
+    """Return float32[...], a factor's values."""
+    try:
+        return np.asarray(values, np.float32)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{factor}={values!r} is not a number or an array of numbers: give some in pixels") from error

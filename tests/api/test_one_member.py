@@ -53,6 +53,20 @@ print(sorted({"jax", "flax", "orbax"} & set(sys.modules)))
     assert python(code, trained) == "[]\n"
 
 
+def test_weights_of_pytorch_are_opened_on_the_devices_that_a_program_would_use(trained):
+    code = """
+import jax
+import diffgeo as dg
+jax.config.update("jax_platforms", "no_such_platform")
+model = dg.load("runs/quickstart").member(increment=0.5, seed=1)
+try:
+    dg.from_torch(dg.to_torch(model, numpy=True), model.settings)
+except dg.UserError as error:
+    print(error)
+"""
+    assert "JAX finds no device of platform no_such_platform" in python(code, trained)
+
+
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory):
     """Folder with runs of one member and of many, each of 1.6 MB, as their checkpoints alone."""

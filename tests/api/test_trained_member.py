@@ -108,8 +108,12 @@ def test_sampler_settings_replace_the_runs(model):
         ({"x": [1, 2], "y": [1, 2, 3]}, ("x (2,) and y (3,)",)),
         ({"x": np.nan, "y": 2}, ("not finite",)),
         ({"x": [], "y": 2}, ("no label",)),
+        ({"x": "left", "y": 2}, ("x='left' is not a number",)),
+        ({"x": [[1, 2], [3]], "y": 2}, ("x=[[1, 2], [3]] is not a number",)),
         ({"x": 2, "y": 2, "draws": 0}, ("draws=0",)),
+        ({"x": 2, "y": 2, "draws": 1.5}, ("draws=1.5 must be an integer",)),
         ({"x": 2, "y": 2, "seed": -1}, ("seed=-1",)),
+        ({"x": 2, "y": 2, "seed": 1.5}, ("seed=1.5 must be an integer",)),
     ],
 )
 def test_labels_that_cannot_be_drawn_are_refused(model, given, quoted):
@@ -151,6 +155,8 @@ def test_the_diffusion_step_reaches_the_network(model):
     assert not np.allclose(cloud(t=1).values, cloud(t=20).values, atol=1e-3)
     with refused("t=21 is no diffusion step: choose one from 1 to 20"):
         cloud(t=21)
+    with refused("t=1.5 must be an integer"):
+        cloud(t=1.5)
     with refused("unknown layer 'layer44'", "did you mean 'layer4'?"):
         cloud(layer="layer44")
     with refused("leave out x"):
