@@ -44,13 +44,19 @@ def write_gallery(path: str | Path, reports: Sequence["Report"]) -> Path:
     """
     trees = [explore(each.results, Budget().shared(len(reports))) for each in reports]
     runs = [
-        f'<details class="run"><summary><b>{text(each.experiment.name)}</b>, preset '
+        f'<details class="run"><summary><b>{text(each.experiment.name)}</b>{_folder(each)}, preset '
         f"{text(each.results.attrs.get('preset', 'unknown'))}: {text(each.experiment.figure)} "
         f"{sections.badges(each.verdicts)}</summary>{_body(each, tree)}</details>"
         for each, tree in zip(reports, trees, strict=True)
     ]
     body = f"<h1>Results of diffgeo</h1><p>{len(reports)} runs; open one to see it.</p>{''.join(runs)}"
     return atomic_write(local_path(path), document("Results of diffgeo", body, any(tree is not None for tree in trees)))
+
+
+def _folder(report: "Report") -> str:
+    """Return which run of an experiment a report is of, by its folder's name, unless that is the experiment's."""
+    name = report.folder.name
+    return "" if name == report.experiment.name else f" ({text(name)})"
 
 
 def _body(report: "Report", tree: Mapping[str, Any] | None) -> str:

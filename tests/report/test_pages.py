@@ -11,7 +11,7 @@ import xarray as xr
 
 import experiments
 from diffgeo import report
-from diffgeo.report import document, explorer, sections
+from diffgeo.report import document, explorer, pages, sections
 from diffgeo.report.sample_errors import sample_errors
 from tests.support.programs import REPOSITORY
 from tests.support.results import made_up
@@ -80,6 +80,14 @@ def test_without_plotly_the_page_stands_still_and_says_how_to_turn_it(found, tmp
     alts = re.findall(r'<img loading="lazy" alt="([^"]*)"', page)
     assert len(alts) == 2 + len(experiments.find("p1_fig9").plots)
     assert all(len(alt.split()) > 5 for alt in alts), alts
+
+
+def test_two_runs_of_an_experiment_are_told_apart_by_their_folders(tmp_path):
+    computed, _ = report.load(REPOSITORY / "experiments/gallery/percolation.zip")
+    declared = experiments.find("percolation")
+    written = [report.report(declared, computed, tmp_path / name, say=str) for name in ("percolation", "earlier")]
+    page = pages.write_gallery(tmp_path / "gallery.html", written).read_text()
+    assert re.findall(r"<summary><b>(.*?), preset", page) == ["percolation</b>", "percolation</b> (earlier)"]
 
 
 def test_results_that_train_nothing_have_nothing_to_explore():
