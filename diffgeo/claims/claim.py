@@ -17,8 +17,9 @@ import numpy as np
 import xarray as xr
 
 from diffgeo.claims.intervals import LEVEL, interval, logits, share_interval, share_resolution, share_tail, tail
-from diffgeo.errors import UserError
+from diffgeo.errors import UserError, require
 from diffgeo.host.files import write_json
+from diffgeo.settings.allowed import NEVER
 
 HOLDS, FAILS, UNDECIDED = "holds", "fails", "not decided at this scale"
 PRIMARY, PRECONDITION, BASELINE, CONTROL = "primary", "precondition", "baseline", "control"
@@ -128,6 +129,9 @@ def judge(claim: Claim, results: xr.Dataset) -> Verdict:
     among all of them, and holds if all of them hold and every baseline does. Otherwise, and if the results lack the
     data that the test reads, it is undecided; the reason says why.
 
+    A seed of which a model stopped because its loss was no longer finite is left out, with its other models, so that
+    cells stay balanced; the reason names it.
+
     Args:
       claim: of a paper, or one's own.
       results: of one run, as `load(DIR).results`.
@@ -139,10 +143,28 @@ def judge(claim: Claim, results: xr.Dataset) -> Verdict:
     >>> judge(Claim("z", "models learn", "our own", learned, "more seeds"), xr.Dataset({"accuracy": accuracy})).verdict
     'holds'
     """
+    kept, left_out = _without_stopped(results)
     try:
-        comparisons = tuple(claim.test(results))
+        require(kept.sizes.get("seed", 1) > 0, "no seed is left")
+        verdict = _decide(claim, tuple(claim.test(kept)))
     except UserError as error:
-        return Verdict(claim, UNDECIDED, (), str(error))
+        verdict = Verdict(claim, UNDECIDED, (), str(error))
+    return verdict._replace(reason="; ".join(filter(None, (left_out, verdict.reason))))
+
+
+def _without_stopped(results: xr.Dataset) -> tuple[xr.Dataset, str]:
+    """Return results without the seeds of which a model stopped, and words that name them, or ""."""
+    if "seed" not in results.dims or "nonfinite_step" not in results:
+        return results, ""
+    steps = results["nonfinite_step"]
+    stopped = (steps != NEVER).any([dim for dim in steps.dims if dim != "seed"]).values
+    seeds = ", ".join(map(str, results["seed"].values[stopped]))
+    if not stopped.any():
+        return results, ""
+    return results.isel(seed=~stopped), f"without seed {seeds}: a model's loss was no longer finite"
+
+
+def _decide(claim: Claim, comparisons: tuple[Comparison, ...]) -> Verdict:
     unmet = [each for each in comparisons if each.role == PRECONDITION and each.verdict != HOLDS]
     if unmet:
         return Verdict(claim, UNDECIDED, comparisons, f"needed first: {unmet[0].description} {unmet[0].wanted}")

@@ -22,6 +22,7 @@ from diffgeo.claims import (
     unmeasured,
 )
 from diffgeo.errors import UserError
+from diffgeo.settings.allowed import NEVER
 from tests.support.simulation import over_seeds
 
 
@@ -114,3 +115,21 @@ def test_accuracies_are_compared_on_logits():
     logits = np.log((np.array([99, 90, 98]) + 0.5) / (np.array([1, 10, 2]) + 0.5))
     assert found.value == pytest.approx(1 / (1 + np.exp(-logits.mean())))
     assert compare_accuracy("w", over_seeds([1.0, 1.0, 1.0]), 100, lower=0.5).high < 1
+
+
+def test_a_seed_of_a_model_that_stopped_is_left_out_and_named():
+    accuracy = xr.DataArray([[0.9, 0.9], [0.1, 0.9], [0.92, 0.91], [0.91, 0.93]], dims=("seed", "increment"))
+    steps = xr.DataArray(np.full((4, 2), NEVER), dims=("seed", "increment"))
+    results = xr.Dataset({"accuracy": accuracy, "nonfinite_step": steps}, {"seed": [3, 5, 7, 8]})
+    claim = Claim(
+        "z", "s", "o", lambda found: [compare("accuracy", found.accuracy.mean("increment"), lower=0.7)], "more seeds"
+    )
+    assert judge(claim, results).verdict == UNDECIDED
+    steps.values[1, 0] = 20
+    verdict = judge(claim, results)
+    assert verdict.verdict == HOLDS
+    assert verdict.comparisons[0].seeds == 3
+    assert verdict.reason == "without seed 5: a model's loss was no longer finite"
+    assert judge(claim, results.drop_vars("nonfinite_step")).verdict == UNDECIDED
+    steps.values[:] = 20
+    assert judge(claim, results).reason.endswith("; no seed is left")
