@@ -57,7 +57,7 @@ def main() -> None:
         usable = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
         require(len(usable) >= CORES.value, f"--cores={CORES.value} exceeds the {len(usable)} that can be chosen here")
         os.sched_setaffinity(0, usable[: CORES.value])  # before JAX and PyTorch count them
-    program.start_jax()
+    runtime.start()
     jax.config.update("jax_enable_compilation_cache", False)  # or what is read from it would pass for compiling
     if SUITE.value == "samplers":
         if WORKDIR.value is None:

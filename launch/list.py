@@ -44,6 +44,7 @@ def main() -> None:
     os.environ["JAX_PLATFORMS"] = "cpu"  # nothing runs: an accelerator is left to whoever uses it
     from diffgeo.costs import by_hand
     from diffgeo.costs.storage import COMPRESSED
+    from diffgeo.host import runtime
 
     if JSON.value + MARKDOWN.value + FIGURES.value + CLAIMS.value > 1:
         raise UserError("--json, --markdown, --figures and --claims are forms of the list: give one of them")
@@ -57,7 +58,7 @@ def main() -> None:
     if MARKDOWN.value:
         print(markdown(list(chosen.values())))
         return
-    program.start_jax()
+    runtime.start()
     predicted = {
         "laptop": ", about {two_core_minutes:.0f} minutes on two cores",
         "paper": ", about {v5e_chip_hours:,.0f} hours of one TPU v5e chip",

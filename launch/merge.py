@@ -25,7 +25,7 @@ def main() -> None:
     from diffgeo.host import disk, runtime
     from diffgeo.results.workdir import read_run
 
-    runtime.prepare(program.CACHE.value)
+    runtime.prepare()
     folders = WORKDIRS()
     where = folders[0]
     # before anything is written: the claims are judged by it
@@ -35,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, [program.ALLOW_CHANGED])

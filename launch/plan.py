@@ -55,17 +55,18 @@ def main() -> None:
 
         jax.config.update("jax_enable_compilation_cache", False)
     placement = Placement("auto", None, DATA_PARALLEL.value, MEMBERS_PER_DEVICE.value, REMAT.value)
+    runs = [Run.of(declared, PRESET.value, settings, placement, KEEP.value) for declared, settings in chosen]
     target = chips.target(TOPOLOGY.value, placement)
-    for declared, settings in chosen:
-        planned = plan.plan(settings, target, bool(declared.analyses))
+    for run in runs:
+        planned = plan.plan(run.settings, target, bool(run.analyses))
         at_once = max(program["members_at_once"] for program in planned["programs"])
-        storage = storage_of(Run.of(declared, PRESET.value, settings, placement, KEEP.value), at_once)
+        storage = storage_of(run, at_once)
         if JSON.value:
-            about = {"experiment": declared.name, "preset": PRESET.value}
+            about = {"experiment": run.experiment, "preset": run.preset}
             print(json.dumps(about | planned | {"storage": storage._asdict()}, indent=2), flush=True)
         else:
-            print(f"{declared.name}, {PRESET.value}, {plan.as_text(planned)}\n{storage}", flush=True)
+            print(f"{run.experiment}, {run.preset}, {plan.as_text(planned)}\n{storage}", flush=True)
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, program.STARTUP)

@@ -6,7 +6,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from absl import app, flags
@@ -42,7 +42,10 @@ PROCESSES = flags.DEFINE_integer("processes", None, "How many processes there ar
 PROCESS = flags.DEFINE_integer("process", None, "Which of them this is, from 0, with --coordinator.")
 LOST_AFTER = flags.DEFINE_integer("lost_after", 30, "Seconds of silence after which another process counts as dead.", 1)
 START_WITHIN = flags.DEFINE_integer("start_within", 300, "Seconds that the processes have to find each other.", 1)
-COMMON, OF_PROCESSES = (ALLOW_CHANGED, CACHE), (DISTRIBUTED, COORDINATOR, PROCESSES, PROCESS, LOST_AFTER, START_WITHIN)
+OF_PROCESSES = (DISTRIBUTED, COORDINATOR, PROCESSES, PROCESS, LOST_AFTER, START_WITHIN)
+STARTUP = (CACHE, *OF_PROCESSES)
+"""Flags that `start_jax` reads."""
+SHARED = (ALLOW_CHANGED, *STARTUP)
 
 
 def define_paths(name: str, text: str, **how: Any) -> Callable[[], list[str]]:
@@ -85,8 +88,10 @@ def worded(text: str) -> str:
     return PROGRAM.sub(r"diffgeo \1", text) if _as_command else text
 
 
-def run(main: Callable[..., None], positional: int = 0) -> None:
+def run(main: Callable[..., None], shared: Iterable[flags.FlagHolder] = (), positional: int = 0) -> None:
     """Run a program's main function under absl's flags, with at most `positional` arguments that are no flags.
+
+    Of the flags in `SHARED` the program has those that it reads, `shared`.
 
     A `UserError`, what a disk refuses, or an unusable flag is one sentence on stderr and exit status 2; a program that
     is interrupted exits with 128 plus its signal's number, as a shell expects, and so does, without a word, one whose
@@ -98,7 +103,7 @@ def run(main: Callable[..., None], positional: int = 0) -> None:
             fail(f"unexpected argument {arguments[1 + positional]!r}: flags are written --name=value")
         # read when JAX is imported: its runtime reports a lost process by a stack trace, we by a sentence; a 0, set for
         # debugging, is left; 1 is what JAX itself sets, and may be inherited
-        ours = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1"
+        ours = os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1" and DISTRIBUTED.name in flags.FLAGS
         if ours and distributed.is_one_of_several(DISTRIBUTED.value, COORDINATOR.value, os.environ):
             os.environ["TF_CPP_MIN_LOG_LEVEL"] = "4"
         logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it reports listing the system's fonts
@@ -127,6 +132,8 @@ def run(main: Callable[..., None], positional: int = 0) -> None:
                 traceback.print_exc()
             distributed.end_at_once(distributed.FAILED)
 
+    for name in {holder.name for holder in SHARED} - {holder.name for holder in shared}:
+        delattr(flags.FLAGS, name)
     app.run(guarded, flags_parser=_parse)
 
 
@@ -153,12 +160,13 @@ def _parse(arguments):
 def _help() -> str:
     """Return what the program says of itself, its own flags, and those that programs share."""
     main = flags.FLAGS.get_key_flags_for_module(sys.argv[0])
-    common, processes = ([flags.FLAGS[holder.name] for holder in group] for group in (COMMON, OF_PROCESSES))
     here = flags.FLAGS.flags_by_module_dict()[__name__]  # some of them made by `define_paths`
-    own = [*(flag for flag in here if flag not in (*common, *processes)), *(flag for flag in main if flag not in here)]
+    names = [holder.name for holder in OF_PROCESSES]
+    processes = [flag for flag in here if flag.name in names]
+    shared = [flag for flag in here if flag.name in (ALLOW_CHANGED.name, CACHE.name)]
+    own = [flag for flag in here if flag not in (*shared, *processes)]
     groups = {
-        "Flags": own,
-        "Flags of all programs that train or measure": common,
+        "Flags": [*own, *(flag for flag in main if flag not in here), *shared],
         "One of several processes of a run": processes,
     }
     listed = ["\n".join([f"{title}:", *map(_described, group)]) for title, group in groups.items() if group]
@@ -170,8 +178,9 @@ def _described(flag: flags.Flag) -> str:
     choices = "|".join(getattr(flag.parser, "enum_values", ()))
     takes = choices or {"bool": "", "int": "NUMBER", "float": "NUMBER"}.get(flag.flag_type(), "TEXT")
     text = str(flag.help).removeprefix(f"<{choices}>: ").split(";\n    repeat this option")[0]
-    if isinstance(flag.default, str | float | int) and flag.default is not False:  # others are said in words
-        text += f" Default: {flag.default}."
+    default = ",".join(map(str, flag.default)) if isinstance(flag.default, list) else flag.default
+    if isinstance(default, str | float | int) and default not in ("", False):  # others are said in words
+        text += f" Default: {default}."
     return f"  --{flag.name}{takes and '='}{takes}\n" + flags.text_wrap(text, length=100, indent=" " * 8)
 
 

@@ -69,4 +69,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, [program.ALLOW_CHANGED])

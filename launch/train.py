@@ -25,9 +25,13 @@ SET = flags.DEFINE_multi_string(
     "set", [], "A setting in place of the preset's, as train.steps=2000 or axes.sigma=0.5,1."
 )
 MAPPING = flags.DEFINE_string("mapping", "auto", "How members are mapped over devices: auto, loop or sharded.")
-STEPS_PER_CALL = flags.DEFINE_integer("steps_per_call", None, "Training steps between two looks at the loss.")
+STEPS_PER_CALL = flags.DEFINE_integer(
+    "steps_per_call", None, "Training steps between two looks at the loss. Default: 10 by loop, 100 by sharded."
+)
 DATA_PARALLEL = flags.DEFINE_integer("data_parallel", 1, "Devices that share one member's batch.")
-MEMBERS_PER_DEVICE = flags.DEFINE_integer("members_per_device", None, "At most this many members at once on a device.")
+MEMBERS_PER_DEVICE = flags.DEFINE_integer(
+    "members_per_device", None, "At most this many members at once on a device. Default: what fits."
+)
 REMAT = flags.DEFINE_string("remat", "none", "Rematerialization in the backward pass, to save memory: none or blocks.")
 WAVES = flags.DEFINE_integer("waves", None, "Waves that a new run's members train in. Default: as few as fit.")
 KEEP = flags.DEFINE_string(
@@ -93,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    program.run(main)
+    program.run(main, program.SHARED)

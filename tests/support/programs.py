@@ -14,6 +14,8 @@ if "DIFFGEO_TEST_CACHE" not in os.environ:
     os.environ["DIFFGEO_TEST_CACHE"] = _CREATED.name
 CACHE = os.environ["DIFFGEO_TEST_CACHE"]
 """Folder of compiled programs that a whole session shares."""
+COMPILING = ("train", "analyze", "quickstart", "reproduce", "plan")
+"""Programs that have --compile_cache."""
 
 
 def command(module: str, *flags: str, small: bool = False) -> list[str]:
@@ -24,7 +26,8 @@ def command(module: str, *flags: str, small: bool = False) -> list[str]:
       small: with a network in place of the UNet that compiles in a second.
     """
     wrapper = ["-m", "tests.support.small_program"] if small else ["-m"]
-    return [sys.executable, "-W", "error", *wrapper, f"launch.{module}", f"--compile_cache={CACHE}", *flags]
+    cache = [f"--compile_cache={CACHE}"] if module in COMPILING else []
+    return [sys.executable, "-W", "error", *wrapper, f"launch.{module}", *cache, *flags]
 
 
 def environment(**variables: str) -> dict[str, str]:

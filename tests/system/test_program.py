@@ -1,7 +1,6 @@
 """Start-up and end of the programs: no word of a TPU that is not there, one of an interruption."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -47,27 +46,6 @@ program.run(lambda: signal.raise_signal(signal.SIGINT))
 def test_interrupted_a_program_says_one_word(code, status):
     done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (status, "", "stopped\n")
-
-
-NAMED = re.compile(r"DEFINE_\w+\(\s*\"(\w+)\"|define_paths\(\s*\"(\w+)\"")
-
-
-@pytest.mark.parametrize(
-    "program", sorted({path.stem for path in (REPOSITORY / "launch").glob("[a-z]*.py")} - {"program"})
-)
-def test_help_names_every_flag_and_is_no_error(program):
-    source = (REPOSITORY / f"launch/{program}.py").read_text()
-    given = [sys.executable, "-m", f"launch.{program}", "--help"]
-    done = subprocess.run(given, cwd=REPOSITORY, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    shared, logs = (REPOSITORY / "launch/program.py").read_text(), ""
-    if "define_logs" not in source:
-        (logs,) = re.findall(r"def define_logs.*?\n\n\n", shared, re.DOTALL)
-    shared = NAMED.findall(shared.replace(logs, ""))
-    named = {name for pair in (*NAMED.findall(source), *shared) for name in pair if name}
-    assert named
-    assert set(re.findall(r"^  --(\w+)", done.stdout, re.MULTILINE)) == named
-    assert max(map(len, done.stdout.splitlines())) <= 120
 
 
 @pytest.mark.parametrize("program", ["quickstart", "train", "reproduce"])
