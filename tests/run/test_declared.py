@@ -97,6 +97,16 @@ def test_the_worked_metric_claim_and_figure(tmp_path):
         assert claims.judge(claim, found).verdict == verdict
 
 
+def test_the_worked_conditioning_gates_what_the_label_says():
+    (module,) = example("gated").conditionings.values()
+    codes = [np.full((2, 4), value, np.float32) for value in (1.0, 2.0, 3.0)]
+    out, variables = module().init_with_output(jax.random.key(0), codes)
+    dense = jax.tree.map(np.asarray, variables["params"]["Dense_0"])
+    gate = 1 / (1 + np.exp(-(codes[0] @ dense["kernel"] + dense["bias"])))
+    np.testing.assert_allclose(out[:, :4], codes[0])
+    np.testing.assert_allclose(out[:, 4:], gate * np.concatenate(codes[1:], axis=1), rtol=1e-5)
+
+
 def brightness(shown, labels, settings):
     return [shown.mean(), len(labels) + settings.data.parameters["shift"]]
 
