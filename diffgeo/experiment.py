@@ -188,5 +188,6 @@ def check_source(stored: Mapping[str, Any], source: SourceFile | None, where: st
     if digest != source.sha256 and not allow_changed:
         raise UserError(
             f"{source.file!r} has changed since the run in {where!r} was made (sha256 {str(digest)[:12]} there, "
-            f"{source.sha256[:12]} here): give that version, or go on by --allow_changed_experiment"
+            f"{source.sha256[:12]} here): give that version, or go on by --allow_changed_experiment, "
+            "allow_changed=True in Python"
         )

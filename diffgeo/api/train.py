@@ -19,6 +19,7 @@ def train(
     preset: str = "laptop",
     axes: Mapping[str, Iterable[object]] | None = None,
     settings: Mapping[str, object] | None = None,
+    allow_changed: bool = False,
 ) -> SavedRun:
     """Train an experiment's grid of models in a work folder to its end, evaluate it, and draw its figures.
 
@@ -31,6 +32,7 @@ def train(
       preset: its size: tiny, laptop or paper.
       axes: values of axes of the grid, in place of the preset's or beside them, as {"seed": [0, 1, 2]}.
       settings: settings in place of the preset's, as {"train.steps": 2000}.
+      allow_changed: as of `load`.
 
     Returns:
       The run, opened for reading.
@@ -50,9 +52,9 @@ def train(
     changed = [f"{name}={value}" for name, value in (settings or {}).items()]
     chosen = override(declared.settings(preset), *_assignments(axes or {}), *changed)
     runtime.start()  # before a placement asks for devices
-    planned = run.Run.of(declared, preset, chosen)
+    planned = run.Run.of(declared, preset, chosen, allow_changed=allow_changed)
     run.execute(planned, workdir, runtime.provenance())
-    return load(workdir, declared)
+    return load(workdir, declared, allow_changed=allow_changed)
 
 
 def extend(
@@ -99,6 +101,7 @@ def merge(
     *,
     experiment: str | Experiment | None = None,
     copy: bool = False,
+    allow_changed: bool = False,
 ) -> SavedRun:
     """Join finished runs, as those of array jobs, into a new work folder; the runs themselves stay as they are.
 
@@ -108,6 +111,7 @@ def merge(
       out: the new folder.
       experiment: as of `load`.
       copy: copy checkpoints; otherwise they are linked.
+      allow_changed: as of `load`.
 
     Returns:
       The joined run, whose claims are judged from all members.
@@ -120,7 +124,7 @@ def merge(
     {'increment': (0.5, 1.0), 'seed': (0, 1, 2)}
     """
     growth.merge(folders, out, copy, runtime.provenance())
-    return load(out, experiment)
+    return load(out, experiment, allow_changed=allow_changed)
 
 
 def _assignments(axes: Mapping[str, Iterable[object]]) -> list[str]:

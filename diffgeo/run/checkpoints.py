@@ -13,6 +13,7 @@ own members; all of them call every method of `Checkpoints` together. This is th
 import contextlib
 import dataclasses
 import errno
+import functools
 import itertools
 import os
 import shutil
@@ -38,7 +39,7 @@ UNDIVIDED_BYTES = 2**16
 smaller ones are not worth a chunk for each member."""
 
 HIDDEN = ".orbax-checkpoint-tmp"
-"""Ending of a step's folder that orbax does not see, and removes when the checkpoints are opened next."""
+"""Ending of a step's folder that orbax does not see; what a kill left of it is removed when it is opened next."""
 
 PADDING = 4096
 """Most rows that a stacked array has beyond its members, which are padded to a multiple of the devices."""
@@ -78,7 +79,7 @@ class Checkpoints:
 
     def _manager(self, name: str, **options: Any) -> ocp.CheckpointManager:
         if not self.borrowed:
-            (self.folder / name).mkdir(parents=True, exist_ok=True)
+            distributed.broadcast(functools.partial(_make_clean, self.folder / name))
         # numpy arrays are written from where they lie, see `release`; of jax arrays orbax takes a copy on host
         uncopied = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
         sharded = ocp.type_handlers.get_type_handler(jax.Array)
@@ -89,7 +90,8 @@ class Checkpoints:
             disk.plain_path(self.folder) / name,
             item_handlers=ocp.PyTreeCheckpointHandler(**how, handler_impl=_Digesting(**how)),
             options=ocp.CheckpointManagerOptions(
-                cleanup_tmp_directories=not self.borrowed,
+                # orbax would do so in a thread until the next save, which may remove what is being deleted here
+                cleanup_tmp_directories=False,
                 read_only=self.borrowed,
                 multiprocessing_options=together,
                 **options,
@@ -290,6 +292,13 @@ class Checkpoints:
             for manager in (self._state, self._params):
                 with contextlib.suppress(Exception):  # the error that `wait` has raised, again
                     manager.close()
+
+
+def _make_clean(folder: Path) -> None:
+    """Make a folder of steps, or remove from it what a kill left of a save or of a deletion."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(f"*{HIDDEN}*"):
+        shutil.rmtree(left)
 
 
 def _divided(stacked: Any) -> ocp.SaveArgs:

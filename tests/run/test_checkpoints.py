@@ -121,3 +121,13 @@ def test_a_state_written_with_the_names_of_an_earlier_version_is_restored(tmp_pa
         restored = checkpoints.restore_state(target)
     assert restored["nonfinite_step"].tolist() == [-1, 5]
     np.testing.assert_array_equal(restored["params"]["w"], old["params"]["w"])
+
+
+def test_what_a_kill_left_is_gone_as_soon_as_they_are_open(tmp_path):
+    with Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_params(2, {"a": np.arange(6.0)})
+    for name in ("params/0.orbax-checkpoint-tmp", "state/4.orbax-checkpoint-tmp-1718"):
+        shutil.copytree(tmp_path / "params/2", tmp_path / name)
+    with Checkpoints(tmp_path) as checkpoints:
+        assert [path.name for path in sorted(tmp_path.glob("*/*"))] == ["2"]
+        assert checkpoints.params_steps == [2]

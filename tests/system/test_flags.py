@@ -88,6 +88,7 @@ PROGRAMS = {
             "steps_per_call": Case(("--steps_per_call=7",), ("--steps_per_call=0", "--steps_per_call=few")),
             "data_parallel": Case(("--data_parallel=2",), ("--data_parallel=0",), f"{TRAIN} --mapping=sharded"),
             "waves": Case(("--waves=2",), ("--waves=few",)),
+            "analyze": Case(("--noanalyze",), ("--analyze=maybe",)),
         },
     ),
     "quickstart": ("", startup("") | LOGS | {"workdir": Case(("--workdir=v",))}),
