@@ -202,4 +202,4 @@ def _numbers(factor: str, values: Any) -> np.ndarray:
     try:
         return np.asarray(values, np.float32)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{factor}={values!r} is not a number or an array of numbers: give some in pixels") from error
+        raise UserError(f"{factor}={values!r} is neither a number nor an array of numbers") from error

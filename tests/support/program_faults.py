@@ -9,7 +9,6 @@ import random
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +16,7 @@ from pathlib import Path
 
 from diffgeo.host.distributed import FAILED
 from tests.support.faults import LOST, RIGHT, SILENT, TRACEBACK, Outcome
-from tests.support.programs import command, environment
+from tests.support.programs import command, environment, free_port
 from tests.support.trained import assert_same_members
 
 FLAGS = ("--experiment=quickstart", "--preset=tiny", "--seeds=0")
@@ -127,13 +126,6 @@ def kills(reference: Path, scratch: Path, count: int, seed: int) -> Iterator[Out
         status, said = finish(program)
         yield judge(f"kill {number} after {after:.2f} s", reference, folder, status, said, (-signal.SIGKILL,))
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def free_port() -> int:
-    """Return a port of this machine that nobody listens at."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def pair(folder: Path) -> list[subprocess.Popen]:

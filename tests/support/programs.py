@@ -1,6 +1,7 @@
 """Real programs run by the tests: their command lines, environment, and what a refusal looks like."""
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -33,6 +34,13 @@ def command(module: str, *flags: str, small: bool = False) -> list[str]:
 def environment(**variables: str) -> dict[str, str]:
     """Return the environment of a real program: one CPU device unless `variables` say otherwise."""
     return {**os.environ, "JAX_NUM_CPU_DEVICES": "1", "PYTHONPATH": str(REPOSITORY), **variables}
+
+
+def free_port() -> int:
+    """Return a port of this machine that nobody listens at."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
 
 
 def assert_refused(done: subprocess.CompletedProcess, *parts: str) -> None:

@@ -17,8 +17,7 @@ from diffgeo.results.checkpoint_files import read_member
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.settings import Grid
 from tests.support.own import OWN, write_own
-from tests.support.program_faults import free_port
-from tests.support.programs import REPOSITORY, assert_refused, command, environment
+from tests.support.programs import REPOSITORY, assert_refused, command, environment, free_port
 from tests.support.runs import newest_arrays, newest_state
 
 slow = pytest.mark.slow
