@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from diffgeo.claims import rules
 from diffgeo.claims.intervals import LEVEL, interval, logits, share_interval, share_resolution, share_tail, tail
 from diffgeo.errors import UserError, require
 from diffgeo.host.files import write_json
@@ -25,6 +26,9 @@ HOLDS, FAILS, UNDECIDED = "holds", "fails", "not decided at this scale"
 PRIMARY, PRECONDITION, BASELINE, CONTROL = "primary", "precondition", "baseline", "control"
 """Roles of a comparison: the claim depends on it; it must hold before the claim can be tested (the model has learned,
 say); it must hold for the claim to be told from something that learns nothing; it is only reported."""
+
+
+YOUNGER = "judged by rules that are younger than the run"
 
 
 class Comparison(NamedTuple):
@@ -88,6 +92,11 @@ class Claim:
     would_decide: str
     qualified: str = ""
 
+    @property
+    def rule(self) -> str:
+        """Digest of all that makes its verdict from results, see `rules.digest`."""
+        return rules.digest(self.statement + self.qualified, self.test, _decide)
+
 
 class Verdict(NamedTuple):
     """Outcome of a claim (`HOLDS`, `FAILS` or `UNDECIDED`), its comparisons, and the reason or qualification."""
@@ -96,6 +105,8 @@ class Verdict(NamedTuple):
     verdict: str
     comparisons: tuple[Comparison, ...]
     reason: str
+    younger: bool = False
+    """Whether the rule is another than that of the version that started the run, or the run stored none."""
 
     @property
     def p(self) -> float:
@@ -111,6 +122,7 @@ class Verdict(NamedTuple):
             "verdict": self.verdict,
             "p": self.p,
             "reason": self.reason,
+            "rule_is_younger_than_run": self.younger,
             "would_decide": self.claim.would_decide,
             "comparisons": [
                 {
@@ -149,7 +161,8 @@ def judge(claim: Claim, results: xr.Dataset) -> Verdict:
         verdict = _decide(claim, tuple(claim.test(kept)))
     except UserError as error:
         verdict = Verdict(claim, UNDECIDED, (), str(error))
-    return verdict._replace(reason="; ".join(filter(None, (left_out, verdict.reason))))
+    reason = "; ".join(filter(None, (left_out, verdict.reason)))
+    return verdict._replace(reason=reason, younger=rules.is_younger(claim, results.attrs))
 
 
 def _without_stopped(results: xr.Dataset) -> tuple[xr.Dataset, str]:
@@ -338,6 +351,8 @@ def table(verdicts: Sequence[Verdict]) -> str:
         if verdict.verdict != HOLDS:
             reason = f"{verdict.reason}; " if verdict.reason else ""
             lines.append(f"    {reason}would decide it: {claim.would_decide}")
+    if younger := [f"({verdict.claim.name})" for verdict in verdicts if verdict.younger]:
+        lines.append(f"{YOUNGER}: {', '.join(younger)}")
     return "\n".join(lines)
 
 

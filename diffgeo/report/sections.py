@@ -55,6 +55,8 @@ def claim(verdict: claims.Verdict) -> str:
     why = f"{verdict.reason}. " if verdict.reason else ""
     if verdict.verdict != claims.HOLDS:
         why = f"{why}Would decide it: {verdict.claim.would_decide}."
+    if verdict.younger:
+        why = f"{why} {claims.YOUNGER.capitalize()}."
     return (
         f"{heading}<p>{badge(verdict)} {text(why)}</p>{quote}<p class='faint'>{text(verdict.claim.source)}</p>"
         f"{_comparisons(verdict.comparisons)}"

@@ -2,10 +2,11 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from diffgeo.claims import rules
 from diffgeo.costs.storage import kept_steps
 from diffgeo.experiment import Experiment, Metric, Plot, SourceFile
 from diffgeo.logs import Logs
@@ -31,6 +32,7 @@ class Run:
       source: the user's file that declares the experiment, if one does.
       allow_changed: go on in a folder that another version of that file made.
       logs: how it tells of its progress; not part of a folder's identity.
+      rules: digests of the claims' rules that a new run stores, see `claims.rules`; not part of a folder's identity.
       finish: measure the representations and draw once all is trained; otherwise `analyze` does, wherever it runs.
     """
 
@@ -46,6 +48,7 @@ class Run:
     source: SourceFile | None = None
     allow_changed: bool = False
     logs: Logs = field(default_factory=Logs)
+    rules: Mapping[str, str] = field(default_factory=dict)
     finish: bool = True
 
     def __post_init__(self):
@@ -77,6 +80,7 @@ class Run:
             compute=experiment.compute,
             keep=keep,
             source=experiment.source,
+            rules=rules.stored(experiment.claims),
             allow_changed=allow_changed,
         )
 
@@ -103,7 +107,7 @@ class Run:
     def attributes(self) -> dict[str, str]:
         """Strings stored with the results."""
         about = {"experiment": self.experiment, "preset": self.preset} | self._source
-        return about | {"settings": json.dumps(self.settings.to_json())}
+        return about | dict(self.rules) | {"settings": json.dumps(self.settings.to_json())}
 
     @property
     def record(self) -> dict[str, Any]:
