@@ -14,7 +14,7 @@ from functools import partial
 from diffgeo import plots
 from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.settings import COMPARABLE_SPEED, LAPTOP, PAPER, TENTHS, TINY, adapt
+from diffgeo.settings import COMPARABLE_SPEED, FIVE_SEEDS, LAPTOP, LAPTOP_SPEED, PAPER, TENTHS, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p1_fig4",
@@ -24,7 +24,11 @@ EXPERIMENT = Experiment(
     expect="accuracy rises with steps, for every increment",
     presets={
         "tiny": adapt(TINY, {"increment": (0.5, 1.0)}),
-        "laptop": adapt(LAPTOP, {"increment": (0.5, 1.0, 2.0), "seed": (0, 1, 2)}),
+        "laptop": adapt(
+            LAPTOP,
+            {"increment": (0.25, 0.5, 1.0), "seed": FIVE_SEEDS},
+            train=LAPTOP_SPEED | {"steps": 2_000},
+        ),
         "paper": adapt(PAPER, {"increment": TENTHS}, train=COMPARABLE_SPEED),
     },
     analyses=("spectrum", "manifold"),
@@ -47,7 +51,7 @@ EXPERIMENT = Experiment(
         ),
         Claim(
             name="c",
-            statement="accuracy reaches one half in fewer batches at smaller increments, up to an increment of 1",
+            statement="accuracy reaches one half a quarter sooner at a tenth of the increment, up to an increment of 1",
             source="2402.03305, section 3, Fig. 4",
             test=p1.claim_c_smaller_increment_is_faster,
             would_decide="common labels, a constant learning rate, more seeds",

@@ -113,16 +113,19 @@ def claim_b_accuracy_and_r2_rise_together(
     return [*comparisons, ahead._replace(note="the order of the generated images themselves")]
 
 
-def claim_c_smaller_increment_is_faster(results: xr.Dataset, axis: str = "increment") -> list[Comparison]:
-    """(c) Accuracy reaches one half in fewer batches at smaller increments [2402.03305, section 3, Fig. 4].
+def claim_c_smaller_increment_is_faster(
+    results: xr.Dataset, axis: str = "increment", least: float = 0.1
+) -> list[Comparison]:
+    """(c) Accuracy reaches one half a quarter sooner at a tenth of the increment [2402.03305, section 3, Fig. 4].
 
     Quote: "datasets with smaller increments lead to faster learning of the desired representation".
-    Statistic: slope of log T50 on log increment, up to an increment of 1, over 0: of accuracy on labels common to all
-    members (drawing anywhere), by the sub-pixel read-out. On the training labels (memory) it is a control. The quote
-    is on the representation; what is tested is the drawing.
+    Statistic: slope of log T50 on log increment, up to an increment of 1, over 0.1, which is a T50 over a quarter
+    longer at ten times the increment, the paper's range: of accuracy on labels common to all members (drawing
+    anywhere), by the sub-pixel read-out. On the training labels (memory) it is a control. The quote is on the
+    representation; what is tested is the drawing.
     Baseline: the same drawing error scores the same at every increment (sub-pixel read-out, common labels); the papers'
     read-outs score it higher at small increments.
-    Refuted by: a slope under 0.
+    Refuted by: a slope under 0.1: no effect, one too small to be of interest, or the opposite one.
     """
     found = _fine(results)
     own = scores(found)["accuracy"]
@@ -137,7 +140,7 @@ def claim_c_smaller_increment_is_faster(results: xr.Dataset, axis: str = "increm
     if common is None:
         return [*comparisons, unmeasured(f"{description}, common labels", COMMON_LABELS)]
     anywhere = _mean_contrast(speed.half_times(common["accuracy"]), weights)
-    return [*comparisons, compare(f"{description}, common labels", anywhere.values, lower=0.0, bounds=anywhere.bounds)]
+    return [*comparisons, compare(f"{description}, common labels", anywhere.values, least, bounds=anywhere.bounds)]
 
 
 def claim_d_coordinates_are_coupled(
@@ -171,20 +174,21 @@ def claim_d_coordinates_are_coupled(
     return [*comparisons, compare(description, ahead, upper=tolerance)]
 
 
-def claim_d_y_is_ahead(results: xr.Dataset) -> list[Comparison]:
-    """(d, y ahead) With dx < dy, y is more often right than x over training [2402.03305, section 3, Fig. 5].
+def claim_d_y_is_ahead(results: xr.Dataset, least: float = 0.02) -> list[Comparison]:
+    """(d, y ahead) With dx < dy, y is right in over 0.02 more of the samples than x [2402.03305, section 3, Fig. 5].
 
     Quote: "the accuracy of generating Gaussian bumps at the correct y locations is generally higher than that at
     generating at the correct x locations".
-    Statistic: mean over training of accuracy of y less that of x, on common labels by the sub-pixel read-out, over 0.
+    Statistic: mean over training of accuracy of y less that of x, on common labels by the sub-pixel read-out, over
+    0.02. Where both spacings are swept, the mirrored pairs cancel what else tells x from y.
     Baseline: 0, coordinates that are equally hard.
-    Refuted by: x ahead.
+    Refuted by: y ahead by less than 0.02, or x ahead.
     """
     common = common_scores(_imbalanced(results))
     description = "mean accuracy over training on common labels, y less x"
     if common is None:
         return [unmeasured(description, COMMON_LABELS)]
-    return [compare(description, _ahead(common["accuracy_y"], common["accuracy_x"]), lower=0.0)]
+    return [compare(description, _ahead(common["accuracy_y"], common["accuracy_x"]), lower=least)]
 
 
 def claim_e_sigma_has_little_effect(

@@ -4,7 +4,17 @@ from diffgeo.settings.datasets import Dataset, Factor
 from diffgeo.settings.grid import Grid, Member
 from diffgeo.settings.mapping import Axes
 from diffgeo.settings.overrides import override, parse
-from diffgeo.settings.presets import COMPARABLE_SPEED, LAPTOP, P2_PAPER, PAPER, TENTHS, TINY, adapt
+from diffgeo.settings.presets import (
+    COMPARABLE_SPEED,
+    FIVE_SEEDS,
+    LAPTOP,
+    LAPTOP_SPEED,
+    P2_PAPER,
+    PAPER,
+    TENTHS,
+    TINY,
+    adapt,
+)
 from diffgeo.settings.schema import Program, Settings
 from diffgeo.settings.sections import (
     SECTIONS,
@@ -20,7 +30,9 @@ from diffgeo.settings.sections import (
 
 __all__ = [
     "COMPARABLE_SPEED",
+    "FIVE_SEEDS",
     "LAPTOP",
+    "LAPTOP_SPEED",
     "P2_PAPER",
     "PAPER",
     "SECTIONS",
