@@ -12,12 +12,14 @@ if __name__ == "experiments":  # as a checkout's folder is also called: one pack
 from diffgeo.errors import UserError, suggestion
 from diffgeo.experiment import Experiment, check_source
 
-from . import _own, _panels
+from . import _own, _panels, _power
 
 PANELS = _panels.PANELS
 Panel = _panels.Panel
+DESIGNS = _power.DESIGNS
+power_table = _power.markdown
 
-__all__ = ["PANELS", "Panel", "find", "names", "of_run", "resolve"]
+__all__ = ["DESIGNS", "PANELS", "Panel", "find", "names", "of_run", "power_table", "resolve"]
 
 
 def names() -> list[str]:

@@ -1,10 +1,10 @@
 """List every experiment: its figure, and per preset the members, steps, evaluations and predicted cost. Runs nothing.
 
-python -m launch.list [--json | --markdown | --figures | --claims] [--experiment=NAME,path/to/file.py]
+python -m launch.list [--json | --markdown | --figures | --claims | --power] [--experiment=NAME,path/to/file.py]
 
 --markdown prints the README's table: figure, command, time and expected outcome. --figures prints where each panel of
 the papers is: command, files, claims, or that it is a schematic. --claims prints what each claim quotes, how it is
-tested, its baseline and what would refute it: docs/claims.md.
+tested, its baseline and what would refute it: docs/claims.md. --power prints how many seeds each claim needs there.
 """
 
 import json
@@ -31,6 +31,7 @@ MARKDOWN = flags.DEFINE_boolean("markdown", False, "Print the README's table.")
 FIGURES = flags.DEFINE_boolean("figures", False, "Print the map from the papers' panels to commands, files and claims.")
 
 CLAIMS = flags.DEFINE_boolean("claims", False, "Print the claims as Markdown: quote, statistic, baseline, refutation.")
+POWER = flags.DEFINE_boolean("power", False, "Print the seeds that each claim needs at `laptop`, as Markdown.")
 
 QUICKSTART = "quickstart"
 """Experiment with a program named after it."""
@@ -46,11 +47,14 @@ def main() -> None:
     from diffgeo.costs.storage import COMPRESSED
     from diffgeo.host import runtime
 
-    if JSON.value + MARKDOWN.value + FIGURES.value + CLAIMS.value > 1:
-        raise UserError("--json, --markdown, --figures and --claims are forms of the list: give one of them")
+    if JSON.value + MARKDOWN.value + FIGURES.value + CLAIMS.value + POWER.value > 1:
+        raise UserError("--json, --markdown, --figures, --claims and --power are forms of the list: give one of them")
     chosen = {one.name: one for one in map(experiments.resolve, EXPERIMENT() or experiments.names())}
     if CLAIMS.value:
         print(catalog.markdown({name: declared.claims for name, declared in chosen.items()}))
+        return
+    if POWER.value:
+        print(experiments.power_table(set(chosen)))
         return
     if FIGURES.value:
         print(figure_map(experiments.PANELS, experiments.find))

@@ -127,6 +127,35 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(p) for p in adjusted]
 
 
+def power(effect: float, spread: float, seeds: int, level: float = 1 - LEVEL) -> float:
+    """Return the probability that Student's test of S seeds finds an effect.
+
+    Args:
+      effect: distance of the true mean from the limit, > 0, in the unit of `spread`.
+      spread: standard deviation between seeds, > 0.
+      seeds: S, 2 at least.
+      level: doubled one-sided p-value under which it is found.
+
+    Returns:
+      A number in (0, 1), of the noncentral t distribution.
+
+    Raises:
+      UserError: for arguments out of range.
+    """
+    require(effect > 0 and spread > 0, f"effect={effect} and spread={spread} must be positive")
+    require(seeds >= 2, f"seeds={seeds} have no interval: give 2 at least")
+    require(0 < level < 1, f"level={level:g} must lie between 0 and 1")
+    limit = stats.t.isf(level / 2, seeds - 1)
+    return float(stats.nct.sf(limit, seeds - 1, effect / spread * math.sqrt(seeds)))
+
+
+def seeds_needed(
+    effect: float, spread: float, level: float = 1 - LEVEL, wanted: float = 0.9, most: int = 1_000
+) -> int | None:
+    """Return the least number of seeds, from 2, whose `power` is as wanted; None for over `most`."""
+    return next((seeds for seeds in range(2, most + 1) if power(effect, spread, seeds, level) >= wanted), None)
+
+
 def _checked(values: Sequence[float] | np.ndarray, level: float) -> np.ndarray:
     values = np.asarray(values, np.float64).reshape(-1)
     require(len(values) > 0, "0 seeds have no mean: give at least 1")

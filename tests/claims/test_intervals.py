@@ -8,7 +8,7 @@ import pytest
 from scipy import stats
 
 from diffgeo.claims import holm, interval, share_interval
-from diffgeo.claims.intervals import logits, share_resolution, share_tail, tail
+from diffgeo.claims.intervals import logits, power, seeds_needed, share_resolution, share_tail, tail
 from diffgeo.errors import UserError
 from tests.support import simulation
 
@@ -106,3 +106,26 @@ def test_holm_by_hand():
 def test_holm_rejects_a_true_null_in_at_most_5_percent_of_families():
     p = np.random.default_rng(0).random((4_000, 16))
     assert np.mean([min(holm(list(row))) <= 0.05 for row in p]) <= 0.06
+
+
+@pytest.mark.parametrize(("effect", "seeds", "level"), [(0.5, 5, 0.05), (1.5, 5, 0.05 / 16), (1.0, 8, 0.05)])
+def test_power_is_the_share_of_simulated_experiments_that_find_the_effect(effect, seeds, level):
+    values = np.random.default_rng(1).normal(effect, 1.0, (4_000, seeds))
+    found = np.mean([2 * tail(each, 0.0) <= level for each in values])
+    assert power(effect, 1.0, seeds, level) == pytest.approx(found, abs=3 * math.sqrt(0.25 / 4_000))
+    assert power(3 * effect, 3.0, seeds, level) == pytest.approx(power(effect, 1.0, seeds, level))  # a ratio counts
+
+
+def test_seeds_needed_are_the_least_with_that_power():
+    count = seeds_needed(1.0, 1.0)
+    assert power(1.0, 1.0, count) >= 0.9 > power(1.0, 1.0, count - 1)
+    assert seeds_needed(1.0, 1.0, 0.05 / 16) > count > seeds_needed(1.0, 1.0, wanted=0.5)
+    assert seeds_needed(0.01, 1.0, most=50) is None
+
+
+@pytest.mark.parametrize(
+    "arguments", [(0.0, 1.0, 3), (1.0, 0.0, 3), (math.nan, 1.0, 3), (1.0, 1.0, 1), (1.0, 1.0, 3, 0.0)]
+)
+def test_power_of_nothing_is_refused(arguments):
+    with pytest.raises(UserError):
+        power(*arguments)

@@ -134,7 +134,8 @@ PROGRAMS = {
                 ("json", "markdown"),
                 ("markdown", "figures"),
                 ("figures", "claims"),
-                ("claims", "json"),
+                ("claims", "power"),
+                ("power", "json"),
             )
         }
         | {"experiment": Case(("--experiment=latents",), ("--experiment=example",))},
