@@ -6,6 +6,7 @@
     python -m launch.report --workdir=runs/p1_fig4 --csv=p1_fig4.csv         its numbers, a row a member and step
     python -m launch.report --workdir=A,B,C --gallery=all.html               one page of several runs
     python -m launch.report --workdir=/theirs/p1_fig4 --out=p1_fig4          of a run whose folder you may only read
+    python -m launch.report --pages=docs/findings.md                         the tables of a page, from its summaries
 
 Of several runs, claims that hold are corrected together (Holm): give all of them at once.
 
@@ -13,11 +14,13 @@ Needs the results only: no checkpoint, no accelerator, no JAX. The page's repres
 (pip install 'diffgeo[report]').
 """
 
+import functools
+
 from absl import flags
 
 from . import program
 
-WORKDIR = program.define_paths("workdir", "Folder of a run, or summary file.", required=True)
+WORKDIR = program.define_paths("workdir", "Folder of a run, or summary file.")
 EXPERIMENT = program.define_paths(
     "experiment", "The file that made a run, if it is your own: " + program.OWN_EXPERIMENT
 )
@@ -26,6 +29,9 @@ PDF = flags.DEFINE_boolean("pdf", False, "Write the figures as PDF, too.")
 CSV = flags.DEFINE_string("csv", None, "Also write the numbers of the one run to this file, a row a member and step.")
 SUMMARY = flags.DEFINE_string("summary", None, "Also write a summary of the one run to this file, FILE.zip.")
 GALLERY = flags.DEFINE_string("gallery", None, "Also write one page of all runs to this file, FILE.html.")
+PAGES = program.define_paths(
+    "pages", "Markdown page whose tables are written anew from the summaries that they name, see docs/report.md."
+)
 
 
 def main() -> None:
@@ -35,9 +41,14 @@ def main() -> None:
     from diffgeo.declared import experiments
     from diffgeo.errors import UserError
     from diffgeo.host import disk
-    from diffgeo.report import pages, rows, summary
+    from diffgeo.report import markdown, pages, rows, summary
 
-    sources = WORKDIR()
+    sources, texts = WORKDIR(), PAGES()
+    if not sources and not texts:
+        raise UserError("there is nothing to report: give --workdir, a run or a summary, or --pages")
+    for path in texts:
+        find = functools.partial(experiments.of_run, given=EXPERIMENT(), allow_changed=program.ALLOW_CHANGED.value)
+        print(f"wrote {markdown.write_page(path, find)}")
     for name, value in (("summary", SUMMARY.value), ("csv", CSV.value), ("out", OUT.value)):
         if value is not None and len(sources) > 1:
             raise UserError(f"--{name}={value} holds one run: give one --workdir, not {len(sources)}")

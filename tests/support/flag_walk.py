@@ -30,7 +30,7 @@ from diffgeo.claims import family
 from diffgeo.costs import by_hand, chips, plan
 from diffgeo.declared import experiments
 from diffgeo.host import runtime
-from diffgeo.report import pages, rows, summary, watch
+from diffgeo.report import markdown, pages, rows, summary, watch
 from diffgeo.run import folder, reproduce
 
 CALLS: list[str] = []
@@ -74,6 +74,7 @@ def replace_work() -> None:
     record(growth, "merge", lambda *_: xr.Dataset())
     record(report, "load", lambda source: (xr.Dataset(attrs=json.loads(Path(source).read_text())), Path("r")))
     record(summary, "write", lambda *_: Path(os.devnull))
+    record(markdown, "write_page", lambda path, _: path)
     record(family, "table", lambda *_: "")
     runtime.provenance = dict
     describe = by_hand.describe
