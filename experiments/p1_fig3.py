@@ -16,7 +16,7 @@ from diffgeo import plots
 from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
 from diffgeo.plots import members
-from diffgeo.settings import COMPARABLE_SPEED, LAPTOP, LAPTOP_SPEED, PAPER, TINY, adapt
+from diffgeo.settings import COMPARABLE_SPEED, FIVE_SEEDS, LAPTOP, LAPTOP_SPEED, PAPER, TINY, adapt
 
 EXPERIMENT = Experiment(
     name="p1_fig3",
@@ -28,9 +28,9 @@ EXPERIMENT = Experiment(
         "tiny": TINY,
         "laptop": adapt(
             LAPTOP,
-            {"seed": tuple(range(8))},
+            {"seed": FIVE_SEEDS},
             data={"increment": 0.25},
-            train=LAPTOP_SPEED | {"steps": 2_500, "log_every": 125},
+            train=LAPTOP_SPEED | {"steps": 2_000, "log_every": 125},
             evaluation={"every_steps": 125, "num_common": 0},
         ),
         "paper": adapt(PAPER, data={"increment": 0.1}, train=COMPARABLE_SPEED),
