@@ -144,6 +144,26 @@ class Activations:
         order, shape = representation.grid_order(self._labels_of_two("additive_share"))
         return representation.additive_share(self.points[order], shape)
 
+    def main_effects(self) -> tuple[Float32[np.ndarray, "nx h w c"], Float32[np.ndarray, "ny h w c"]]:
+        """Return what the layer has of each x, and of each y: their mean activations less the mean of all.
+
+        Differences of two of them are edits of `TrainedMember.sample`.
+
+        Returns:
+          float32[nx, h, w, c] and [ny, h, w, c], in the order of rising x and y, or of one's own two factors.
+
+        Raises:
+          UserError: as `points`, and unless each x occurs with each y exactly once.
+
+        >>> of_x, of_y = grid.main_effects()
+        >>> of_x.shape
+        (8, 4, 4, 4)
+        """
+        order, shape = representation.grid_order(self._labels_of_two("main_effects"))
+        effects = representation.main_effects(self.values.reshape(len(self.values), -1)[order], shape)
+        of_x, of_y = (each.astype(np.float32).reshape(-1, *self.values.shape[1:]) for each in effects)
+        return of_x, of_y
+
     def _labels_of_two(self, what: str) -> Float[np.ndarray, "S 2"]:
         """Return the labels, if they have two factors."""
         count = self.labels.shape[1]

@@ -9,12 +9,16 @@ import jax
 import numpy as np
 from jaxtyping import Float32
 
+from diffgeo import unet
 from diffgeo.data.sources import source_of
 from diffgeo.host import runtime
 from diffgeo.run import waves
 from diffgeo.settings import Program, Settings
 from diffgeo.training import sampling
 from diffgeo.training.ensemble import PROGRAMS
+
+Member = tuple[Program, Mapping[str, Any], int, int]
+"""Program, parameters, seed and training step of a model."""
 
 ROWS = (16, 64, 256)
 """Numbers of labels that programs are compiled for; beyond them, multiples of the last."""
@@ -31,16 +35,45 @@ def _encoder(program: Program, layer: str) -> Callable[..., Any]:
 
 
 def draw(
-    program: Program, params: Mapping[str, Any], seed: int, step: int, labels: np.ndarray
+    member: Member,
+    labels: np.ndarray,
+    edits: Mapping[str, np.ndarray] | None = None,
+    within: tuple[int, int] = (0, 0),
 ) -> Float32[np.ndarray, "S N N C"]:
-    """Return one image for each label float32[S, K]; see `sampling.make_sampler`."""
+    """Return one image for each label float32[S, K]; see `sampling.make_sampler`.
+
+    Args:
+      member: program, parameters, seed and training step.
+      labels: in frame coordinates.
+      edits: layer -> float32[S, h, w, c], added to its activations.
+      within: first and last diffusion step t at which they are.
+    """
     runtime.start()
-    drawn, _ = _sampler(program)(params, np.uint32(seed), np.int32(step), _filled(labels))
+    program, params, seed, step = member
+    inputs = [np.uint32(seed), np.int32(step), _filled(labels)]
+    if edits:
+        inputs += [{layer: _filled(shift) for layer, shift in edits.items()}, np.array(within, np.int32)]
+    drawn, _ = _sampler(program)(params, *inputs)
     return np.asarray(drawn)[: len(labels)]
 
 
+@functools.lru_cache(PROGRAMS)
+def layer_shape(program: Program, layer: str) -> tuple[int, ...]:
+    """Return (h, w, c) of a layer's activations; nothing is computed."""
+    network = unet.from_program(program)
+    images = jax.ShapeDtypeStruct((1, *program.image_shape), np.float32)
+    t, labels = jax.ShapeDtypeStruct((1,), np.int32), jax.ShapeDtypeStruct((1, program.num_factors), np.float32)
+
+    def shapes(images: Any, t: Any, labels: Any) -> Any:
+        key = jax.random.key(0)
+        params = unet.initial_parameters(network, key, program.image_shape, program.num_factors)
+        return unet.activations(network, params, images, t, labels, (layer,))
+
+    return jax.eval_shape(shapes, images, t, labels)[layer].shape[1:]
+
+
 def encode(
-    member: tuple[Program, Mapping[str, Any], int, int],
+    member: Member,
     layer: str,
     shown: np.ndarray,
     labels: np.ndarray,

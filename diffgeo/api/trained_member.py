@@ -13,7 +13,7 @@ from diffgeo import readout
 from diffgeo.api.activations import PIXELS, Activations
 from diffgeo.errors import UserError, require, require_choice, suggestion
 from diffgeo.settings import Settings
-from diffgeo.settings.allowed import LAYERS, OUTCOMES, SUBPIXEL
+from diffgeo.settings.allowed import LAYERS, OUTCOMES, SUBPIXEL, check_edits
 from diffgeo.settings.checks import check_value
 
 
@@ -48,6 +48,8 @@ class TrainedMember:
         sampler_steps: int | None = None,
         eta: float | None = None,
         clip: bool | None = None,
+        edits: Mapping[str, Any] | None = None,
+        edit_steps: tuple[int, int] | None = None,
         **factors: Any,
     ) -> xr.Dataset:
         """Draw images at labels, and read the centers that they show.
@@ -60,6 +62,10 @@ class TrainedMember:
           sampler_steps: network calls of "ddim" for an image.
           eta: noise of "ddim", from 0 (none but the first) to 1.
           clip: hold the estimate of the clean image in [-1, 1] at every step.
+          edits: interventions: layer of `settings.allowed.EDITABLE` -> what is added to its activations, an array that
+            broadcasts against float32[sample, h, w, c] of the samples as returned.
+          edit_steps: first and last diffusion step t, 1 .. T, at which they are; None for all. "ddim" calls the network
+            at `sampler_steps` of them.
           **factors: x= and y=, numbers or arrays in pixels, or the factors of one's own data set, broadcast against
             each other; none for the labels of the run's evaluations.
 
@@ -76,13 +82,16 @@ class TrainedMember:
 
         Raises:
           UserError: for labels that are not finite, not of both factors, or do not broadcast; for a sampler that the
-            settings refuse.
+            settings refuse; for edits of a layer that does not exist, of another shape, or not finite.
 
         >>> samples = load("runs/quickstart").member(increment=0.5, seed=1).sample(x=[2, 5.5], y=4, draws=3)
         >>> dict(samples.sizes)
         {'sample': 6, 'row': 8, 'column': 8, 'factor': 2}
         >>> samples.label.values[:2].tolist()
         [[2.0, 4.0], [5.5, 4.0]]
+        >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
+        >>> of_x, _ = model.activations(x=np.arange(8)[:, None], y=np.arange(8)).main_effects()
+        >>> moved = model.sample(x=2, y=4, edits={"layer4": of_x[5] - of_x[2]})
         """
         from diffgeo import images
         from diffgeo.api import programs
@@ -95,7 +104,9 @@ class TrainedMember:
         evaluation = dataclasses.replace(self.settings.evaluation, **changed)
         program = dataclasses.replace(self.settings, evaluation=evaluation).program
         labels = np.tile(self._labels(factors), (draws, 1))
-        drawn = programs.draw(program, self.params, self._seed(seed), self.step, labels)
+        added = {layer: self._edit(layer, values, len(labels)) for layer, values in (edits or {}).items()}
+        member = program, self.params, self._seed(seed), self.step
+        drawn = programs.draw(member, labels, added, self._edit_steps(edit_steps))
 
         all_factors, margin = self.settings.factors, np.float32(self.settings.data.margin)
         read = source_of(self.settings).read(images.to_uint8(drawn), labels - margin, SUBPIXEL)
@@ -184,6 +195,33 @@ class TrainedMember:
         require(len(labels) > 0, "no label is given: give at least one value of each factor")
         require(bool(np.isfinite(labels).all()), "a label is not finite: give numbers in pixels")
         return labels
+
+    def _edit(self, layer: str, values: Any, count: int) -> np.ndarray:
+        """Return float32[S, h, w, c], what is added to a layer's activations."""
+        from diffgeo.api import programs
+
+        check_edits([layer])
+        shape = count, *programs.layer_shape(self.settings.program, layer)
+        array = _numbers(f"edits[{layer!r}]", values)
+        try:
+            added = np.broadcast_to(array, shape)
+        except ValueError as error:
+            raise UserError(
+                f"the edit of {layer} has shape {array.shape}: give an array that broadcasts against {shape}"
+            ) from error
+        require(bool(np.isfinite(added).all()), f"the edit of {layer} is not finite")
+        return added
+
+    def _edit_steps(self, given: tuple[int, int] | None) -> tuple[int, int]:
+        """Return the first and the last diffusion step at which activations are edited."""
+        last = self.settings.diffusion.timesteps
+        if given is None:
+            return 1, last
+        require(len(given) == 2, f"edit_steps={given} must be two diffusion steps, the first and the last")
+        for value in given:
+            check_value("edit_steps", value, int)
+        require(1 <= given[0] <= given[1] <= last, f"edit_steps={given} must be two steps in order from 1 to {last}")
+        return given
 
     def _seed(self, seed: int | None) -> int:
         if seed is None:

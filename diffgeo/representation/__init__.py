@@ -5,7 +5,7 @@ any of the heavy packages. Points are [n, k], one row a sample; start from `gram
 cannot be analyzed (values that are not finite, points that are all equal, too few of them) raises one `UserError`.
 """
 
-from diffgeo.representation.additive import additive_share
+from diffgeo.representation.additive import additive_share, main_effects
 from diffgeo.representation.barcodes import Reading, read_bars
 from diffgeo.representation.connectedness import log_gap
 from diffgeo.representation.contrast import gaussian_contrasts, ring_contrast, shuffled_contrasts
@@ -62,6 +62,7 @@ __all__ = [
     "intrinsic_dimension",
     "landmarks",
     "log_gap",
+    "main_effects",
     "neighbor_r2",
     "participation_ratio",
     "pca",

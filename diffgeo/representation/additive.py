@@ -4,8 +4,10 @@ With one point h(x, y) for each label of a grid, :math:`h = \bar h + f(x) + g(y)
 over the other coordinate, less the mean of all, and i is the interaction. The four parts are orthogonal.
 """
 
+from typing import NamedTuple
+
 import numpy as np
-from jaxtyping import Real
+from jaxtyping import Float64, Real
 
 from diffgeo.errors import UserError
 from diffgeo.representation.points import check_points
@@ -24,10 +26,39 @@ def additive_share(points: Real[np.ndarray, "n k"], shape: tuple[int, int]) -> f
     Raises:
       UserError: see `check_points`; for a shape that does not fit or with a side under 2.
     """
+    parts = _parts(points, shape)
+    return float(1.0 - np.sum(parts.interaction**2) / np.sum(parts.cloud**2))
+
+
+def main_effects(
+    points: Real[np.ndarray, "n k"], shape: tuple[int, int]
+) -> tuple[Float64[np.ndarray, "nx k"], Float64[np.ndarray, "ny k"]]:
+    """Return f and g: the mean point of each x and of each y, less the mean of all.
+
+    Args:
+      points, shape: as of `additive_share`.
+
+    Raises:
+      UserError: as `additive_share`.
+    """
+    parts = _parts(points, shape)
+    return parts.of_x, parts.of_y
+
+
+class _Parts(NamedTuple):
+    """Of a cloud [nx, ny, k] about its mean: main effects [nx, k] and [ny, k], and what they leave."""
+
+    cloud: np.ndarray
+    of_x: np.ndarray
+    of_y: np.ndarray
+    interaction: np.ndarray
+
+
+def _parts(points: np.ndarray, shape: tuple[int, int]) -> _Parts:
     nx, ny = shape
     if nx * ny != len(points) or min(nx, ny) < 2:
         raise UserError(f"{len(points)} points are no {nx} x {ny} grid of at least 2 x 2: give one point per (x, y)")
     cloud = check_points(points)
     cloud = (cloud - cloud.mean(axis=0)).reshape(nx, ny, -1)
-    interaction = cloud - cloud.mean(axis=0, keepdims=True) - cloud.mean(axis=1, keepdims=True)
-    return float(1.0 - np.sum(interaction**2) / np.sum(cloud**2))
+    of_x, of_y = cloud.mean(axis=1), cloud.mean(axis=0)
+    return _Parts(cloud, of_x, of_y, cloud - of_y[None] - of_x[:, None])

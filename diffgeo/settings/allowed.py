@@ -66,6 +66,9 @@ LAYERS = (
 "inc" is the first DoubleConv; "layer0" to "layer2" are the Down and "layer3" to "layer5" the Up blocks, before their
 attention; the bottleneck is three DoubleConvs."""
 
+EDITABLE = tuple(layer for layer in LAYERS if layer != "layer4_pre_embedding")
+"""Layers that `diffgeo.unet.UNet` takes edits of; the other is inside of a block."""
+
 FIELD_TIMESTEPS = (1, 100, 300, 600)
 """Diffusion steps t at which fields of `LAYERS` are recorded: the last denoising step, and three on the way there."""
 
@@ -155,6 +158,12 @@ def check_layers(layers: Iterable[str]) -> None:
     """Raise `UserError` unless these are some of `LAYERS`."""
     for layer in layers:
         require_choice("layer", layer, LAYERS)
+
+
+def check_edits(layers: Iterable[str]) -> None:
+    """Raise `UserError` unless these are some of `EDITABLE`."""
+    for layer in layers:
+        require_choice("layer to edit", layer, EDITABLE)
 
 
 def check_remat(remat: str) -> None:

@@ -19,7 +19,7 @@ PROXY_STEP = 1  # t of `make_encoder`, that of the last denoising step
 
 
 def make_sampler(program: Program, record: bool = False) -> Callable[..., tuple[jax.Array, dict[str, jax.Array]]]:
-    """Build the sampler of one member: a pure function (params, seed, step, labels) -> (images, recorded).
+    """Build the sampler of one member: a pure function (params, seed, step, labels, ...) -> (images, recorded).
 
     A sample's noise comes from the member's seed, the training step and the label's index, so it does not depend on how
     many are drawn at once.
@@ -30,20 +30,21 @@ def make_sampler(program: Program, record: bool = False) -> Callable[..., tuple[
 
     Returns:
       A function of params, seed (uint32), step (int32) and labels float32[S, K] in frame coordinates to images
-      float32[S, N, N, C] and a dict of float32[S, N/2, N/2, b] ({} unless asked for).
+      float32[S, N, N, C] and a dict of float32[S, N/2, N/2, b] ({} unless asked for). Two more arguments intervene: a
+      dict of layer -> float32[S, h, w, c], added to the layer's activations, and int32[2], the first and the last
+      diffusion step t at which they are.
     """
     network = unet.from_program(program)
     schedule = diffusion.from_settings(program.diffusion)
     reverse = diffusion.coefficients(schedule, program.sampler, program.sampler_steps, program.eta)
 
-    def sampler(params, seed, step, labels):
-        def chunk(keys, labels):
+    def sampler(params, seed, step, labels, edits=None, within=None):
+        def chunk(keys, labels, edits):
             start = diffusion.initial_noise(schedule, keys, program.image_shape)
-            return diffusion.run_reverse(
-                reverse, bind(network, params, labels), keys, start, clip=program.clip, record=record
-            )
+            denoise = bind(network, params, labels, edits, within)
+            return diffusion.run_reverse(reverse, denoise, keys, start, clip=program.clip, record=record)
 
-        return in_chunks(chunk, label_keys(seed, "sample", step, len(labels)), labels)
+        return in_chunks(chunk, label_keys(seed, "sample", step, len(labels)), labels, edits)
 
     return sampler
 
@@ -90,7 +91,7 @@ def network_calls(labels: int) -> int:
 
 
 def in_chunks(function: Callable, *arrays: Any):
-    """Apply `function` to arrays [S, ...], at most `LABELS_PER_CALL` rows at a time."""
+    """Apply `function` to arrays [S, ...], or trees of them, at most `LABELS_PER_CALL` rows at a time."""
     count = len(arrays[0])
     chunks = network_calls(count)
     if chunks <= 1:
@@ -98,5 +99,5 @@ def in_chunks(function: Callable, *arrays: Any):
     rows = -(-count // chunks)
     # the last chunk is filled up with the first rows again, whose results are dropped
     indices = jnp.arange(chunks * rows).reshape(chunks, rows) % count
-    drawn = jax.lax.map(lambda chosen: function(*(x[chosen] for x in arrays)), indices)
+    drawn = jax.lax.map(lambda chosen: function(*jax.tree.map(lambda x: x[chosen], arrays)), indices)
     return jax.tree.map(lambda x: x.reshape(chunks * rows, *x.shape[2:])[:count], drawn)

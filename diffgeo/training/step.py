@@ -4,6 +4,7 @@ An `Ensemble` maps the step over members and devices; `diffgeo.run` is the loop 
 """
 
 import functools
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
@@ -134,11 +135,29 @@ def make_update(program: Program) -> UpdateFn:
     return update
 
 
-def bind(network: unet.UNet, params: Any, labels: jax.Array) -> diffusion.DenoiseFn:
-    """Return the network with parameters and labels float32[n, K] bound."""
+def bind(
+    network: unet.UNet, params: Any, labels: jax.Array, edits: Mapping[str, jax.Array] | None = None, within: Any = None
+) -> diffusion.DenoiseFn:
+    """Return the network with parameters and labels bound.
+
+    Args:
+      network: the module.
+      params: its parameters.
+      labels: float32[n, K].
+      edits: layer -> float32[n, h, w, c], added to its activations.
+      within: int32[2], the first and the last diffusion step t at which they are.
+    """
 
     def denoise(x: jax.Array, t: jax.Array, /) -> Any:
-        return network.apply({"params": params}, x, t, labels)
+        if not edits:
+            return network.apply({"params": params}, x, t, labels)
+        edited = ((t >= within[0]) & (t <= within[1]))[:, None, None, None]
+
+        def adding(shift: jax.Array) -> Callable[[jax.Array], jax.Array]:
+            return lambda h: h + jnp.where(edited, shift, 0.0).astype(h.dtype)
+
+        added = {layer: adding(shift) for layer, shift in edits.items()}
+        return network.apply({"params": params}, x, t, labels, added)
 
     return denoise
 

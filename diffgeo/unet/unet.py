@@ -13,6 +13,7 @@ from diffgeo.settings import Factor, Program
 from diffgeo.settings.allowed import (
     RECORDED,
     check_conditioning,
+    check_edits,
     check_embedding,
     check_encoding,
     check_network,
@@ -75,7 +76,11 @@ class UNet(nn.Module):
 
     @nn.compact
     def __call__(
-        self, images: Float[Array, "n N N C"], t: Int[Array, " n"], centers: Float[Array, "n K"]
+        self,
+        images: Float[Array, "n N N C"],
+        t: Int[Array, " n"],
+        centers: Float[Array, "n K"],
+        edits: Mapping[str, Callable[[Array], Array]] | None = None,
     ) -> tuple[Float[Array, "n N N C"], dict[str, Float[Array, "n h w c"]]]:
         """Return the predicted noise and the recorded tensors.
 
@@ -83,16 +88,20 @@ class UNet(nn.Module):
           images: float[n, N, N, C], N a multiple of 8, or at least 8 with `ceil_mode`.
           t: int[n], the diffusion step, 1 .. T.
           centers: float[n, K], the label: of the papers (x, y) in pixels.
+          edits: layer of `allowed.EDITABLE` -> function of its activations [n, h, w, c] to those that take their place
+            in all that follows, of the same shape; they keep the network's dtype.
 
         Returns:
           The predicted noise float[n, N, N, C], and a dict of float[n, N/2, N/2, b], rounded up: "layer4" (the Up
           block's output), "layer4_pre_embedding" (the same before the conditioning is added: a control, since the
-          label enters there) and "layer4_attention" (after its attention).
+          label enters there) and "layer4_attention" (after its attention), the first and the last of them as edited.
 
         Raises:
-          UserError: if N is not a multiple of 8, or below 8 with `ceil_mode`, K codes do not fit the embedding, or the
-            user's module returns another shape.
+          UserError: if N is not a multiple of 8, or below 8 with `ceil_mode`, K codes do not fit the embedding, the
+            user's module or an edit returns another shape, or a layer to edit does not exist.
         """
+        edits = edits or {}
+        check_edits(edits)
         size, b = images.shape[1], self.base_channels
         check_size(size, self.ceil_mode)
         check_embedding(self.embedding, centers.shape[1])
@@ -109,25 +118,30 @@ class UNet(nn.Module):
         def block(kind: Callable, *args: Any, **kwargs: Any) -> nn.Module:
             return (nn.remat(kind) if self.remat == "blocks" else kind)(*args, **kwargs)
 
-        def attend(name: str, x: Array) -> Array:
-            return block(SelfAttention, self.heads, name=name)(x)
+        def edited(layer: str, x: Array) -> Array:
+            return _edited(layer, x, edits[layer]) if layer in edits else x
 
-        def down(name: str, features: int, x: Array) -> Array:
-            return block(Down, features, self.conv_impl, film, name=name)(x, conditioning)
+        def attend(name: str, layer: int, x: Array) -> Array:
+            return edited(f"layer{layer}_attention", block(SelfAttention, self.heads, name=name)(x))
 
-        def up(name: str, features: int, x: Array, skip: Array) -> tuple[Array, Array]:
-            return block(Up, features, self.conv_impl, film, name=name)(x, skip, conditioning)
+        def down(name: str, layer: int, features: int, x: Array) -> Array:
+            return edited(f"layer{layer}", block(Down, features, self.conv_impl, film, name=name)(x, conditioning))
 
-        x1 = block(DoubleConv, b, impl=self.conv_impl, name="inc")(images.astype(self.dtype))
-        x2 = attend("sa1", down("down1", 2 * b, x1))
-        x3 = attend("sa2", down("down2", 4 * b, x2))
-        x = attend("sa3", down("down3", 4 * b, x3))
-        for name, features in (("bot1", 8 * b), ("bot2", 8 * b), ("bot3", 4 * b)):
-            x = block(DoubleConv, features, impl=self.conv_impl, name=name)(x)
-        x = attend("sa4", up("up1", 2 * b, x, x3)[0])
-        layer4, layer4_pre_embedding = up("up2", b, x, x2)
-        layer4_attention = attend("sa5", layer4)
-        x = attend("sa6", up("up3", b, layer4_attention, x1)[0])
+        def up(name: str, layer: int, features: int, x: Array, skip: Array) -> tuple[Array, Array]:
+            x, before = block(Up, features, self.conv_impl, film, name=name)(x, skip, conditioning)
+            return edited(f"layer{layer}", x), before
+
+        x1 = edited("inc", block(DoubleConv, b, impl=self.conv_impl, name="inc")(images.astype(self.dtype)))
+        x2 = attend("sa1", 0, down("down1", 0, 2 * b, x1))
+        x3 = attend("sa2", 1, down("down2", 1, 4 * b, x2))
+        x = attend("sa3", 2, down("down3", 2, 4 * b, x3))
+        for k, features in enumerate((8 * b, 8 * b, 4 * b)):
+            x = block(DoubleConv, features, impl=self.conv_impl, name=f"bot{k + 1}")(x)
+            x = edited(f"bottleneck{k}", x)
+        x = attend("sa4", 3, up("up1", 3, 2 * b, x, x3)[0])
+        layer4, layer4_pre_embedding = up("up2", 4, b, x, x2)
+        layer4_attention = attend("sa5", 4, layer4)
+        x = attend("sa6", 5, up("up3", 5, b, layer4_attention, x1)[0])
         noise = Linear(images.shape[-1], name="outc")(x.astype(jnp.float32))
         recorded = (layer4, layer4_pre_embedding, layer4_attention)
         return noise, {name: x.astype(jnp.float32) for name, x in zip(RECORDED, recorded, strict=True)}
@@ -152,6 +166,16 @@ def _conditioned_by(conditioner: Conditioner, codes: Sequence[Float[Array, "n wi
         f"the conditioning module returns {list(shape)}: return [{rows}, E], a row for each of the codes'",
     )
     return jnp.asarray(made, jnp.float32)
+
+
+def _edited(layer: str, x: Array, edit: Callable[[Array], Array]) -> Array:
+    """Return what an edit makes of a layer's activations."""
+    made = jnp.asarray(edit(x))
+    require(
+        made.shape == x.shape,
+        f"the edit of {layer} returns {list(made.shape)}: return the activations' shape, {list(x.shape)}",
+    )
+    return made.astype(x.dtype)
 
 
 def initial_parameters(
