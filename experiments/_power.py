@@ -52,7 +52,7 @@ HALF = "half of the margin"
 DESIGNS = {
     "p1_fig3": Design(
         5,
-        2.3,
+        2.9,
         (
             Number("a", "log T50, right less single bumps, > 0", 0.4, 0.24, "B half as long again as A"),
             Number("a", "pairs of evaluations in order, > 0.9", 0.05, 0.017, "19 of 20 pairs"),

@@ -30,7 +30,7 @@ EXPERIMENT = Experiment(
             LAPTOP,
             {"seed": FIVE_SEEDS},
             data={"increment": 0.25},
-            train=LAPTOP_SPEED | {"steps": 2_000, "log_every": 125},
+            train=LAPTOP_SPEED | {"steps": 2_500, "log_every": 125},
             evaluation={"every_steps": 125, "num_common": 0},
         ),
         "paper": adapt(PAPER, data={"increment": 0.1}, train=COMPARABLE_SPEED),
