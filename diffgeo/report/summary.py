@@ -3,7 +3,8 @@
 A summary keeps every score of every member and evaluation, the labels, the last predictions and samples, and the UMAP
 of the papers' tensor at every evaluation. Of the other steps that figures show, it keeps as many samples as they show
 and the clouds of the papers' tensor. All else is set to missing. Clouds are stored in half precision (3 digits, more
-than a figure shows).
+than a figure shows). Where that takes more than `LIMIT`, clouds of controls, and samples and clouds of steps before the
+last, are kept of the first seed alone, which is the one that figures of a member show.
 """
 
 import tempfile
@@ -31,7 +32,7 @@ from diffgeo.settings.migration import STORE_FORMAT
 
 ENDING = ".zip"
 LIMIT = 1_000_000
-"""Bytes; every summary in experiments/gallery is smaller."""
+"""Bytes from which on a summary keeps less; every one in experiments/gallery is smaller."""
 
 MOST_BYTES = 2**28
 """Bytes of the files in a summary that is read: hundreds of times its own."""
@@ -75,8 +76,15 @@ def write(results: xr.Dataset, path: str | Path) -> Path:
     path = local_path(path)
     if path.suffix != ENDING:
         raise UserError(f"a summary is a zip file, so {str(path)!r} must end in {ENDING}")
+    if _pack(reduced(results), path) > LIMIT and results.sizes.get("seed", 1) > 1:
+        _pack(reduced(results, all_seeds=False), path)
+    return path
+
+
+def _pack(small: xr.Dataset, path: Path) -> int:
+    """Write reduced results as a zip file, atomically; return its bytes."""
     # results of an older store have this version's names once they are opened, so the format is this version's, too
-    small = reduced(results).assign_attrs(store_format=STORE_FORMAT)
+    small = small.assign_attrs(store_format=STORE_FORMAT)
     packed = numcodecs.Blosc("zstd", clevel=9, shuffle=numcodecs.Blosc.SHUFFLE)  # 2/3 of the default codec's size
     encoding = {
         name: {"chunks": tuple(max(1, size) for size in variable.shape)} | encoded(packed)
@@ -90,7 +98,7 @@ def write(results: xr.Dataset, path: str | Path) -> Path:
             for file in sorted(Path(folder).rglob("*")):
                 if file.is_file():
                     archive.write(file, file.relative_to(folder))
-    return path
+    return path.stat().st_size
 
 
 def read(path: str | Path) -> xr.Dataset:
@@ -135,22 +143,28 @@ def _check_names(files: Mapping[str, bytes], metadata: Metadata) -> None:
             raise DamagedError(f"{name!r} is none of its arrays'")
 
 
-def reduced(results: xr.Dataset) -> xr.Dataset:
-    """Return the results with only the data of figures and verdicts, as the module describes."""
+def reduced(results: xr.Dataset, all_seeds: bool = True) -> xr.Dataset:
+    """Return the results with only the data of figures and verdicts, as the module describes.
+
+    Args:
+      results: of a run, loaded.
+      all_seeds: keep of every seed what single figures show of the first alone.
+    """
     small = results.drop_vars([name for name in DROPPED if name in results])
     if "step" not in small.dims or "label" not in small:
         return small
     shown = _shown(small)
+    first = True if all_seeds or "seed" not in small.dims else small["seed"] == small["seed"][0]
     for name, variable in small.data_vars.items():
         large = set(variable.dims) & set(STEP_DIMS)
         if "step" not in variable.dims or not large:
             continue
         last = small["step"] == small["step"][-1]
-        keep = last | (shown if name not in ("prediction", "common_prediction") else False)
+        keep = last | (shown & first if name not in ("prediction", "common_prediction") else False)
         if "kept" in variable.dims:
             keep = last | (keep & (xr.DataArray(np.arange(small.sizes["kept"]), dims="kept") < SIDE**2))
         if "tensor" in variable.dims:
-            keep = last | (keep & (small["tensor"] == LAYER))
+            keep = (last & ((small["tensor"] == LAYER) | first)) | (keep & (small["tensor"] == LAYER))
         if name in EVERY_STEP:
             keep = keep | (small["tensor"] == LAYER)
         if variable.dtype == np.uint8:
