@@ -29,6 +29,7 @@ PDF = flags.DEFINE_boolean("pdf", False, "Write the figures as PDF, too.")
 CSV = flags.DEFINE_string("csv", None, "Also write the numbers of the one run to this file, a row a member and step.")
 SUMMARY = flags.DEFINE_string("summary", None, "Also write a summary of the one run to this file, FILE.zip.")
 GALLERY = flags.DEFINE_string("gallery", None, "Also write one page of all runs to this file, FILE.html.")
+FOREST = flags.DEFINE_string("forest", None, "Also draw the verdicts of all runs into one picture, FILE.png.")
 PAGES = program.define_paths(
     "pages", "Markdown page whose tables are written anew from the summaries that they name, see docs/report.md."
 )
@@ -41,7 +42,8 @@ def main() -> None:
     from diffgeo.declared import experiments
     from diffgeo.errors import UserError
     from diffgeo.host import disk
-    from diffgeo.report import markdown, pages, rows, summary
+    from diffgeo.plots import style
+    from diffgeo.report import forest, markdown, pages, rows, summary
 
     sources, texts = WORKDIR(), PAGES()
     if not sources and not texts:
@@ -53,7 +55,7 @@ def main() -> None:
         if value is not None and len(sources) > 1:
             raise UserError(f"--{name}={value} holds one run: give one --workdir, not {len(sources)}")
     loaded = [(source, *report.load(source)) for source in sources]
-    verdicts, refused, written = {}, [], []
+    verdicts, by_run, refused, written = {}, {}, [], []
     for source, results, folder in loaded:
         name = results.attrs.get("experiment")
         if name is None:
@@ -61,6 +63,7 @@ def main() -> None:
         declared = experiments.of_run(results.attrs, source, EXPERIMENT(), program.ALLOW_CHANGED.value)
         judged = report.judge(declared, results)
         verdicts |= {(name, verdict.claim.name): verdict for verdict in judged}
+        by_run[folder.name] = judged
         try:
             out = folder if OUT.value is None else disk.local_path(OUT.value)
             written.append(report.write(declared, results, judged, out, PDF.value))
@@ -73,6 +76,8 @@ def main() -> None:
             print(f"wrote {rows.write_csv(results, CSV.value)}")
     if GALLERY.value is not None and written:
         print(f"wrote {pages.write_gallery(GALLERY.value, written)}")
+    if FOREST.value is not None:
+        print(f"wrote {style.save(forest.verdict_forest(by_run), FOREST.value)}")
     if corrected := family.table(verdicts):
         print(corrected)
     if refused:

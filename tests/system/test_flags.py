@@ -124,6 +124,7 @@ PROGRAMS = {
             "csv": Case(("--csv=r.csv",), ("--workdir={run2}/config.json --csv=r.csv",)),
             "summary": Case(("--summary=r.zip",), ("--workdir={run2}/config.json --summary=r.zip",)),
             "gallery": Case(("--gallery=r.html",)),
+            "forest": Case(("--forest=f.png",), ("--workdir={run2}/config.json --forest=f.jpg",)),
             "pages": Case(("--pages=page.md",)),
         },
     ),
