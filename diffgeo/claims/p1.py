@@ -13,7 +13,15 @@ import xarray as xr
 from diffgeo.claims import samples, speed
 from diffgeo.claims.claim import BASELINE, CONTROL, Comparison, compare, compare_seeds, unmeasured
 from diffgeo.claims.intervals import share_resolution
-from diffgeo.claims.scores import COMMON_LABELS, common_scores, mean_over_training, own_scores, scores
+from diffgeo.claims.scores import (
+    COMMON_LABELS,
+    as_read,
+    common_scores,
+    is_subpixel,
+    mean_over_training,
+    own_scores,
+    scores,
+)
 from diffgeo.claims.select import LAYER, LEARNED, analyzed, has, learned, mean_over_axes
 from diffgeo.errors import UserError
 from diffgeo.results import settings_of
@@ -141,6 +149,34 @@ def claim_c_smaller_increment_is_faster(
         return [*comparisons, unmeasured(f"{description}, common labels", COMMON_LABELS)]
     anywhere = _mean_contrast(speed.half_times(common["accuracy"]), weights)
     return [*comparisons, compare(f"{description}, common labels", anywhere.values, least, bounds=anywhere.bounds)]
+
+
+def claim_c_as_read(results: xr.Dataset, axis: str = "increment", least: float = 0.1) -> list[Comparison]:
+    """(c, as read) The same by a run's own labels and read-out, as the paper has it [2402.03305, section 3, Fig. 4].
+
+    Quote: "datasets with smaller increments lead to faster learning of the desired representation".
+    Statistic: slope of log T50 on log increment, up to an increment of 1, over 0.1: of accuracy on each model's own
+    training labels, by the read-out of the settings, to whole or half pixels.
+    Baseline: the read-out. One error of drawing scores higher where labels are dense: the same slope of the same
+    samples, read below a pixel, must be over 0.1 as well.
+    Refuted by: a slope under 0.1.
+    """
+    found = _fine(results)
+    weights = speed.slope_weights(found[axis].values, axis)
+    read = _mean_contrast(speed.half_times(as_read(found)["accuracy"]), weights)
+    description = f"slope of log T50 on log {axis}, training labels"
+    primary = compare(f"{description}, the run's read-out", read.values, lower=least, bounds=read.bounds)
+    if not is_subpixel(found):
+        return [primary, unmeasured(f"{description}, sub-pixel read-out", "the sub-pixel read-out", BASELINE)]
+    finer = _mean_contrast(speed.half_times(scores(found)["accuracy"]), weights)
+    told = compare(f"{description}, sub-pixel read-out", finer.values, lower=least, role=BASELINE, bounds=finer.bounds)
+    added = compare(
+        f"{description}, the run's read-out less the sub-pixel one",
+        read.values - finer.values,
+        role=CONTROL,
+        bounds=(read.bounds[0] or finer.bounds[1], read.bounds[1] or finer.bounds[0]),
+    )
+    return [primary, told._replace(note="a read-out that favors dense labels"), added]
 
 
 def claim_d_coordinates_are_coupled(

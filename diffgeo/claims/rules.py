@@ -51,6 +51,18 @@ def stored(claims: Iterable["Claim"]) -> dict[str, str]:
     return {ATTRIBUTE: json.dumps({claim.name: claim.rule for claim in claims})}
 
 
+def shared(runs: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Return the attribute of runs that are joined: the rules that all of them started under.
+
+    Args:
+      runs: attributes of each one's results.
+    """
+    first, *others = (_known(attributes) for attributes in runs)
+    return {
+        ATTRIBUTE: json.dumps({name: rule for name, rule in first.items() if all(o.get(name) == rule for o in others)})
+    }
+
+
 def is_younger(claim: "Claim", attributes: Mapping[str, Any]) -> bool:
     """Return whether a claim's rule is another than the one that a run started under, or the run stored none.
 
@@ -61,15 +73,18 @@ def is_younger(claim: "Claim", attributes: Mapping[str, Any]) -> bool:
     Raises:
       UserError: if the attribute is none of ours.
     """
-    if "experiment" not in attributes:
-        return False
+    return "experiment" in attributes and _known(attributes).get(claim.name) != claim.rule
+
+
+def _known(attributes: Mapping[str, Any]) -> dict[str, str]:
+    """Return claim -> digest, as stored with results."""
     try:
         known = json.loads(attributes.get(ATTRIBUTE, "{}"))
     except (TypeError, ValueError):
         known = None
     if not isinstance(known, dict):
         raise UserError(f"the attribute {ATTRIBUTE!r} of these results is not JSON of claims and digests")
-    return known.get(claim.name) != claim.rule
+    return known
 
 
 def _parts(test: Callable[..., Any]) -> Iterator[str]:

@@ -22,6 +22,11 @@ def scores(results: xr.Dataset, region: str = regions.ALL) -> xr.Dataset:
     return _scores(own_scores(results), region)
 
 
+def as_read(results: xr.Dataset) -> xr.Dataset:
+    """Return `scores` of all of the members' own labels by the read-out of the run's settings, the papers' for one."""
+    return _scores(select_scores(results, OWN), regions.ALL)
+
+
 def own_scores(results: xr.Dataset) -> xr.Dataset:
     """Return results with the scores and predictions of the members' own labels, by sub-pixel read-out if stored."""
     return select_scores(results, OWN, SUBPIXEL if is_subpixel(results) else None)

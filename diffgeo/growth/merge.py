@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import xarray as xr
 
+from diffgeo.claims import rules
 from diffgeo.costs.storage import ALL
 from diffgeo.errors import UserError, require
 from diffgeo.host.disk import check_folder, local_path
@@ -89,6 +90,7 @@ def merge(
     _check_members(grid, parts)
     sources = [part.record for part in parts]
     about = {"settings": json.dumps(tree), "sources": json.dumps(sources), "store_format": STORE_FORMAT}
+    about |= rules.shared([part.results.attrs for part in parts])
     empty = _empty(grid, parts).assign_attrs(parts[0].results.attrs | about | dict(provenance or {}))
     waves = [(part, index, wave) for part in parts for index, wave in enumerate(part.grid.waves_of(part.config))]
     listed = parts[0].grid.listed(wave for _, _, wave in waves)

@@ -126,3 +126,11 @@ def test_an_attribute_that_is_none_of_ours_is_refused(stored):
     claim = experiments.find("p1_fig4").claims[0]
     with pytest.raises(UserError, match="not JSON of claims"):
         rules.is_younger(claim, {"experiment": "p1_fig4", rules.ATTRIBUTE: stored})
+
+
+def test_joined_runs_have_the_rules_that_all_of_them_started_under():
+    one = {rules.ATTRIBUTE: json.dumps({"a": "1", "b": "2", "c": "3"})}
+    other = {rules.ATTRIBUTE: json.dumps({"a": "1", "b": "3"})}
+    assert json.loads(rules.shared([one, other])[rules.ATTRIBUTE]) == {"a": "1"}
+    assert rules.shared([one]) == one
+    assert json.loads(rules.shared([one, {}])[rules.ATTRIBUTE]) == {}

@@ -274,6 +274,7 @@ CASES = {
 
 LATER = {
     ("p1_fig4", "c"): Made(half_at(lambda at: 0.3 * at["increment"] ** 0.5)),
+    ("p1_fig4", "c, as read"): Made(half_at(lambda at: 0.3 * at["increment"] ** 0.5)),
     ("p1_fig5", "d"): Made(rising, probes(0.9, 0.9)),
     ("p1_fig5", "d, y ahead"): Made(rising),
 }
