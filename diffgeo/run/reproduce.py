@@ -1,5 +1,6 @@
 """All experiments of a preset, one after another, from wherever their folders stand."""
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -24,8 +25,9 @@ def reproduce(
 ) -> dict[str, report.Report | None]:
     """Train, analyze and report every experiment that has a preset, cheapest first, in FOLDER/NAME.
 
-    A run whose report is written is complete and is skipped; any other goes on where it stopped. Progress is that of
-    the current run, under a line that says which of how many it is.
+    A run whose report is written is complete and is skipped; any other goes on where it stopped. Before the first it
+    says how long all that is left will take, and after each how long at the pace so far. Progress is that of the
+    current run, under a line that says which of how many it is.
 
     Args:
       experiments: what to run.
@@ -45,22 +47,38 @@ def reproduce(
     chosen = [declared for declared in experiments if preset in declared.presets]
     minutes = {declared.name: _minutes(declared, preset) for declared in chosen}
     chosen.sort(key=lambda declared: minutes[declared.name])
-    total = sum(minutes.values())
-    say(f"{len(chosen)} experiments, preset {preset}, in {folder}: about {total:.0f} minutes on two cores")
+    done = {declared.name for declared in chosen if _is_done(declared, preset, folder)}
+    ahead = {name: predicted for name, predicted in minutes.items() if name not in done}
+    already = f", {len(done)} of them done" if done else ""
+    say(
+        f"{len(chosen)} experiments, preset {preset}, in {folder}{already}: about {sum(ahead.values()):.0f} minutes on "
+        "two cores"
+    )
     made: dict[str, report.Report | None] = {}
+    spent = predicted = 0.0
     for number, declared in enumerate(chosen, 1):
         workdir = local_path(folder) / declared.name
-        run = Run.of(declared, preset).with_logs(logs)
-        config = settle(run, open_workdir(workdir))
         head = f"[{number}/{len(chosen)}] {declared.name}"
-        if config is not None and (workdir / report.PAGE).exists():
+        if declared.name in done:
             say(f"{head}: done, see {workdir / report.PAGE}")
             made[declared.name] = None
             continue
+        run = Run.of(declared, preset).with_logs(logs)
         say(f"{head}: {declared.figure}, about {minutes[declared.name]:.0f} minutes on two cores")
+        start = time.monotonic()
         results = execute(run.without_plots(), workdir, provenance(), say=say)  # the report draws
         made[declared.name] = None if results is None else report.report(declared, results, workdir, say=say)
+        spent, predicted = spent + (time.monotonic() - start) / 60, predicted + ahead.pop(declared.name)
+        if ahead and predicted > 0:  # what trains nothing has no pace
+            left = sum(ahead.values()) * spent / predicted
+            say(f"{head}: finished; the {len(ahead)} left take about {left:.0f} minutes at the pace so far")
     return made
+
+
+def _is_done(declared: Experiment, preset: str, folder: str | Path) -> bool:
+    """Return whether an experiment's report is written; raise `UserError` if its folder is of another configuration."""
+    workdir = local_path(folder) / declared.name
+    return settle(Run.of(declared, preset), open_workdir(workdir)) is not None and (workdir / report.PAGE).exists()
 
 
 def _minutes(declared: Experiment, preset: str) -> float:

@@ -1,5 +1,7 @@
 """All experiments in one command: cheapest first, done ones skipped, and what a stop leaves."""
 
+from types import SimpleNamespace
+
 import pytest
 
 import experiments
@@ -43,14 +45,35 @@ def test_each_is_run_reported_and_then_skipped(trained, tmp_path):
     assert sorted(started[:2]) == sorted(UNTRAINED)
     assert started[2:] == ["quickstart", "p2_fig12"]  # by predicted cost
     assert not (tmp_path / "p2_fig12/report.html").exists()
+    assert said[0].startswith(f"4 experiments, preset tiny, in {tmp_path}: about ")
+    (pace,) = (line for line in said if "at the pace so far" in line)  # two of the others train nothing
+    assert pace.startswith("[3/4] quickstart: finished; the 1 left take about ")
     stopped.clear()
     started.clear()
+    said.clear()
     made = reproduce.reproduce(chosen, "tiny", tmp_path, say=said.append)
     assert started == ["p2_fig12"]
     assert {name for name, page in made.items() if page is None} == {*UNTRAINED, "quickstart"}
     assert [verdict.claim.name for verdict in made["p2_fig12"].verdicts] == ["o", "o, decay"]
     assert (tmp_path / "p2_fig12/report.html").exists()
     assert any(line.startswith("[3/4] quickstart: done, see ") for line in said)
+    assert ", 3 of them done: about " in said[0]
+    assert not any("pace" in line for line in said), "none is left"
+
+
+def test_what_is_left_is_said_at_the_pace_so_far(trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        reproduce, "_minutes", lambda declared, preset: {"examples": 1.0, "p1_fig7": 3.0}.get(declared.name, 8.0)
+    )
+    clock = iter((0.0, 120.0, 200.0, 800.0, 0.0, 0.0))
+    monkeypatch.setattr(reproduce, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    said = []
+    chosen = [experiments.find(name) for name in ("quickstart", *UNTRAINED)]
+    reproduce.reproduce(chosen, "tiny", tmp_path, say=said.append)
+    assert "about 12 minutes" in said[0]
+    paces = [line for line in said if "pace" in line]
+    # 2 minutes for 1, then 12 for 4
+    assert ["about 22 minutes" in paces[0], "about 24 minutes" in paces[1]] == [True, True]
 
 
 def test_what_a_preset_lacks_is_left_out_and_other_configurations_are_refused(trained, tmp_path):
