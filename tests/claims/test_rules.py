@@ -103,19 +103,19 @@ def test_every_claim_has_its_own_and_another_process_the_same():
 
 def test_a_new_run_stores_them_and_no_verdict_is_younger():
     experiment = experiments.find("p1_fig4")
-    old, _ = report.load(GALLERY / "p1_fig4.zip")
+    old, _ = report.load(GALLERY / "p1_fig4_first.zip")
     new = old.assign_attrs(Run.of(experiment, "laptop").attributes)
     assert not any(claims.judge(claim, new).younger for claim in experiment.claims)
     verdicts = [claims.judge(claim, old) for claim in experiment.claims]
     assert all(verdict.younger for verdict in verdicts)
-    assert claims.table(verdicts).endswith(f"{claims.YOUNGER}: (b), (c)")
+    assert claims.table(verdicts).endswith(f"{claims.YOUNGER}: (b), (c), (c, as read)")
     of_none = old.copy()
     del of_none.attrs["experiment"]
     assert not any(claims.judge(claim, of_none).younger for claim in experiment.claims)  # of no run
 
 
 def test_a_page_says_that_a_rule_is_younger():
-    old, _ = report.load(GALLERY / "p1_fig4.zip")
+    old, _ = report.load(GALLERY / "p1_fig4_first.zip")
     verdict = claims.judge(experiments.find("p1_fig4").claims[1], old)
     assert claims.YOUNGER.capitalize() in sections.claim(verdict)
     assert claims.YOUNGER.capitalize() not in sections.claim(verdict._replace(younger=False))
