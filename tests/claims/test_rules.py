@@ -134,3 +134,23 @@ def test_joined_runs_have_the_rules_that_all_of_them_started_under():
     assert json.loads(rules.shared([one, other])[rules.ATTRIBUTE]) == {"a": "1"}
     assert rules.shared([one]) == one
     assert json.loads(rules.shared([one, {}])[rules.ATTRIBUTE]) == {}
+
+
+class Callable:
+    def __call__(self, results):
+        return []
+
+
+def test_tests_without_a_text_of_their_own_have_a_rule_too():
+    made = {}
+    exec("def typed(results):\n    return []", made)
+    tests = [
+        lambda results: [],
+        made["typed"],
+        list,
+        Callable(),
+        functools.partial(lambda results, limit: [], limit=1),
+    ]
+    found = [Claim("z", "models learn", "our own", test, "more seeds").rule for test in tests]
+    assert {len(one) for one in found} == {16}
+    assert len(set(found)) == len(found)
