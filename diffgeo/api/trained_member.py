@@ -29,6 +29,8 @@ class TrainedMember:
       coordinates: axis of its run's grid -> value.
       step: training steps behind it.
       params: nested dict of float32 arrays.
+      edits: layer -> what is added to its activations while images are drawn, see `edited`.
+      edit_steps: first and last diffusion step at which it is.
 
     >>> load("runs/quickstart").member(increment=0.5, seed=1)
     TrainedMember(increment=0.5, seed=1, step=6)
@@ -38,6 +40,32 @@ class TrainedMember:
     coordinates: Mapping[str, object]
     step: int
     params: Mapping[str, Any] = field(repr=False)
+    edits: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    edit_steps: tuple[int, int] = (0, 0)
+
+    def edited(self, edits: Mapping[str, Any], steps: tuple[int, int] | None = None) -> "TrainedMember":
+        """Return this model with something added to its activations while it draws: an intervention.
+
+        An edit of zero draws the very same images.
+
+        Args:
+          edits: layer of `settings.allowed.EDITABLE` -> what is added, an array that broadcasts against
+            float32[sample, h, w, c] of the samples that `sample` returns.
+          steps: first and last diffusion step t, 1 .. T, at which it is; None for all. "ddim" calls the network at
+            `sampler_steps` of them.
+
+        Raises:
+          UserError: for a layer that does not exist, numbers that are not finite, or other steps.
+
+        >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
+        >>> of_x, _ = model.activations(x=np.arange(8)[:, None], y=np.arange(8)).main_effects()
+        >>> moved = model.edited({"layer4": of_x[5] - of_x[2]}).sample(x=2, y=4)
+        """
+        check_edits(edits)
+        arrays = {layer: _numbers(f"the edit of {layer}", values) for layer, values in edits.items()}
+        for layer, array in arrays.items():
+            require(bool(np.isfinite(array).all()), f"the edit of {layer} is not finite")
+        return dataclasses.replace(self, edits=arrays, edit_steps=self._steps(steps))
 
     def sample(
         self,
@@ -48,8 +76,6 @@ class TrainedMember:
         sampler_steps: int | None = None,
         eta: float | None = None,
         clip: bool | None = None,
-        edits: Mapping[str, Any] | None = None,
-        edit_steps: tuple[int, int] | None = None,
         **factors: Any,
     ) -> xr.Dataset:
         """Draw images at labels, and read the centers that they show.
@@ -62,10 +88,6 @@ class TrainedMember:
           sampler_steps: network calls of "ddim" for an image.
           eta: noise of "ddim", from 0 (none but the first) to 1.
           clip: hold the estimate of the clean image in [-1, 1] at every step.
-          edits: interventions: layer of `settings.allowed.EDITABLE` -> what is added to its activations, an array that
-            broadcasts against float32[sample, h, w, c] of the samples as returned.
-          edit_steps: first and last diffusion step t, 1 .. T, at which they are; None for all. "ddim" calls the network
-            at `sampler_steps` of them.
           **factors: x= and y=, numbers or arrays in pixels, or the factors of one's own data set, broadcast against
             each other; none for the labels of the run's evaluations.
 
@@ -82,16 +104,13 @@ class TrainedMember:
 
         Raises:
           UserError: for labels that are not finite, not of both factors, or do not broadcast; for a sampler that the
-            settings refuse; for edits of a layer that does not exist, of another shape, or not finite.
+            settings refuse; for an edit of another shape than the samples'.
 
         >>> samples = load("runs/quickstart").member(increment=0.5, seed=1).sample(x=[2, 5.5], y=4, draws=3)
         >>> dict(samples.sizes)
         {'sample': 6, 'row': 8, 'column': 8, 'factor': 2}
         >>> samples.label.values[:2].tolist()
         [[2.0, 4.0], [5.5, 4.0]]
-        >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
-        >>> of_x, _ = model.activations(x=np.arange(8)[:, None], y=np.arange(8)).main_effects()
-        >>> moved = model.sample(x=2, y=4, edits={"layer4": of_x[5] - of_x[2]})
         """
         from diffgeo import images
         from diffgeo.api import programs
@@ -104,9 +123,9 @@ class TrainedMember:
         evaluation = dataclasses.replace(self.settings.evaluation, **changed)
         program = dataclasses.replace(self.settings, evaluation=evaluation).program
         labels = np.tile(self._labels(factors), (draws, 1))
-        added = {layer: self._edit(layer, values, len(labels)) for layer, values in (edits or {}).items()}
+        added = {layer: self._added(layer, len(labels)) for layer in self.edits}
         member = program, self.params, self._seed(seed), self.step
-        drawn = programs.draw(member, labels, added, self._edit_steps(edit_steps))
+        drawn = programs.draw(member, labels, added, self.edit_steps)
 
         all_factors, margin = self.settings.factors, np.float32(self.settings.data.margin)
         read = source_of(self.settings).read(images.to_uint8(drawn), labels - margin, SUBPIXEL)
@@ -149,7 +168,7 @@ class TrainedMember:
           **factors: as for `sample`.
 
         Raises:
-          UserError: for an unknown layer, a step outside 1 .. T, or labels as for `sample`.
+          UserError: for an unknown layer, a step outside 1 .. T, labels as for `sample`, or an edited model.
 
         >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
         >>> model.activations(model.sample(x=[2, 4, 6], y=4), layer="bottleneck1", t=10).values.shape
@@ -158,6 +177,9 @@ class TrainedMember:
         from diffgeo.api import programs
 
         require_choice("layer", layer, (*LAYERS, PIXELS))
+        require(
+            not self.edits, "activations are those of the model without edits: ask the one that was edited for them"
+        )
         timesteps, periods = self.settings.diffusion.timesteps, tuple(one.period for one in self.settings.factors)
         period = periods[0] if len({*periods}) == 1 else periods
         check_value("t", t, int)
@@ -196,31 +218,30 @@ class TrainedMember:
         require(bool(np.isfinite(labels).all()), "a label is not finite: give numbers in pixels")
         return labels
 
-    def _edit(self, layer: str, values: Any, count: int) -> np.ndarray:
+    def _added(self, layer: str, count: int) -> np.ndarray:
         """Return float32[S, h, w, c], what is added to a layer's activations."""
         from diffgeo.api import programs
 
-        check_edits([layer])
         shape = count, *programs.layer_shape(self.settings.program, layer)
-        array = _numbers(f"edits[{layer!r}]", values)
         try:
-            added = np.broadcast_to(array, shape)
+            return np.broadcast_to(self.edits[layer], shape)
         except ValueError as error:
+            has = self.edits[layer].shape
             raise UserError(
-                f"the edit of {layer} has shape {array.shape}: give an array that broadcasts against {shape}"
+                f"the edit of {layer} has shape {has}: give an array that broadcasts against {shape}"
             ) from error
-        require(bool(np.isfinite(added).all()), f"the edit of {layer} is not finite")
-        return added
 
-    def _edit_steps(self, given: tuple[int, int] | None) -> tuple[int, int]:
+    def _steps(self, given: tuple[int, int] | None) -> tuple[int, int]:
         """Return the first and the last diffusion step at which activations are edited."""
         last = self.settings.diffusion.timesteps
         if given is None:
             return 1, last
-        require(len(given) == 2, f"edit_steps={given} must be two diffusion steps, the first and the last")
+        require(len(given) == 2, f"steps={given} must be two diffusion steps, the first and the last")
         for value in given:
-            check_value("edit_steps", value, int)
-        require(1 <= given[0] <= given[1] <= last, f"edit_steps={given} must be two steps in order from 1 to {last}")
+            check_value("steps", value, int)
+        require(
+            1 <= given[0] <= given[1] <= last, f"steps={given} must be two diffusion steps in order from 1 to {last}"
+        )
         return given
 
     def _seed(self, seed: int | None) -> int:

@@ -24,19 +24,19 @@ def shift(model):
 def test_nothing_added_is_equal_to_the_last_bit(model):
     plain = model.sample(x=X, y=4.0).images.values
     for layer in ("inc", "bottleneck1", "layer4"):
-        np.testing.assert_array_equal(model.sample(x=X, y=4.0, edits={layer: 0.0}).images.values, plain)
+        np.testing.assert_array_equal(model.edited({layer: 0.0}).sample(x=X, y=4.0).images.values, plain)
 
 
 def test_an_edit_is_the_same_again_and_alone(model, shift):
     several = np.stack([shift, 0 * shift, 3 * shift])
-    together = model.sample(x=X, y=4.0, edits={"layer4": several}).images.values
-    np.testing.assert_array_equal(model.sample(x=X, y=4.0, edits={"layer4": several}).images.values, together)
+    together = model.edited({"layer4": several}).sample(x=X, y=4.0).images.values
+    np.testing.assert_array_equal(model.edited({"layer4": several}).sample(x=X, y=4.0).images.values, together)
     plain = model.sample(x=X, y=4.0).images.values
     np.testing.assert_allclose(together[1], plain[1], atol=1e-4)
     assert np.abs(together - plain)[[0, 2]].max(axis=(1, 2)).min() > 1e-3
     # the first sample's noise is that of the first label, whatever is drawn beside it
     np.testing.assert_allclose(
-        model.sample(x=X[0], y=4.0, edits={"layer4": shift}).images.values[0], together[0], atol=1e-4
+        model.edited({"layer4": shift}).sample(x=X[0], y=4.0).images.values[0], together[0], atol=1e-4
     )
 
 
@@ -44,7 +44,7 @@ def test_steps_of_an_edit(model, shift):
     """TINY has 20 diffusion steps, of which the sampler calls four: 20, 15, 10 and 5 at most, 1 the last."""
 
     def drawn(*steps):
-        return model.sample(x=X, y=4.0, edits={"layer4": shift}, edit_steps=steps or None).images.values
+        return model.edited({"layer4": shift}, steps or None).sample(x=X, y=4.0).images.values
 
     plain, always = model.sample(x=X, y=4.0).images.values, drawn()
     np.testing.assert_array_equal(drawn(1, 20), always)
@@ -56,7 +56,7 @@ def test_steps_of_an_edit(model, shift):
 
 def test_draws_have_edits_of_their_own(model, shift):
     both = np.concatenate([np.zeros((3, *shift.shape)), np.broadcast_to(shift, (3, *shift.shape))])
-    drawn = model.sample(x=X, y=4.0, draws=2, edits={"layer4": both}).images.values
+    drawn = model.edited({"layer4": both}).sample(x=X, y=4.0, draws=2).images.values
     plain = model.sample(x=X, y=4.0, draws=2).images.values
     np.testing.assert_allclose(drawn[:3], plain[:3], atol=1e-4)
     assert np.abs(drawn[3:] - plain[3:]).max(axis=(1, 2)).min() > 1e-3
@@ -70,16 +70,21 @@ def test_draws_have_edits_of_their_own(model, shift):
         ("broadcasts against", {"layer4": np.zeros((7, 4, 4, 4))}, None),
         ("neither a number", {"layer4": "much"}, None),
         ("not finite", {"layer4": np.nan}, None),
-        ("edit_steps", {"layer4": 0.0}, (3, 2)),
-        ("edit_steps", {"layer4": 0.0}, (0, 2)),
-        ("edit_steps", {"layer4": 0.0}, (1, 21)),
-        ("edit_steps", {"layer4": 0.0}, (1, 2, 3)),
-        ("edit_steps", {"layer4": 0.0}, (1, 2.5)),
+        ("steps", {"layer4": 0.0}, (3, 2)),
+        ("steps", {"layer4": 0.0}, (0, 2)),
+        ("steps", {"layer4": 0.0}, (1, 21)),
+        ("steps", {"layer4": 0.0}, (1, 2, 3)),
+        ("steps", {"layer4": 0.0}, (1, 2.5)),
     ],
 )
 def test_what_cannot_be_added_is_refused(model, words, edits, steps):
     with refused(words):
-        model.sample(x=X, y=4.0, edits=edits, edit_steps=steps)
+        model.edited(edits, steps).sample(x=X, y=4.0)
+
+
+def test_activations_of_an_edited_model_are_refused(model):
+    with refused("without edits"):
+        model.edited({"layer4": 0.0}).activations(x=X, y=4.0)
 
 
 def test_main_effects_are_the_means_of_the_layer(model):
