@@ -48,6 +48,8 @@ def main() -> None:
     sources, texts = WORKDIR(), PAGES()
     if not sources and not texts:
         raise UserError("there is nothing to report: give --workdir, a run or a summary, or --pages")
+    if FOREST.value is not None and not FOREST.value.endswith((".png", ".pdf")):
+        raise UserError(f"--forest={FOREST.value} is a picture: its name must end in .png or .pdf")
     for path in texts:
         find = functools.partial(experiments.of_run, given=EXPERIMENT(), allow_changed=program.ALLOW_CHANGED.value)
         print(f"wrote {markdown.write_page(path, find)}")

@@ -62,7 +62,9 @@ def test_rates_are_constant_where_speeds_are_compared_at_the_papers_size(name):
     schedules = {preset: settings.train.schedule for preset, settings in presets.items()}
     about_speed = name in ("p1_fig3", "p1_fig4", "p1_fig5", "p1_fig8")
     assert schedules.pop("paper", "one_cycle") == ("constant" if about_speed else "one_cycle")
-    assert set(schedules.values()) == {"one_cycle"}  # that of the runs in the gallery
+    trained_again = name in ("p1_fig3", "p1_fig4")
+    assert schedules.pop("laptop") == ("constant" if trained_again else "one_cycle")  # that of the run in the gallery
+    assert set(schedules.values()) <= {"one_cycle"}
     if about_speed:
         assert presets["paper"].train.warmup_fraction == 0.05
 

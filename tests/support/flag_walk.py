@@ -31,6 +31,7 @@ from diffgeo.claims import family
 from diffgeo.costs import by_hand, chips, plan
 from diffgeo.declared import experiments
 from diffgeo.host import runtime
+from diffgeo.plots import style
 from diffgeo.report import forest, markdown, pages, rows, summary, watch
 from diffgeo.run import folder, reproduce
 
@@ -77,6 +78,7 @@ def replace_work() -> None:
     record(summary, "write", lambda *_: Path(os.devnull))
     record(markdown, "write_page", lambda path, _: path)
     record(forest, "verdict_forest", lambda _: Figure())
+    record(style, "save", lambda *_: Path(os.devnull))
     record(family, "table", lambda *_: "")
     runtime.provenance = dict
     describe = by_hand.describe
