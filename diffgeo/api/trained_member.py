@@ -40,7 +40,7 @@ class TrainedMember:
     coordinates: Mapping[str, object]
     step: int
     params: Mapping[str, Any] = field(repr=False)
-    edits: Mapping[str, np.ndarray] = field(default_factory=dict, repr=False)
+    edits: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray], repr=False)
     edit_steps: tuple[int, int] = (0, 0)
 
     def edited(self, edits: Mapping[str, Any], steps: tuple[int, int] | None = None) -> "TrainedMember":
