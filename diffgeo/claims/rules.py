@@ -98,7 +98,7 @@ def _known(attributes: Mapping[str, Any]) -> dict[str, str]:
         known = None
     if not isinstance(known, dict):
         raise UserError(f"the attribute {ATTRIBUTE!r} of these results is not JSON of claims and digests")
-    return {name: SAME.get(rule, rule) for name, rule in known.items()}
+    return {name: SAME.get(str(rule), str(rule)) for name, rule in known.items()}
 
 
 def _parts(test: Callable[..., Any]) -> Iterator[str]:
