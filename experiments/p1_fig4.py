@@ -24,7 +24,7 @@ EXPERIMENT = Experiment(
     figure="2402.03305 Fig. 4: accuracy and averaged R^2 over increment x steps",
     claim="smaller increments are learned faster at equal batches, through the phases A, B, C",
     time="70 minutes beside other work",
-    expect="dense data are ahead as the papers read samples, and not where all labels are read alike",
+    expect="dense data are ahead where samples are read to whole pixels, and not below a pixel",
     presets={
         "tiny": adapt(TINY, {"increment": (0.5, 1.0)}),
         "laptop": adapt(

@@ -147,7 +147,7 @@ class Activations:
     def main_effects(self) -> tuple[Float32[np.ndarray, "nx h w c"], Float32[np.ndarray, "ny h w c"]]:
         """Return what the layer has of each x, and of each y: their mean activations less the mean of all.
 
-        Differences of two of them are edits of `TrainedMember.sample`.
+        Differences of two of them are edits for `TrainedMember.edited`.
 
         Returns:
           float32[nx, h, w, c] and [ny, h, w, c], in the order of rising x and y, or of one's own two factors.

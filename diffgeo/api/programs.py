@@ -17,7 +17,7 @@ from diffgeo.settings import Program, Settings
 from diffgeo.training import sampling
 from diffgeo.training.ensemble import PROGRAMS
 
-Member = tuple[Program, Mapping[str, Any], int, int]
+BoundMember = tuple[Program, Mapping[str, Any], int, int]
 """Program, parameters, seed and training step of a model."""
 
 ROWS = (16, 64, 256)
@@ -35,7 +35,7 @@ def _encoder(program: Program, layer: str) -> Callable[..., Any]:
 
 
 def draw(
-    member: Member,
+    member: BoundMember,
     labels: np.ndarray,
     edits: Mapping[str, np.ndarray] | None = None,
     within: tuple[int, int] = (0, 0),
@@ -73,7 +73,7 @@ def layer_shape(program: Program, layer: str) -> tuple[int, ...]:
 
 
 def encode(
-    member: Member,
+    member: BoundMember,
     layer: str,
     shown: np.ndarray,
     labels: np.ndarray,

@@ -178,7 +178,7 @@ class TrainedMember:
 
         require_choice("layer", layer, (*LAYERS, PIXELS))
         require(
-            not self.edits, "activations are those of the model without edits: ask the one that was edited for them"
+            not self.edits, "an edited model has no activations without edits of its own: ask the model that was edited"
         )
         timesteps, periods = self.settings.diffusion.timesteps, tuple(one.period for one in self.settings.factors)
         period = periods[0] if len({*periods}) == 1 else periods
@@ -252,7 +252,7 @@ class TrainedMember:
         return seed
 
     def __repr__(self) -> str:
-        about = {**self.coordinates, "step": self.step}
+        about = {**self.coordinates, "step": self.step} | ({"edited": "+".join(self.edits)} if self.edits else {})
         return f"TrainedMember({', '.join(f'{name}={value}' for name, value in about.items())})"
 
 

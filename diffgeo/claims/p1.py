@@ -152,7 +152,7 @@ def claim_c_smaller_increment_is_faster(
 
 
 def claim_c_as_read(results: xr.Dataset, axis: str = "increment", least: float = 0.1) -> list[Comparison]:
-    """(c, as read) The same by a run's own labels and read-out, as the paper has it [2402.03305, section 3, Fig. 4].
+    """(c, as read) The same by a run's own labels and read-out [2402.03305, section 3, Fig. 4].
 
     Quote: "datasets with smaller increments lead to faster learning of the desired representation".
     Statistic: slope of log T50 on log increment, up to an increment of 1, over 0.1: of accuracy on each model's own

@@ -154,7 +154,7 @@ def _globals(found: Callable[..., Any] | type) -> Mapping[str, Any]:
 
 
 def _named(tree: ast.AST, names: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield what source refers to by a global's name, or by that of something in a module of `PACKAGES`."""
+    """Yield what source refers to by a global's name, or as an attribute of a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and node.id in names:
             yield node.id, names[node.id]

@@ -33,9 +33,15 @@ def distance(comparison: claims.Comparison) -> float:
 
 
 def deciding(verdict: claims.Verdict) -> claims.Comparison | None:
-    """Return the primary comparison that is the least inside of its range; None if none has an interval."""
-    primary = [one for one in verdict.comparisons if one.role == claims.PRIMARY and not math.isnan(distance(one))]
-    return min(primary, key=distance, default=None)
+    """Return the primary comparison that is the least inside of its range.
+
+    None if one has no interval, on which the claim depends as well, unless it fails by the others.
+    """
+    primary = [one for one in verdict.comparisons if one.role == claims.PRIMARY]
+    known = [one for one in primary if not math.isnan(distance(one))]
+    if len(known) < len(primary) and verdict.verdict != claims.FAILS:
+        return None
+    return min(known, key=distance, default=None)
 
 
 @style.styled

@@ -83,7 +83,7 @@ def test_what_cannot_be_added_is_refused(model, words, edits, steps):
 
 
 def test_activations_of_an_edited_model_are_refused(model):
-    with refused("without edits"):
+    with refused("edited"):
         model.edited({"layer4": 0.0}).activations(x=X, y=4.0)
 
 

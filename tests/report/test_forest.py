@@ -44,6 +44,9 @@ def test_the_weakest_primary_number_decides():
     control = comparison(-9.0, -9.1, -8.9, lower=0.0, role=claims.CONTROL)
     assert forest.deciding(verdict("z", claims.FAILS, INSIDE, OUTSIDE, control)) is OUTSIDE
     assert forest.deciding(verdict("z", claims.UNDECIDED, control)) is None
+    unknown = comparison(math.nan, -math.inf, math.inf, lower=0.0)
+    assert forest.deciding(verdict("z", claims.UNDECIDED, INSIDE, unknown)) is None
+    assert forest.deciding(verdict("z", claims.FAILS, OUTSIDE, unknown)) is OUTSIDE
 
 
 def test_every_claim_is_a_row_on_its_side():
