@@ -81,7 +81,7 @@ def test_labels_of_an_extended_frame_are_those_of_the_frame(run, monkeypatch):
     centers = readout.predict_centers(gray, "subpixel", sigma=0.7)
     np.testing.assert_allclose(centers, [[1.0, 2.0], [3.0, 2.0]], atol=0.05)
     # a model that draws perfectly
-    monkeypatch.setattr(programs, "draw", lambda *bound: programs.true_images(settings, bound[-1]))
+    monkeypatch.setattr(programs, "draw", lambda *drawn: programs.true_images(settings, drawn[1]))
     drawn = framed.sample(x=[4.0, 6.0], y=5.0)
     np.testing.assert_allclose(drawn.prediction, drawn.label, atol=0.05)
     assert drawn.hit.values.all()
