@@ -9,7 +9,6 @@ from diffgeo import representation as representation
 from diffgeo import results as results
 from diffgeo import settings as settings
 from diffgeo import unet as unet
-from diffgeo.api.activations import Activations as Activations
 from diffgeo.api.saved_run import SavedRun as SavedRun
 from diffgeo.api.saved_run import load as load
 from diffgeo.api.torch import from_torch as from_torch
@@ -17,7 +16,6 @@ from diffgeo.api.torch import to_torch as to_torch
 from diffgeo.api.train import extend as extend
 from diffgeo.api.train import merge as merge
 from diffgeo.api.train import train as train
-from diffgeo.api.trained_member import TrainedMember as TrainedMember
 from diffgeo.claims import Claim as Claim
 from diffgeo.claims import compare as compare
 from diffgeo.claims import interval as interval
@@ -27,6 +25,8 @@ from diffgeo.experiment import Experiment as Experiment
 from diffgeo.experiment import Metric as Metric
 from diffgeo.experiment import Plot as Plot
 from diffgeo.images import render as render
+from diffgeo.model.activations import Activations as Activations
+from diffgeo.model.trained_member import TrainedMember as TrainedMember
 from diffgeo.settings import Dataset as Dataset
 from diffgeo.settings import Factor as Factor
 

@@ -14,13 +14,13 @@ import numpy as np
 import xarray as xr
 
 from diffgeo import claims, report
-from diffgeo.api.trained_member import TrainedMember
 from diffgeo.api.verdicts import Verdicts
 from diffgeo.declared import experiments
 from diffgeo.errors import UserError, require, require_choice, suggestion
 from diffgeo.experiment import Experiment, check_source
 from diffgeo.host.disk import local_path
 from diffgeo.host.files import atomic_write
+from diffgeo.model.trained_member import TrainedMember
 from diffgeo.report import figures, sections, summary
 from diffgeo.results import load_results, open_results, open_workdir, select_scores, settings_of
 from diffgeo.results.workdir import CONFIG, read_run

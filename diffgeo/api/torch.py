@@ -3,9 +3,9 @@
 
 from typing import Any
 
-from diffgeo.api.trained_member import TrainedMember
 from diffgeo.errors import UserError, require
 from diffgeo.host import runtime
+from diffgeo.model.trained_member import TrainedMember
 from diffgeo.settings import Grid, Settings
 from diffgeo.unet import torch_weights
 

@@ -18,9 +18,9 @@ from diffgeo.costs.timing import seconds
 from diffgeo.data.sources import source_of
 from diffgeo.errors import one_line
 from diffgeo.run.evaluation import accuracy
-from diffgeo.run.waves import own_labels
 from diffgeo.settings import Grid, Settings
 from diffgeo.training import Placement
+from diffgeo.training.labels import own_labels
 
 MEMBERS = (1, 8, 30)
 PRECISIONS = {

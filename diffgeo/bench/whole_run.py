@@ -13,8 +13,8 @@ from diffgeo.costs import by_hand
 from diffgeo.costs.timing import seconds
 from diffgeo.data.sources import source_of
 from diffgeo.results.schema import readouts_of
-from diffgeo.run.waves import own_labels
 from diffgeo.settings import Settings
+from diffgeo.training.labels import own_labels
 
 
 def run_case(settings: Settings, analyses: Sequence[str], repeats: int, steps: int) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from jaxtyping import Float32
 from diffgeo import unet
 from diffgeo.data.sources import source_of
 from diffgeo.host import runtime
-from diffgeo.run import waves
 from diffgeo.settings import Program, Settings
+from diffgeo.training import labels as evaluated
 from diffgeo.training import sampling
 from diffgeo.training.ensemble import PROGRAMS
 
@@ -105,7 +105,7 @@ def true_images(settings: Settings, labels: np.ndarray) -> Float32[np.ndarray, "
 def own_labels(settings: Settings) -> Float32[np.ndarray, "S K"]:
     """Return the labels that the evaluations of the model with these settings sample, in frame coordinates."""
     runtime.start()
-    return waves.own_labels(settings, source_of(settings).table())
+    return evaluated.own_labels(settings, source_of(settings).table())
 
 
 def _filled(rows: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ import numpy as np
 import xarray as xr
 
 from diffgeo import readout
-from diffgeo.api.activations import PIXELS, Activations
 from diffgeo.errors import UserError, require, require_choice, suggestion
+from diffgeo.model.activations import PIXELS, Activations
 from diffgeo.settings import Settings
 from diffgeo.settings.allowed import LAYERS, OUTCOMES, SUBPIXEL, check_edits
 from diffgeo.settings.checks import check_value
@@ -113,8 +113,8 @@ class TrainedMember:
         [[2.0, 4.0], [5.5, 4.0]]
         """
         from diffgeo import images
-        from diffgeo.api import programs
         from diffgeo.data.sources import source_of
+        from diffgeo.model import programs
 
         check_value("draws", draws, int)
         require(draws >= 1, f"draws={draws} must be at least 1")
@@ -174,7 +174,7 @@ class TrainedMember:
         >>> model.activations(model.sample(x=[2, 4, 6], y=4), layer="bottleneck1", t=10).values.shape
         (3, 1, 1, 32)
         """
-        from diffgeo.api import programs
+        from diffgeo.model import programs
 
         require_choice("layer", layer, (*LAYERS, PIXELS))
         require(
@@ -202,7 +202,7 @@ class TrainedMember:
         for name in factors:
             require(name in known, f"unknown factor {name!r}{suggestion(name, known)}")
         if not factors:
-            from diffgeo.api import programs
+            from diffgeo.model import programs
 
             return programs.own_labels(self.settings)
         missing = [name for name in known if name not in factors]
@@ -220,7 +220,7 @@ class TrainedMember:
 
     def _added(self, layer: str, count: int) -> np.ndarray:
         """Return float32[S, h, w, c], what is added to a layer's activations."""
-        from diffgeo.api import programs
+        from diffgeo.model import programs
 
         shape = count, *programs.layer_shape(self.settings.program, layer)
         try:

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from diffgeo.data import label_tables, regions
-from diffgeo.data.evaluation_labels import evaluation_labels
 from diffgeo.data.label_tables import LabelTable
 from diffgeo.data.sources import Source, source_of
-from diffgeo.settings import Grid, Member, Settings
-from diffgeo.training.keys import member_key, stream
+from diffgeo.settings import Grid, Member
+from diffgeo.training.labels import own_labels
 
 
 @dataclass(frozen=True)
@@ -105,15 +104,6 @@ def plan_waves(grid: Grid, tables: Mapping[int, LabelTable], config: Mapping[str
         )
         for index, members in enumerate(grid.waves_of(config))
     ]
-
-
-def own_labels(settings: Settings, table: LabelTable) -> np.ndarray:
-    """Return float32[S, K], the labels that the member of these settings, with this table, is sampled at."""
-    evaluation, key = settings.evaluation, stream(member_key(settings.axes["seed"][0]), "labels")
-    if evaluation.label_source == "uniform":
-        return source_of(settings).uniform_labels(evaluation.num_samples, table.origin)
-    labels = evaluation_labels(table, key, evaluation.label_source, evaluation.num_samples, settings.data.size)
-    return labels.astype(np.float32)
 
 
 def _common(member: Member, table: LabelTable) -> np.ndarray:

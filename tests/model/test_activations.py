@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from diffgeo.api.activations import Activations
+from diffgeo.model.activations import Activations
 from tests.support.settings import refused
 
 

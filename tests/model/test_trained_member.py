@@ -8,7 +8,7 @@ import pytest
 
 import diffgeo as dg
 from diffgeo import images, readout, representation
-from diffgeo.api import programs
+from diffgeo.model import programs
 from diffgeo.settings import TINY, adapt
 from diffgeo.settings.allowed import LAYER, LAYERS
 from diffgeo.training import sampling
