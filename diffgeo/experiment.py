@@ -1,7 +1,7 @@
 """Declaration of an experiment: a figure, its claim, settings per preset, and its plots."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,29 +49,44 @@ class SourceFile(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric:
-    """A measure of samples, stored with the results as `metric_NAME`.
+    """A measure of a model, or of its samples, stored with the results as `metric_NAME`.
 
     Attributes:
       name: an identifier.
       measure: function (images uint8[S, N, N] or [S, N, N, C], labels float[S, K], settings) to a float or an array of
-        `shape`, on host, of one member's samples at its own labels; `settings` are the member's `Settings`.
+        `shape`, on host, of one member's samples at its own labels; `settings` are the member's `Settings`. If
+        `of_model`, a function of the member itself, a `diffgeo.TrainedMember`.
       shape: of the result, () for a number.
       description: stored with the variable.
+      of_model: measure the model, from its checkpoint, once all is trained.
+      only_last: measure it at its last training step alone; of models.
+      coordinates: in place of `shape`, name of each dim -> its values, stored as dims `NAME_dim`.
 
     Raises:
-      UserError: for a name that is no identifier.
+      UserError: for a name that is no identifier, a shape beside coordinates, or `only_last` without `of_model`.
 
     >>> Metric("brightness", lambda images, labels, settings: images.mean()).variable
     'metric_brightness'
+    >>> Metric("share", lambda model: ..., of_model=True, coordinates={"layer": ("layer1", "layer4")}).dims
+    ('share_layer',)
     """
 
     name: str
     measure: Callable[..., Any]
     shape: tuple[int, ...] = ()
     description: str = ""
+    of_model: bool = False
+    only_last: bool = False
+    coordinates: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     def __post_init__(self):
         require(self.name.isidentifier(), f"metric {self.name!r} is not a Python identifier: rename it")
+        require(
+            self.of_model or not self.only_last, f"metric {self.name!r} is of samples: only_last is for one of models"
+        )
+        if self.coordinates:
+            require(not self.shape, f"metric {self.name!r} has a shape beside coordinates: leave it out")
+            object.__setattr__(self, "shape", tuple(map(len, self.coordinates.values())))
 
     @property
     def variable(self) -> str:
@@ -81,15 +96,17 @@ class Metric:
     @property
     def dims(self) -> tuple[str, ...]:
         """Dims of the variable behind the grid's axes and the steps."""
+        if self.coordinates:
+            return tuple(f"{self.name}_{dim}" for dim in self.coordinates)
         return tuple(f"{self.variable}_{axis}" for axis in range(len(self.shape)))
 
-    def of(self, images: np.ndarray, labels: np.ndarray, settings: Settings) -> np.ndarray:
-        """Measure a member's samples.
+    def of(self, *measured: Any) -> np.ndarray:
+        """Measure a member's samples (images, labels, settings), or the member.
 
         Raises:
           UserError: if the measure has another shape.
         """
-        value = np.asarray(self.measure(images, labels, settings), np.float32)
+        value = np.asarray(self.measure(*measured), np.float32)
         require(
             value.shape == self.shape,
             f"metric {self.name!r} returns {list(value.shape)} and is declared as {list(self.shape)}: make them agree",

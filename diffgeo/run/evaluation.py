@@ -11,6 +11,7 @@ import xarray as xr
 from diffgeo import images, readout
 from diffgeo.data.nearest_seen import copied_hits
 from diffgeo.data.sources import source_of
+from diffgeo.experiment import Metric
 from diffgeo.host import distributed
 from diffgeo.results import template
 from diffgeo.results.schema import (
@@ -97,6 +98,11 @@ class _Readings:
     columns: dict[str, list] = field(default_factory=dict)
     measured: dict[str, list] = field(default_factory=dict)
 
+    @property
+    def _metrics(self) -> list[Metric]:
+        """Metrics of samples."""
+        return [metric for metric in self.session.run.metrics if not metric.of_model]
+
     def read(self, index: int, drawn: np.ndarray, clouds: Mapping[str, np.ndarray]) -> None:
         """Read out and score a member's samples; write its snapshot, the largest result, at once."""
         wave, member, origin = self.wave, self.wave.members[index], self.wave.origin(index)
@@ -121,7 +127,7 @@ class _Readings:
             if name in sets:
                 predicted = np.stack([one.predicted + origin for one in read[name]])
                 values[prediction] = xr.Variable(("readout", sample, "factor"), predicted)
-        for metric in self.session.run.metrics:
+        for metric in self._metrics:
             labels, shown = sets[OWN]
             self.measured.setdefault(metric.variable, []).append(metric.of(shown, labels, member.settings))
         values["samples"] = sets[OWN][1][: member.settings.evaluation.stored_images]
@@ -138,7 +144,7 @@ class _Readings:
         if loss is not None:
             store.write(members, {"loss": list(loss[self.due])}, self.step, LOSS)
         store.write(members, self.columns, self.step, EVALUATION)
-        for metric in self.session.run.metrics:
+        for metric in self._metrics:
             values = {metric.variable: self.measured[metric.variable]}
             store.write(members, values, self.step, metric.variable)
         accuracy = [float(values.values.flat[0]) for values in self.columns["accuracy"]]

@@ -100,10 +100,11 @@ def schema_of(run: Run, samples: int) -> Analyses:
     added = schema(run.analyses, samples, judged=run.settings.dataset is None, factors=factors)
     variables = {one.variable: Variable(one.dims, one.description, group=one.variable) for one in run.metrics}
     lengths = {dim: length for one in run.metrics for dim, length in zip(one.dims, one.shape, strict=True)}
+    named = {f"{one.name}_{dim}": list(values) for one in run.metrics for dim, values in one.coordinates.items()}
     return Analyses(
         {**added.variables, **variables},
         {**added.lengths, **lengths},
-        added.coordinates,
+        {**added.coordinates, **named},
         (*added.groups, *(metric.variable for metric in run.metrics)),
     )
 

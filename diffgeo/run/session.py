@@ -53,7 +53,7 @@ class Session(contextlib.AbstractContextManager):
     def missing(self, wave: Wave) -> set[int]:
         """Return the evaluation steps whose results, or snapshots to analyze, a wave lacks; all processes together."""
         snapshot = (SNAPSHOT,) if self.run.analyses else ()
-        measured = (metric.variable for metric in self.run.metrics)
+        measured = (metric.variable for metric in self.run.metrics if not metric.of_model)
         groups = (EVALUATION, *on_true_images(self.run.settings), *snapshot, *measured)
         return {step for group in groups for step in self.store.missing(wave.members, group)}
 

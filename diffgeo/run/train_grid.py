@@ -16,6 +16,7 @@ from diffgeo.run import folder as run_folder
 from diffgeo.run import untrained
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.run.measure import measure
+from diffgeo.run.measure_models import measure_models
 from diffgeo.run.run import Run
 from diffgeo.run.session import Session
 from diffgeo.run.wave_loop import thin, train_wave
@@ -125,7 +126,7 @@ def finish(session: Session, nothing_done: str, worked: bool) -> xr.Dataset:
     """
     if not distributed.shutdown():
         return load_results(session.workdir.path)
-    measured = session.run.finish and measure(session)
+    measured = session.run.finish and (measure_models(session) | measure(session))
     if not worked and not measured:
         session.say(nothing_done)
     results = load_results(session.workdir.path)
