@@ -7,12 +7,12 @@ from typing import Any
 
 from diffgeo.host import distributed
 from diffgeo.host.background import Background
+from diffgeo.host.signals import Stopper
 from diffgeo.results import Results, Workdir
 from diffgeo.results.schema import EVALUATION, SNAPSHOT, on_true_images
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.run.progress import Progress
 from diffgeo.run.run import Run
-from diffgeo.run.signals import Stopper
 from diffgeo.run.waves import Wave
 
 

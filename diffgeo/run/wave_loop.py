@@ -8,12 +8,12 @@ import numpy as np
 from diffgeo.costs.storage import ALL, kept_steps
 from diffgeo.errors import Interrupted
 from diffgeo.host import distributed
+from diffgeo.host.signals import SAVE
 from diffgeo.results.schema import LOSS
 from diffgeo.run.checkpoints import Checkpoints
 from diffgeo.run.evaluation import evaluate
 from diffgeo.run.progress import COMPILING, EVALUATING, SAVING, TRAINING
 from diffgeo.run.session import Session
-from diffgeo.run.signals import SAVE
 from diffgeo.run.waves import Wave
 from diffgeo.settings.allowed import NEVER
 from diffgeo.training import Ensemble

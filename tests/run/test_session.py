@@ -7,9 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from diffgeo.errors import UserError
+from diffgeo.host import signals
+from diffgeo.host.signals import UNHANDLED
 from diffgeo.results import open_workdir
-from diffgeo.run import Run, folder, signals
-from diffgeo.run.signals import UNHANDLED
+from diffgeo.run import Run, folder
 from diffgeo.run.waves import build_tables, plan_waves
 from tests.support.settings import tiny
 

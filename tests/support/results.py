@@ -11,7 +11,7 @@ from diffgeo import images, readout, results
 from diffgeo.data import label_tables
 from diffgeo.data.regions import masks
 from diffgeo.results.schema import COMPLETE, chunk_encoding
-from diffgeo.run import measure
+from diffgeo.run import Run, measure
 from diffgeo.settings import Grid
 from diffgeo.settings.allowed import COMMON, OWN
 
@@ -60,7 +60,8 @@ def made_up(name: str, score=None, measures=(), seeds=(0, 1, 2), preset: str = "
     largest = max(member.settings.data.size for member in grid.members)
     about = {"settings": json.dumps(settings.to_json()), "experiment": name, "preset": preset}
     count = largest**2
-    filled = results.select_scores(results.template(grid, count, about, measure.schema(declared.analyses, count)))
+    added = measure.schema_of(Run.of(declared, preset, settings), count)
+    filled = results.select_scores(results.template(grid, count, about, added))
     filled = filled.drop_vars("pca_scores", errors="ignore").copy(deep=True)
     filled["group_complete"].values[:] = COMPLETE
     steps = np.array(settings.evaluation_steps, float) / settings.train.steps
