@@ -16,7 +16,8 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parent.parent
 RATCHET = REPOSITORY / ".ci/types_ratchet"
 STRICT = ("settings", "host", "data", "results", "claims", "training", "model", "run", "api")
-"""Packages of diffgeo without a type error; files of `api` and `model` are checked in mode `strict`, as their first lines ask."""
+"""Packages of diffgeo without a type error; files of `api` and `model` are checked in mode `strict`, as their first
+lines ask."""
 
 MAX_IGNORES = 20
 """Ignored errors in those packages, at most."""

@@ -140,7 +140,7 @@ def _learned(results: xr.Dataset) -> Comparison:
 
 def _log_ratio(one: xr.DataArray, other: xr.DataArray) -> xr.DataArray:
     """Return the logarithm of a ratio of moves; none is smaller than a fiftieth of a shift."""
-    return np.log(one.clip(min=0.02) / other.clip(min=0.02))
+    return xr.apply_ufunc(np.log, one.clip(min=0.02) / other.clip(min=0.02))
 
 
 def main_effects_move(results: xr.Dataset) -> list[Comparison]:
