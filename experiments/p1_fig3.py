@@ -39,9 +39,9 @@ EXPERIMENT = Experiment(
     },
     analyses=("spectrum", "manifold"),
     plots=(
-        Plot("phases", partial(members.phases, seed=0)),
-        Plot("umaps", partial(members.umaps, seed=0)),
-        Plot("web", partial(members.web, seed=0)),
+        Plot("phases", partial(members.phases, seed="first")),
+        Plot("umaps", partial(members.umaps, seed="first")),
+        Plot("web", partial(members.web, seed="first")),
         Plot("learning_curves", partial(plots.learning_curves, metrics=("accuracy", "r2", "probe_r2"), axis=None)),
         Plot("failure_modes", partial(plots.failure_modes, axis=None)),
     ),

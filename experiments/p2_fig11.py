@@ -51,7 +51,7 @@ EXPERIMENT = Experiment(
     analyses=("spectrum", "manifold"),
     plots=(
         Plot("fig11b", partial(plots.final_values, axis="hole_width", by="region", values=("all", "id", "ood"))),
-        Plot("fig11c", partial(members.last_umaps, columns="hole_width", seed=0)),
+        Plot("fig11c", partial(members.last_umaps, columns="hole_width", seed="first")),
         Plot("held_out_samples", partial(plots.region_samples, axis="hole_width", region="ood")),
         Plot("error_map", partial(plots.error_map, axis="hole_width")),
     ),

@@ -58,7 +58,7 @@ EXPERIMENT = Experiment(
     analyses=("spectrum",),
     plots=(
         Plot("fig4cde", partial(plots.part_scores, axis="dataset", regions=PARTS)),
-        Plot("fig4f", partial(plots.labeled_sample, dataset="2d+1d", seed=0)),
+        Plot("fig4f", partial(plots.labeled_sample, dataset="2d+1d", seed="first")),
         Plot("fig10be", partial(plots.region_curves, axis="dataset", regions=("all", "id", "ood"))),
         Plot("fig10cf", partial(plots.region_samples, axis="dataset", region="all")),
         Plot("held_out_samples", partial(plots.region_samples, axis="dataset", region="ood")),

@@ -105,8 +105,14 @@ def best_seeds(metric: str, values: Float[np.ndarray, "A S T"]) -> list[int | No
     return best
 
 
+FIRST = "first"
+"""In place of an axis value: the first that the results have."""
+
+
 def select(results: xr.Dataset, selection: Mapping[str, Any]) -> xr.Dataset:
-    """Return the results at the given axis values (numbers are matched to 5 digits), axes of length 1 dropped.
+    """Return the results at the given axis values (numbers are matched to 5 digits, `FIRST` is the first one).
+
+    Axes of length 1 are dropped.
 
     Raises:
       UserError: for an axis or a value that does not exist.
@@ -119,7 +125,7 @@ def select(results: xr.Dataset, selection: Mapping[str, Any]) -> xr.Dataset:
                 f"there is no axis {name!r} to select {value!r} on: the axes are {', '.join(axes) or 'none'}"
             )
         known = _values(results, name)
-        matches = [index for index, other in enumerate(known) if _same(value, other)]
+        matches = [0] if value == FIRST else [index for index, other in enumerate(known) if _same(value, other)]
         if not matches:
             raise UserError(
                 f"{name} = {value!r} is not in the results: choose one of {', '.join(map(value_text, known))}"

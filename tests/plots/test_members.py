@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from diffgeo.plots import members
+from diffgeo.plots import members, tables
 from diffgeo.settings import Data, Evaluation, Settings, Train
 from diffgeo.settings.allowed import LAYER
 
@@ -55,3 +55,8 @@ def test_components_are_drawn_at_the_papers_epochs_or_spread_over_a_shorter_run(
 
 def test_a_summary_keeps_what_the_picture_shows():
     assert 630 in members.shown_steps(member(800).isel(seed=0))
+
+
+def test_the_first_value_of_an_axis_needs_no_number():
+    found = xr.Dataset({"accuracy": (("seed", "step"), [[0.1], [0.2]])}, {"seed": [7, 9], "step": [0]})
+    assert tables.select(found, {"seed": tables.FIRST})["accuracy"].item() == 0.1
