@@ -164,6 +164,21 @@ class Activations:
         of_x, of_y = (each.astype(np.float32).reshape(-1, *self.values.shape[1:]) for each in effects)
         return of_x, of_y
 
+    def metric_tensor(self) -> representation.MetricTensor:
+        """Return how far the layer moves per unit of x and y, and at what angle, in each cell of the grid of labels.
+
+        Differences across the border of a periodic factor are left out.
+
+        Raises:
+          UserError: as `points`, and unless each x occurs with each y exactly once.
+
+        >>> 0 <= grid.metric_tensor().coupling <= 1
+        True
+        """
+        x, y = self._labels_of_two("metric_tensor").T
+        order, _ = representation.grid_order(self.labels)
+        return representation.metric_tensor(self.points[order], np.unique(x), np.unique(y))
+
     def _labels_of_two(self, what: str) -> Float[np.ndarray, "S 2"]:
         """Return the labels, if they have two factors."""
         count = self.labels.shape[1]

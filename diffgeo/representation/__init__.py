@@ -22,6 +22,7 @@ from diffgeo.representation.fields import (
     grid_order,
 )
 from diffgeo.representation.manifold import R2, Period, neighbor_r2, probe_r2, regression_r2, umap_embedding
+from diffgeo.representation.metric import MetricTensor, metric_tensor
 from diffgeo.representation.phases import Factorization, factorization, phase
 from diffgeo.representation.points import landmarks
 from diffgeo.representation.rings import (
@@ -45,6 +46,7 @@ __all__ = [
     "R2",
     "XY",
     "Factorization",
+    "MetricTensor",
     "Period",
     "Persistence",
     "Reading",
@@ -63,6 +65,7 @@ __all__ = [
     "landmarks",
     "log_gap",
     "main_effects",
+    "metric_tensor",
     "neighbor_r2",
     "participation_ratio",
     "pca",
