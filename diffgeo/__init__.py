@@ -26,6 +26,7 @@ _HOMES = {
     "train": "diffgeo.api.train",
     "extend": "diffgeo.api.train",
     "merge": "diffgeo.api.train",
+    "measure": "diffgeo.api.train",
     "TrainedMember": "diffgeo.model.trained_member",
     "Activations": "diffgeo.model.activations",
     "from_torch": "diffgeo.api.torch",

@@ -14,6 +14,7 @@ from diffgeo.api.saved_run import load as load
 from diffgeo.api.torch import from_torch as from_torch
 from diffgeo.api.torch import to_torch as to_torch
 from diffgeo.api.train import extend as extend
+from diffgeo.api.train import measure as measure
 from diffgeo.api.train import merge as merge
 from diffgeo.api.train import train as train
 from diffgeo.claims import Claim as Claim

@@ -127,3 +127,26 @@ for axis, label in zip(axes, ("effective dimension", "additive share")):
     axis.set_ylabel(label)
     axis.tick_params(axis="x", rotation=60)
 _ = axes[0].legend()
+
+# %% [markdown]
+# ## Move what a layer has of x
+#
+# Is what one sees in a layer used? Its activations have a part that depends on x alone, its main effect. We add the main
+# effect of x = 5 less that of x = 3 while the model draws bumps at (3, 4), in one layer at a time. If the layer's code of
+# x is used, and apart from that of y, bumps move toward (5, 4). The dots without and with the edit start from the same
+# noise. `experiments/interventions.py` asks this of five models, beside random directions of the same norm.
+
+# %%
+values = np.arange(1, 7)
+plain = model.sample(x=3, y=4, draws=24).prediction.values
+figure, axes = plt.subplots(1, 4, figsize=(10, 3), layout="constrained", sharex=True, sharey=True)
+for axis, layer in zip(axes, ["layer1", "bottleneck1", "layer3", "layer4"]):
+    of_x, _ = model.activations(x=values[:, None], y=values, layer=layer, t=300).main_effects()
+    edit = of_x[values == 5] - of_x[values == 3]
+    moved = model.edited({layer: edit}).sample(x=3, y=4, draws=24).prediction.values
+    axis.plot(*plain.T, "o", color="0.6", ms=4, label="as asked")
+    axis.plot(*moved.T, "o", color="C0", ms=4, label="edited")
+    axis.plot([3, 5], [4, 4], "x", color="tab:red", ms=8)
+    axis.set(xlim=(0, 7), ylim=(0, 7), xlabel="drawn x (pixels)", title=layer, aspect="equal")
+axes[0].set_ylabel("drawn y (pixels)")
+_ = axes[0].legend()

@@ -9,7 +9,9 @@ from diffgeo.api.saved_run import SavedRun, load
 from diffgeo.declared import experiments
 from diffgeo.experiment import Experiment
 from diffgeo.host import runtime
-from diffgeo.settings import override
+from diffgeo.results import open_workdir
+from diffgeo.results.workdir import read_run
+from diffgeo.settings import Settings, override
 
 
 def train(
@@ -125,6 +127,51 @@ def merge(
     """
     growth.merge(folders, out, copy, runtime.provenance())
     return load(out, experiment, allow_changed=allow_changed)
+
+
+def measure(
+    trained: str | Path,
+    experiment: str | Experiment,
+    *,
+    workdir: str | Path,
+    copy: bool = False,
+    allow_changed: bool = False,
+) -> SavedRun:
+    """Measure the models of a finished run by another experiment, as launch.analyze --models does.
+
+    Nothing is trained. The experiment's metrics, analyses, claims and figures are of the finished run's models, at its
+    settings; what its results have already is copied, and the run itself stays as it is.
+
+    Args:
+      trained: work folder of the finished run.
+      experiment: name, `path/to/file.py` of one's own, or declaration.
+      workdir: a new folder; one in which this was begun is gone on with.
+      copy: copy checkpoints; otherwise they are linked.
+      allow_changed: as of `load`.
+
+    Returns:
+      The new run, opened for reading.
+
+    Raises:
+      UserError: for an unfinished run, an experiment that trains nothing or is of another data set, or a `workdir` that
+        holds another run.
+      Interrupted: after SIGTERM, SIGHUP or SIGINT.
+
+    >>> count = Metric("modules", lambda model: len(model.params), of_model=True, only_last=True)
+    >>> question = Experiment("sizes", "no figure", "a question of one's own", presets={}, plots=(), metrics=(count,))
+    >>> measured = measure("runs/quickstart", question, workdir="runs/sizes")
+    >>> measured.results.metric_modules.isel(step=-1).values.tolist()
+    [[17.0, 17.0], [17.0, 17.0]]
+    """
+    declared = experiments.resolve(experiment) if isinstance(experiment, str) else experiment
+    _, config = read_run(trained)
+    chosen = Settings.from_json(config["settings"], declared.dataset, declared.conditionings)
+    runtime.start()  # before a placement asks for devices
+    planned = run.Run.of(declared, config["preset"], chosen, allow_changed=allow_changed)
+    if open_workdir(workdir).read_config() is None:
+        growth.borrow(planned, trained, workdir, copy, runtime.provenance())
+    run.analyze(planned, workdir)
+    return load(workdir, declared, allow_changed=allow_changed)
 
 
 def _assignments(axes: Mapping[str, Iterable[object]]) -> list[str]:

@@ -34,8 +34,8 @@ SHOWN = 3
 """Members that a message names."""
 
 
-class _Part(NamedTuple):
-    """A run to join."""
+class Part(NamedTuple):
+    """A finished run to join, or whose models another experiment measures."""
 
     folder: str
     workdir: Workdir
@@ -78,7 +78,7 @@ def merge(
     check_folder(out)
     require(len(folders) > 1, f"{len(folders)} folder is nothing to join: give two or more")
     require(not out.exists() or not any(out.iterdir()), f"{str(out)!r} exists: choose a new folder by --out")
-    parts = [_read(folder) for folder in folders]
+    parts = [read_part(folder) for folder in folders]
     for part in parts[1:]:
         _check_same(parts[0], part)
     axes = {
@@ -99,35 +99,34 @@ def merge(
     with atomic_path(out) as made:
         Results.create(made / "results.zarr", empty)
         for part in parts:
-            _copy_values(made / "results.zarr", grid, part)
+            copy_values(made / "results.zarr", empty, grid, part)
         for number, (part, index, _) in enumerate(waves):
-            stored = Path(os.path.realpath(part.workdir.checkpoints(index)))
-            wave = Workdir(made).checkpoints(number)
-            wave.parent.mkdir(exist_ok=True)
-            if copy:
-                shutil.copytree(stored, wave)
-            else:
-                wave.symlink_to(os.path.relpath(stored, os.path.realpath(out / "checkpoints")), True)
+            link_checkpoints(part, {index: Workdir(made).checkpoints(number)}, out, copy)
         write_json(made / CONFIG, {"store_format": STORE_FORMAT} | config)
     return open_results(out)
 
 
-def _read(folder: str | Path) -> _Part:
+def read_part(folder: str | Path) -> Part:
+    """Return a finished run.
+
+    Raises:
+      UserError: if there is none, it is unfinished, or trained nothing.
+    """
     workdir, config = read_run(folder)
     results = open_results(folder)
-    require("group_complete" in results, f"the run in {str(folder)!r} trains nothing or is old: it cannot be joined")
+    require("group_complete" in results, f"the run in {str(folder)!r} trained no model or is old: it cannot be taken")
     step = unfinished_step(results)
     require(
         step is None,
         f"the run in {str(folder)!r} is unfinished (step {step} is not evaluated): finish it by its own command first",
     )
-    return _Part(str(folder), workdir, config, Grid(Settings.from_json(config["settings"])), results)
+    return Part(str(folder), workdir, config, Grid(Settings.from_json(config["settings"])), results)
 
 
-def _check_same(first: _Part, other: _Part) -> None:
+def _check_same(first: Part, other: Part) -> None:
     """Raise `UserError` unless two runs differ in values of axes alone."""
 
-    def identity(part: _Part) -> dict[str, Any]:
+    def identity(part: Part) -> dict[str, Any]:
         tree = {name: part.config.get(name) for name in ("experiment", "preset", "experiment_sha256")}
         settings = part.config["settings"]
         return tree | {"settings": settings | {"axes": list(settings["axes"])}}
@@ -148,7 +147,7 @@ def _check_same(first: _Part, other: _Part) -> None:
         )
 
 
-def _check_members(grid: Grid, parts: Sequence[_Part]) -> None:
+def _check_members(grid: Grid, parts: Sequence[Part]) -> None:
     """Raise `UserError` unless every member of the grid is in a run, and equal in all that have it."""
     holes = []
     for member in grid.members:
@@ -166,7 +165,7 @@ def _check_members(grid: Grid, parts: Sequence[_Part]) -> None:
         )
 
 
-def _check_equal(member: Member, one: _Part, other: _Part) -> None:
+def _check_equal(member: Member, one: Part, other: Part) -> None:
     at = member.labels
     for name in one.results.data_vars:
         held, again = one.results[name].sel(at).values, other.results[name].sel(at).values
@@ -177,7 +176,7 @@ def _check_equal(member: Member, one: _Part, other: _Part) -> None:
             )
 
 
-def _empty(grid: Grid, parts: Sequence[_Part]) -> xr.Dataset:
+def _empty(grid: Grid, parts: Sequence[Part]) -> xr.Dataset:
     """Return the joined results without values; dims such as sample are as long as the longest."""
     first = parts[0].results
     lengths = dict(zip(grid.axes, grid.shape, strict=True))
@@ -198,17 +197,47 @@ def _empty(grid: Grid, parts: Sequence[_Part]) -> xr.Dataset:
     return xr.Dataset(variables, coordinates | {name: axis_labels(values) for name, values in grid.axes.items()})
 
 
-def _copy_values(path: Path, grid: Grid, part: _Part) -> None:
-    """Write a run's values into the joined store, a step at a time: snapshots of a large grid take gigabytes."""
+def copy_values(path: Path, into: xr.Dataset, grid: Grid, part: Part) -> None:
+    """Write a run's values into another store, a step at a time: snapshots of a large grid take gigabytes.
+
+    Args:
+      path: of the store.
+      into: what it was created from; of variables and groups that it lacks nothing is written.
+      grid: of the store, which has the run's members.
+      part: the run.
+    """
     store = open_arrays(path, write=True)
-    places = {
+    places: dict[str, np.ndarray] = {
         name: np.array([values.index(value) for value in part.grid.axes[name]]) for name, values in grid.axes.items()
     }
+    groups = list(into["group"].values)
+    shared = part.results.sel(group=[group for group in part.results["group"].values if group in groups])
+    places["group"] = np.array([groups.index(group) for group in shared["group"].values], int)
     # what is complete is recorded last: then what it is of is there
-    for name, variable in sorted(part.results.data_vars.items(), key=lambda item: item[0] == "group_complete"):
+    for name, variable in sorted(shared.data_vars.items(), key=lambda item: item[0] == "group_complete"):
+        if name not in into:
+            continue
         for step in range(variable.sizes["step"]) if "step" in variable.dims else (None,):
             values = variable if step is None else variable.isel(step=slice(step, step + 1))
             at = {dim: places.get(str(dim), slice(0, size)) for dim, size in values.sizes.items()}
             if step is not None:
                 at["step"] = slice(step, step + 1)
             writable(store, str(name)).oindex[tuple(at[dim] for dim in values.dims)] = values.values
+
+
+def link_checkpoints(part: Part, waves: Mapping[int, Path], out: Path, copy: bool) -> None:
+    """Give a new run the checkpoints of a finished one, as links relative to where it will be, or copied.
+
+    Args:
+      part: the finished run.
+      waves: index of its wave -> folder of the new run's, which does not exist yet.
+      out: where the new run's folder will be.
+      copy: copy them.
+    """
+    for index, wave in waves.items():
+        stored = Path(os.path.realpath(part.workdir.checkpoints(index)))
+        wave.parent.mkdir(exist_ok=True)
+        if copy:
+            shutil.copytree(stored, wave)
+        else:
+            wave.symlink_to(os.path.relpath(stored, os.path.realpath(out / "checkpoints")), True)

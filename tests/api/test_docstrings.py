@@ -10,13 +10,16 @@ import pytest
 import diffgeo as dg
 from tests.support.programs import REPOSITORY
 
-MODULES = ("saved_run", "train", "trained_member", "activations", "torch")
+MODULES = ("api.saved_run", "api.train", "model.trained_member", "model.activations", "api.torch")
 DECLARED = (
     *("Claim", "Dataset", "Experiment", "Factor", "Metric", "Plot", "UserError"),
     *("compare", "interval", "judge", "render"),
 )
 """Names from below the interface, which a user's own file declares things by."""
-NAMES = ("load", "train", "extend", "merge", "SavedRun", "TrainedMember", "Activations", "from_torch", "to_torch")
+NAMES = (
+    *("load", "train", "extend", "merge", "measure", "SavedRun", "TrainedMember", "Activations"),
+    *("from_torch", "to_torch"),
+)
 
 
 def examples(module):
@@ -31,13 +34,13 @@ def names(trained):
 
     model = dg.load(trained / "runs/quickstart").member(increment=0.5, seed=1)
     grid = model.activations(x=np.arange(8)[:, None], y=np.arange(8))
-    return {name: getattr(dg, name) for name in NAMES} | {"np": np, "grid": grid}
+    return {name: getattr(dg, name) for name in (*NAMES, "Experiment", "Metric")} | {"np": np, "grid": grid}
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_run(name, names, trained, one_device, monkeypatch):
     monkeypatch.chdir(trained)
-    module = importlib.import_module(f"diffgeo.api.{name}")
+    module = importlib.import_module(f"diffgeo.{name}")
     found = examples(module)
     assert found
     runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.NORMALIZE_WHITESPACE)

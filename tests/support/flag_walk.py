@@ -62,7 +62,7 @@ def replace_work() -> None:
     """Record the calls that train, measure, read results, write, wait or look for devices."""
     for owner, names in (
         (run, ["execute", "analyze"]),
-        (growth, ["extend"]),
+        (growth, ["borrow", "extend"]),
         (integrity, ["repair", "verify"]),
         (report, ["report", "judge", "write"]),
         (reproduce, ["reproduce"]),

@@ -101,6 +101,11 @@ PROGRAMS = {
         | {
             "workdir": Case(("--workdir={run2}",), ("--workdir=nowhere",)),
             "experiment": Case(("--experiment={own}",), ("--experiment=p1_fig44",), "--workdir={mine}"),
+            "models": Case(
+                ("--models={run2}",),
+                ("--models=nowhere", "--models={run2} --experiment=p1_fig44"),
+                "--workdir=v --experiment=interventions --models={run}",
+            ),
         },
     ),
     "merge": (
