@@ -3,17 +3,18 @@
 Question: 2402.03305 and 2408.13256 look at representations; is what they see used? If a layer's activations at label
 (x, y) are f(x) + g(y) + an interaction, adding f(x + s) - f(x) should move the bump by s along x and leave y alone.
 
-Hypotheses, fixed before the run after a look at one model of seed 100: the main effects of layer 4 move the bump, along
-their own factor alone and unlike random directions; what part of the whole difference of activations they carry depends
-on the layer, most of it in layer 1 and the lesser part in layer 4; the bottleneck is not used; the last 300 diffusion
-steps matter more than those before.
+Hypotheses, fixed before these models were measured, after a look at one model of seed 100: the main effects of layer 4
+move the bump, along their own factor alone and unlike random directions; what part of the whole difference of
+activations they carry depends on the layer, most of it in layer 1 and the lesser part in layer 4; the bottleneck is not
+used; the last 300 diffusion steps matter more than those before.
 
 Controls: random directions and the first principal component, of equal norm; the whole difference of activations
 between the two labels, which main effects are a part of.
 
-Cost: `laptop` 25 minutes on two CPU cores (5 models); `paper` 57 PFLOP of training per model.
+Cost: `laptop` 35 minutes on two CPU cores (5 models, those of `p1_fig3`); measured from that run, 8 minutes:
 
     python -m launch.train --experiment=interventions --preset=laptop --workdir=runs/interventions
+    python -m launch.analyze --models=runs/p1_fig3 --experiment=interventions --workdir=runs/interventions
 """
 
 from collections.abc import Iterator
@@ -29,7 +30,9 @@ from diffgeo import claims, plots
 from diffgeo.claims import Claim, Comparison
 from diffgeo.experiment import Experiment, Metric, Plot
 from diffgeo.results import select_scores
-from diffgeo.settings import COMPARABLE_SPEED, FIVE_SEEDS, LAPTOP, LAPTOP_SPEED, PAPER, TINY, adapt
+from diffgeo.settings import TINY
+
+from . import p1_fig3
 
 LAYERS = ("layer0", "layer1", "bottleneck1", "layer3", "layer4")
 DIRECTIONS = ("main effect", "whole difference", "random", "principal")
@@ -270,19 +273,9 @@ EXPERIMENT = Experiment(
     name="interventions",
     figure="beyond the papers: a layer moved along its main effects, and what is drawn then",
     claim="what a layer has of x moves the bump along x; in layer 4 most of it is an interaction",
-    time="25 minutes",
+    time="35 minutes",
     expect="bumps that follow the edit of every layer but the bottleneck",
-    presets={
-        "tiny": TINY,
-        "laptop": adapt(
-            LAPTOP,
-            {"seed": FIVE_SEEDS},
-            data={"increment": 0.25},
-            train=LAPTOP_SPEED | {"steps": 2_500, "log_every": 500},
-            evaluation={"every_steps": 500, "num_common": 0},
-        ),
-        "paper": adapt(PAPER, data={"increment": 0.1}, train=COMPARABLE_SPEED),
-    },
+    presets={"tiny": TINY} | {name: p1_fig3.EXPERIMENT.presets[name] for name in ("laptop", "paper")},
     metrics=(
         Metric(
             "moved",

@@ -7,7 +7,7 @@ import numpy as np
 import experiments
 from diffgeo.data import label_tables, regions
 from diffgeo.settings import Data
-from experiments import interventions
+from experiments import codes, interventions
 
 
 class Made(NamedTuple):
@@ -165,6 +165,28 @@ def pushed(along, across=0.05, main=1.0, late=1.0, random=0.0):
     return {"metric_moved": measured}
 
 
+def coded(share=lambda layer, t, time: 0.5, coupling=0.1, dimension=4.0):
+    """Numbers of `experiments/codes.py`.
+
+    Args:
+      share: (layer, diffusion step, time) -> additive share.
+      coupling, dimension: of all layers.
+    """
+
+    def measured(at, time, tensor):
+        made = np.empty((len(codes.LAYERS), len(codes.TIMES), len(codes.NUMBERS)), np.float32)
+        for row, layer in enumerate(codes.LAYERS):
+            for column, t in enumerate(codes.TIMES):
+                made[row, column] = share(layer, t, time), dimension, coupling, 0.1
+        return made * (1 + 0.01 * at["seed"])
+
+    return {"metric_codes": measured}
+
+
+def rises_and_falls(layer, t, time):
+    return 0.2 + 2.4 * time * (1 - time)
+
+
 (MOVED,) = (one for one in interventions.EXPERIMENT.metrics if one.name == "moved")
 ALL = dict.fromkeys(interventions.LAYERS, 1.0)
 HALF_IN_4 = {"layer4": 0.4}
@@ -301,6 +323,19 @@ CASES = {
         Made(rising, ahead_of_pixels(0.12, 0.8)),
     ),
     ("p1_fig4", "b"): (Made(rising, ahead_of_pixels(0.5, 0.8)), Made(rising, ahead_of_pixels(0.12, 0.8))),
+    ("codes", "code additive"): (
+        Made(rising, coded(lambda layer, t, time: 0.2 + 0.7 * time)),
+        Made(rising, coded(lambda layer, t, time: 0.2 + 0.7 * time * (layer != "layer3"))),
+    ),
+    ("codes", "code of the picture"): (
+        Made(rising, coded()),
+        Made(rising, coded(lambda layer, t, time: 0.8 if layer == "layer4" else 0.5)),
+    ),
+    ("codes", "code on the way"): (
+        Made(rising, coded(rises_and_falls)),
+        Made(rising, coded(lambda layer, t, time: 0.2 + 0.6 * time)),
+    ),
+    ("codes", "code angles"): (Made(rising, coded(coupling=0.1)), Made(rising, coded(coupling=0.4))),
     ("interventions", "edit moves"): (Made(rising, pushed(ALL)), Made(rising, pushed({}))),
     ("interventions", "edit by layer"): (
         Made(rising, pushed(ALL, main=HALF_IN_4)),
