@@ -28,6 +28,7 @@ from matplotlib.figure import Figure
 from diffgeo import claims, plots
 from diffgeo.claims import Claim, Comparison
 from diffgeo.experiment import Experiment, Metric, Plot
+from diffgeo.plots import style
 from diffgeo.results import select_scores
 from diffgeo.settings import TINY
 
@@ -35,6 +36,9 @@ from . import p1_fig3
 
 PIXELS = "pixels"
 LAYERS = (PIXELS, "layer0", "layer1", "layer2", "bottleneck1", "layer3", "layer4")
+COLORS = tuple(
+    style.OKABE_ITO[name] for name in ("black", "sky blue", "blue", "orange", "purple", "green", "vermillion")
+)
 TIMES = (1, 100, 300, 600)
 SHARE, DIMENSION, COUPLING, VARIATION = NUMBERS = (
     "additive share",
@@ -163,12 +167,12 @@ def draw_number(results: xr.Dataset, number: str = SHARE) -> Figure:
     figure, panels = plt.subplots(2, 2, figsize=(9, 6.5), sharex=True, sharey=True, layout="constrained")
     steps = results["step"].values
     for panel, t in zip(panels.ravel(), TIMES, strict=True):
-        for color, layer in enumerate(LAYERS):
+        for layer, color in zip(LAYERS, COLORS, strict=True):
             values = _code(results, number, layer, t).transpose("seed", "step").values
-            style = {"color": "k", "ls": "--"} if layer == PIXELS else {"color": f"C{color}"}
+            line = "--" if layer == PIXELS else "-"
             for row, of_seed in enumerate(values):
                 name = layer.replace("layer", "layer ").replace("neck1", "neck") if row == 0 else None
-                panel.plot(steps, of_seed, lw=1, alpha=0.8, label=name, **style)
+                panel.plot(steps, of_seed, line, color=color, lw=1, alpha=0.8, label=name)
         panel.set_title(f"t = {t}", fontsize=9)
     panels[0, 0].legend(fontsize=7, ncols=2)
     figure.supxlabel("training step", fontsize=9)

@@ -29,6 +29,7 @@ from matplotlib.figure import Figure
 from diffgeo import claims, plots
 from diffgeo.claims import Claim, Comparison
 from diffgeo.experiment import Experiment, Metric, Plot
+from diffgeo.plots import style
 from diffgeo.results import select_scores
 from diffgeo.settings import TINY
 
@@ -42,6 +43,7 @@ WINDOWS["t = 300, t > 300"] = (300, (301, 1_000))
 """Name -> the diffusion step whose activations give an edit, and the first and last step at which it is added."""
 ALWAYS, LATE, EARLY = "t = 300, always", "t = 100, t <= 300", "t = 300, t > 300"
 MOVES = ("along", "across", "read")
+COLORS = tuple(style.OKABE_ITO[name] for name in ("blue", "vermillion", "green", "orange"))
 RANDOM = 27
 """Seed of random directions, the same for all models."""
 
@@ -232,17 +234,18 @@ def draw_moves(results: xr.Dataset, move: str = "along") -> Figure:
     figure, panels = plt.subplots(2, 2, figsize=(9, 6.5), sharex=True, sharey=True, layout="constrained")
     places = np.arange(len(LAYERS))
     for panel, window in zip(panels.ravel(), WINDOWS, strict=True):
-        for number, direction in enumerate(DIRECTIONS):
+        for number, (direction, color) in enumerate(zip(DIRECTIONS, COLORS, strict=True)):
             values = last.sel(moved_window=window, moved_direction=direction).transpose("seed", "moved_layer").values
             beside = places + 0.12 * (number - 1.5)
-            panel.plot(beside, values.mean(axis=0), f"C{number}-", lw=1, label=direction)
+            panel.plot(beside, values.mean(axis=0), "-", color=color, lw=1, label=direction)
             for of_seed in values:
-                panel.plot(beside, of_seed, f"C{number}o", ms=3.5, alpha=0.7)
+                panel.plot(beside, of_seed, "o", color=color, ms=3.5, alpha=0.7)
         panel.axhline(0, color="0.7", lw=0.8)
         panel.axhline(1, color="0.7", lw=0.8, ls=":")
         at, _, when = window.partition(", ")
         panel.set_title(f"activations of {at}, added {when.replace('t ', 'at t ')}", fontsize=9)
         panel.set_xticks(places, [layer.replace("layer", "layer ").replace("neck1", "neck") for layer in LAYERS])
+        panel.set_xlim(-0.5, len(LAYERS) - 0.5)
     panels[0, 0].legend(fontsize=8)
     figure.supylabel(f"median displacement {move} the factor (shifts of an eighth of the image)", fontsize=9)
     return figure
@@ -254,13 +257,13 @@ def draw_carried(results: xr.Dataset) -> Figure:
     along = last["metric_moved"].sel(moved_move="along", moved_window=ALWAYS).mean("moved_factor")
     share = last["metric_additive"].sel(additive_t=300)
     figure, axes = plt.subplots(figsize=(5, 4), layout="constrained")
-    for number, (layer, marker) in enumerate(zip(LAYERS, "os^Dv", strict=True)):
+    for layer, marker, color in zip(LAYERS, "os^Dv", (*COLORS, "black"), strict=True):
         if layer == "bottleneck1":
             continue  # nothing moves
         of_layer = along.sel(moved_layer=layer)
         carried = of_layer.sel(moved_direction="main effect") / of_layer.sel(moved_direction="whole difference")
         name = layer.replace("layer", "layer ")
-        axes.plot(share.sel(additive_layer=layer), carried, f"C{number}{marker}", ms=5, alpha=0.8, label=name)
+        axes.plot(share.sel(additive_layer=layer), carried, marker, color=color, ms=5, alpha=0.8, label=name)
     axes.plot([0, 1], [0, 1], color="0.7", lw=0.8, ls=":")
     axes.set(xlabel="additive share of variance at t = 300", ylabel="displacement by main effects over whole")
     axes.legend(fontsize=8)
