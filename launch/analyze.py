@@ -42,14 +42,13 @@ def main() -> None:
 
     logs = LOGS()
     program.start_jax()
-    allow_changed = program.ALLOW_CHANGED.value
+    given, allow_changed = [EXPERIMENT.value] if EXPERIMENT.value else [], program.ALLOW_CHANGED.value
     if MODELS.value:
-        require(bool(EXPERIMENT.value), "--models are measured by another experiment: name it by --experiment")
+        require(len(given) > 0, "--models are measured by another experiment: name it by --experiment")
         _, config = read_run(MODELS.value)
-        declared = experiments.resolve(EXPERIMENT.value)
+        declared = experiments.resolve(given[0])
     else:
         _, config = read_run(WORKDIR.value)
-        given = [EXPERIMENT.value] if EXPERIMENT.value else []
         declared = experiments.of_run(config, WORKDIR.value, given, allow_changed)
     settings = Settings.from_json(config["settings"], declared.dataset, declared.conditionings)
     asked = run.Run.of(declared, config["preset"], settings, allow_changed=allow_changed).with_logs(logs)
