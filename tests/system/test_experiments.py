@@ -20,8 +20,8 @@ from diffgeo.training import Placement
 from tests.support import networks
 
 TRAINED = [name for name in experiments.names() if experiments.find(name).trained]
-SMALL = set(TRAINED) - {"p2_fig2"}
-"""Experiments tried with a network that is fast to compile; p2_fig2 draws the UNet's blocks, too."""
+SMALL = set(TRAINED) - {"p2_fig2", "codes", "interventions"}
+"""Experiments tried with a network that is fast to compile; the others read the UNet's blocks."""
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_declarations_are_complete(name):
     for claim in declared.claims:
         assert claim.statement
         assert claim.would_decide
-        assert re.match(r"(2402\.03305|2408\.13256|a control of this project)", claim.source), claim.source
+        assert re.match(r"(2402\.03305|2408\.13256|a control of this project|a question of this project)", claim.source), claim.source
     if declared.trained and name != "quickstart":
         assert "predicted" in module.__doc__ or "minutes" in module.__doc__
         assert declared.claims
