@@ -46,6 +46,12 @@ SHARE, DIMENSION, COUPLING, VARIATION = NUMBERS = (
     "coupling",
     "variation",
 )
+WORDS = {
+    SHARE: "share of variance in f(x) + g(y)",
+    DIMENSION: "participation ratio (dimensions)",
+    COUPLING: "coupling: mean |cos| of the angle between the directions of x and y",
+}
+"""Axis labels."""
 
 
 def codes(model: Any) -> np.ndarray:
@@ -173,10 +179,10 @@ def draw_number(results: xr.Dataset, number: str = SHARE) -> Figure:
             for row, of_seed in enumerate(values):
                 name = layer.replace("layer", "layer ").replace("neck1", "neck") if row == 0 else None
                 panel.plot(steps, of_seed, line, color=color, lw=1, alpha=0.8, label=name)
-        panel.set_title(f"t = {t}", fontsize=9)
+        panel.set_title(f"diffusion step t = {t}", fontsize=9)
     panels[0, 0].legend(fontsize=7, ncols=2)
     figure.supxlabel("training step", fontsize=9)
-    figure.supylabel(number, fontsize=9)
+    figure.supylabel(WORDS.get(number, number), fontsize=9)
     return figure
 
 

@@ -4,7 +4,8 @@ A summary keeps every score of every member and evaluation, the labels, the last
 of the papers' tensor at every evaluation. Of the other steps that figures show, it keeps as many samples as they show
 and the clouds of the papers' tensor. All else is set to missing. Clouds are stored in half precision (3 digits, more
 than a figure shows). Where that takes more than `LIMIT`, clouds of controls, and samples and clouds of steps before the
-last, are kept of the first seed alone, which is the one that figures of a member show.
+last, are kept of the first seed alone, which is the one that figures of a member show; the UMAP of the papers' tensor at
+every evaluation, too, if that is not enough.
 """
 
 import tempfile
@@ -76,8 +77,10 @@ def write(results: xr.Dataset, path: str | Path) -> Path:
     path = local_path(path)
     if path.suffix != ENDING:
         raise UserError(f"a summary is a zip file, so {str(path)!r} must end in {ENDING}")
-    if _pack(reduced(results), path) > LIMIT and results.sizes.get("seed", 1) > 1:
-        _pack(reduced(results, all_seeds=False), path)
+    levels = ((True, True), (False, True), (False, False)) if results.sizes.get("seed", 1) > 1 else ((True, True),)
+    for all_seeds, all_clouds in levels:
+        if _pack(reduced(results, all_seeds, all_clouds), path) <= LIMIT:
+            break
     return path
 
 
@@ -143,12 +146,13 @@ def _check_names(files: Mapping[str, bytes], metadata: Metadata) -> None:
             raise DamagedError(f"{name!r} is none of its arrays'")
 
 
-def reduced(results: xr.Dataset, all_seeds: bool = True) -> xr.Dataset:
+def reduced(results: xr.Dataset, all_seeds: bool = True, all_clouds: bool = True) -> xr.Dataset:
     """Return the results with only the data of figures and verdicts, as the module describes.
 
     Args:
       results: of a run, loaded.
       all_seeds: keep of every seed what single figures show of the first alone.
+      all_clouds: keep of every seed the UMAP of the papers' tensor at every evaluation.
     """
     small = results.drop_vars([name for name in DROPPED if name in results])
     if "step" not in small.dims or "label" not in small:
@@ -166,7 +170,7 @@ def reduced(results: xr.Dataset, all_seeds: bool = True) -> xr.Dataset:
         if "tensor" in variable.dims:
             keep = (last & ((small["tensor"] == LAYER) | first)) | (keep & (small["tensor"] == LAYER))
         if name in EVERY_STEP:
-            keep = keep | (small["tensor"] == LAYER)
+            keep = keep | ((small["tensor"] == LAYER) & (True if all_clouds else first))
         if variable.dtype == np.uint8:
             small[name] = variable.where(keep, np.uint8(255)).astype(np.uint8).transpose(*variable.dims)
         else:

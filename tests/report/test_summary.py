@@ -33,3 +33,14 @@ def test_a_large_summary_keeps_what_figures_show_of_the_first_seed(tmp_path, mon
     later = kept["samples"].isel(seed=slice(1, None), step=slice(0, -1))
     assert (later == 255).all()
     assert not (all_of_it["samples"].isel(seed=slice(1, None), step=slice(0, -1)) == 255).all()
+
+
+def test_a_summary_that_is_still_too_large_keeps_clouds_of_the_first_seed(tmp_path, monkeypatch):
+    results, _ = report.load("experiments/gallery/p1_fig4.zip")
+    monkeypatch.setattr(summary, "LIMIT", 1)
+    kept = summary.read(summary.write(results, tmp_path / "small.zip"))["umap"].sel(tensor="layer4")
+    before = results["umap"].sel(tensor="layer4")
+    xr.testing.assert_identical(kept.isel(seed=0), before.isel(seed=0))
+    xr.testing.assert_identical(kept.isel(step=-1), before.isel(step=-1))
+    assert before.isel(seed=1, step=slice(0, -1)).notnull().any()
+    assert kept.isel(seed=slice(1, None), step=slice(0, -1)).isnull().all()
