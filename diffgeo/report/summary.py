@@ -4,8 +4,8 @@ A summary keeps every score of every member and evaluation, the labels, the last
 of the papers' tensor at every evaluation. Of the other steps that figures show, it keeps as many samples as they show
 and the clouds of the papers' tensor. All else is set to missing. Clouds are stored in half precision (3 digits, more
 than a figure shows). Where that takes more than `LIMIT`, clouds of controls, and samples and clouds of steps before the
-last, are kept of the first seed alone, which is the one that figures of a member show; the UMAP of the papers' tensor at
-every evaluation, too, if that is not enough.
+last, are kept of the first seed alone, which is the one that figures of a member show; the UMAP of the papers' tensor
+at every evaluation, too, if that is not enough.
 """
 
 import tempfile

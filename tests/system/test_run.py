@@ -168,7 +168,8 @@ def test_killed_far_from_an_evaluation_it_goes_on_from_a_state_saved_in_time(who
     code = f"""
 import os, runpy, sys
 from tests.support import networks
-from diffgeo.run import checkpoints, signals
+from diffgeo.host import signals
+from diffgeo.run import checkpoints
 save = checkpoints.Checkpoints.save_state
 
 def killed(self, step, state):
