@@ -95,9 +95,14 @@ import diffgeo.run.checkpoints
 run = dg.load({count!r})
 dg.load("1").member(seed=0)  # threads and caches of the library
 cases.reset_peak()
-before, start = cases.peak_bytes(), time.perf_counter()
+before = cases.peak_bytes()
 model = run.member(seed={seed})
-peak, seconds = cases.peak_bytes() - before, time.perf_counter() - start
+peak, taken = cases.peak_bytes() - before, []
+for _ in range(5):  # the least: other programs take time, too
+    start = time.perf_counter()
+    run.member(seed={seed})
+    taken.append(time.perf_counter() - start)
+seconds = min(taken)
 print(json.dumps([peak, seconds, float(model.params["outc"]["dense"]["kernel"][0, 0])]))
 """
 
