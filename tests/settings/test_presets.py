@@ -60,9 +60,10 @@ def test_epoch_150_of_2408_13256_is_an_evaluation(name):
 def test_rates_are_constant_where_speeds_are_compared_at_the_papers_size(name):
     presets = experiments.find(name).presets
     schedules = {preset: settings.train.schedule for preset, settings in presets.items()}
-    about_speed = name in ("p1_fig3", "p1_fig4", "p1_fig5", "p1_fig8")
+    of_fig3 = ("p1_fig3", "codes", "interventions")  # the same models
+    about_speed = name in (*of_fig3, "p1_fig4", "p1_fig5", "p1_fig8")
     assert schedules.pop("paper", "one_cycle") == ("constant" if about_speed else "one_cycle")
-    trained_again = name in ("p1_fig3", "p1_fig4")
+    trained_again = name in (*of_fig3, "p1_fig4")
     assert schedules.pop("laptop") == ("constant" if trained_again else "one_cycle")  # that of the run in the gallery
     assert set(schedules.values()) <= {"one_cycle"}
     if about_speed:
