@@ -11,7 +11,7 @@ further from parallel than random ones.
 Controls: the untrained network, the images' pixels, random directions in as many dimensions; of the additive share the
 torus in space (0.90) and independent points (0.15) are known.
 
-Cost: `laptop` 30 minutes on two CPU cores (5 models, those of `p1_fig3`); measured from that run, 5 minutes:
+Cost: `laptop` 42 minutes on two CPU cores shared with other work (5 models, those of `p1_fig3`), 14 of them measuring:
 
     python -m launch.train --experiment=codes --preset=laptop --workdir=runs/codes
     python -m launch.analyze --models=runs/p1_fig3 --experiment=codes --workdir=runs/codes
@@ -191,9 +191,9 @@ OURS = "a question of this project, beyond both papers"
 EXPERIMENT = Experiment(
     name="codes",
     figure="beyond the papers: which layers are a sum of a code of x and one of y",
-    claim="training makes layers 1 and 3 additive; layer 4 is so on the way, and ends as the picture",
-    time="30 minutes",
-    expect="layers that become sums of a code of x and one of y, and a last one that does not stay so",
+    claim="training makes layers 1 and 3 sums of a code of x and one of y, and layer 4 less so",
+    time="42 minutes beside other work",
+    expect="layers that become sums of a code of x and one of y, layer 4 less so",
     presets={"tiny": TINY} | {name: p1_fig3.EXPERIMENT.presets[name] for name in ("laptop", "paper")},
     metrics=(
         Metric(

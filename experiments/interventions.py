@@ -11,7 +11,7 @@ used; the last 300 diffusion steps matter more than those before.
 Controls: random directions and the first principal component, of equal norm; the whole difference of activations
 between the two labels, which main effects are a part of.
 
-Cost: `laptop` 35 minutes on two CPU cores (5 models, those of `p1_fig3`); measured from that run, 8 minutes:
+Cost: `laptop` 42 minutes on two CPU cores shared with other work (5 models, those of `p1_fig3`), 14 of them measuring:
 
     python -m launch.train --experiment=interventions --preset=laptop --workdir=runs/interventions
     python -m launch.analyze --models=runs/p1_fig3 --experiment=interventions --workdir=runs/interventions
@@ -61,7 +61,10 @@ def grid_of(settings: Any) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def edits_of(model: Any, layer: str, t: int) -> Iterator[np.ndarray]:
-    """Yield float32[L, h, w, c], an edit for each label, by factor and, faster, `DIRECTIONS`; all of equal norm."""
+    """Yield float32[L, h, w, c], an edit for each label, by factor and, faster, `DIRECTIONS`.
+
+    All but the whole difference have the norm of the main effect's.
+    """
     values, labels, shift = grid_of(model.settings)
     grid = model.activations(x=values[:, None], y=values[None, :], layer=layer, t=t)
     at = np.searchsorted(values, labels)
@@ -171,7 +174,7 @@ def main_effects_move(results: xr.Dataset) -> list[Comparison]:
 
 
 def layers_differ(results: xr.Dataset) -> list[Comparison]:
-    """Main effects carry most of what a layer's whole difference does in layer 1, and the lesser part in layer 4.
+    """Main effects carry over two thirds of what the whole difference does in layer 1, and less in layer 4.
 
     Quote: none; "factorized" of a layer means here that its effect on the picture is a sum of effects.
     Statistic: log of displacement along by main effects over that by the whole difference between the two labels'
@@ -275,8 +278,8 @@ OURS = "a question of this project, beyond both papers"
 EXPERIMENT = Experiment(
     name="interventions",
     figure="beyond the papers: a layer moved along its main effects, and what is drawn then",
-    claim="what a layer has of x moves the bump along x; in layer 4 most of it is an interaction",
-    time="35 minutes",
+    claim="what a layer has of x moves the bump along x; in layer 4 about half of it is an interaction",
+    time="42 minutes beside other work",
     expect="bumps that follow the edit of every layer but the bottleneck",
     presets={"tiny": TINY} | {name: p1_fig3.EXPERIMENT.presets[name] for name in ("laptop", "paper")},
     metrics=(
