@@ -16,7 +16,7 @@ from functools import partial
 from diffgeo import plots
 from diffgeo.claims import Claim, p1
 from diffgeo.experiment import Experiment, Plot
-from diffgeo.settings import LAPTOP, PAPER, TINY, adapt
+from diffgeo.settings import FIVE_SEEDS, LAPTOP, PAPER, TINY, adapt
 
 AREA_FRACTIONS = (0.035, 0.1)
 
@@ -35,10 +35,10 @@ EXPERIMENT = Experiment(
         ),
         "laptop": adapt(
             LAPTOP,
-            {"hole_area_fraction": AREA_FRACTIONS, "seed": (0, 1, 2)},
+            {"hole_area_fraction": AREA_FRACTIONS, "seed": FIVE_SEEDS},
             data={"hole": "square", "increment": 0.25},
-            train={"steps": 4_000, "log_every": 400},
-            evaluation={"label_source": "grid", "every_steps": 400, "stored_images": 256},
+            train={"steps": 3_000, "log_every": 250},
+            evaluation={"label_source": "grid", "every_steps": 250, "stored_images": 256},
         ),
         "paper": adapt(
             PAPER,
