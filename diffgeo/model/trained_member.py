@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
+from jaxtyping import Float32
 
 from diffgeo import readout
 from diffgeo.errors import UserError, require, require_choice, suggestion
 from diffgeo.model.activations import PIXELS, Activations
 from diffgeo.settings import Settings
-from diffgeo.settings.allowed import LAYERS, OUTCOMES, SUBPIXEL, check_edits
+from diffgeo.settings.allowed import CONDITIONING, LAYERS, OUTCOMES, SUBPIXEL, check_edits
 from diffgeo.settings.checks import check_value
 
 
@@ -112,8 +113,6 @@ class TrainedMember:
         >>> samples.label.values[:2].tolist()
         [[2.0, 4.0], [5.5, 4.0]]
         """
-        from diffgeo import images
-        from diffgeo.data.sources import source_of
         from diffgeo.model import programs
 
         check_value("draws", draws, int)
@@ -126,6 +125,55 @@ class TrainedMember:
         added = {layer: self._added(layer, len(labels)) for layer in self.edits}
         member = program, self.params, self._seed(seed), self.step
         drawn = programs.draw(member, labels, added, self.edit_steps)
+        return self._read(drawn, labels, draws)
+
+    def true_images(self, **factors: Any) -> np.ndarray:
+        """Return what the model should draw at labels.
+
+        Args:
+          **factors: as for `sample`.
+
+        Returns:
+          float32[S, N, N], in [-1, 1], dark on white; [S, N, N, C] if there are several channels.
+
+        Raises:
+          UserError: for labels as for `sample`.
+
+        >>> load("runs/quickstart").member(increment=0.5, seed=1).true_images(x=[2, 5.5], y=4).shape
+        (2, 8, 8)
+        """
+        from diffgeo.model import programs
+
+        images = programs.true_images(self.settings, self._labels(factors))
+        return images[..., 0] if images.shape[-1] == 1 else images
+
+    def read(self, images: Any, **factors: Any) -> xr.Dataset:
+        """Read the centers that images show, wherever they come from, as `sample` reads its own.
+
+        Args:
+          images: float[S, N, N], or with channels, in about [-1, 1].
+          **factors: labels that they were asked for, as for `sample`.
+
+        Returns:
+          The Dataset of `sample`.
+
+        Raises:
+          UserError: for labels as for `sample`, or images of another number or shape.
+
+        >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
+        >>> bool(model.read(model.true_images(x=[2, 5.5], y=4), x=[2, 5.5], y=4).hit.all())
+        True
+        """
+        given, labels = _numbers("images", images), self._labels(factors)
+        wanted = len(labels), *self.settings.program.image_shape
+        filled = given[..., None] if given.ndim == 3 else given
+        require(filled.shape == wanted, f"images have shape {given.shape}: {len(labels)} labels ask for {wanted}")
+        return self._read(filled, labels)
+
+    def _read(self, drawn: np.ndarray, labels: np.ndarray, draws: int = 1) -> xr.Dataset:
+        """Return images float32[S, N, N, C] with their labels, and the centers that they show."""
+        from diffgeo import images
+        from diffgeo.data.sources import source_of
 
         all_factors, margin = self.settings.factors, np.float32(self.settings.data.margin)
         read = source_of(self.settings).read(images.to_uint8(drawn), labels - margin, SUBPIXEL)
@@ -161,7 +209,8 @@ class TrainedMember:
 
         Args:
           at: generated images, from `sample`; None for true images at the labels that `factors` give.
-          layer: one of `settings.allowed.LAYERS`, or "pixels", the images themselves: a control.
+          layer: one of `settings.allowed.LAYERS`; "conditioning", what all blocks are given of t and the label; or
+            "pixels", the images themselves: a control.
           t: diffusion step, 1 .. T. The papers' representation is that of t = 1, where the noise has a standard
             deviation of 0.01. The run's own `layer4` is recorded while an image is drawn, at its last step.
           seed: of the noise; None for the model's own, as in the run's `layer4_proxy`.
@@ -176,14 +225,13 @@ class TrainedMember:
         """
         from diffgeo.model import programs
 
-        require_choice("layer", layer, (*LAYERS, PIXELS))
+        require_choice("layer", layer, (*LAYERS, CONDITIONING, PIXELS))
         require(
             not self.edits, "an edited model has no activations without edits of its own: ask the model that was edited"
         )
-        timesteps, periods = self.settings.diffusion.timesteps, tuple(one.period for one in self.settings.factors)
+        periods = tuple(one.period for one in self.settings.factors)
         period = periods[0] if len({*periods}) == 1 else periods
-        check_value("t", t, int)
-        require(1 <= t <= timesteps, f"t={t} is no diffusion step: choose one from 1 to {timesteps}")
+        self._check_step(t)
         if at is None:
             labels = self._labels(factors)
             shown = programs.true_images(self.settings, labels)
@@ -195,6 +243,58 @@ class TrainedMember:
             return Activations(shown, labels, layer, 0, period)
         bound = self.settings.program, self.params, self._seed(seed), self.step
         return Activations(programs.encode(bound, layer, shown, labels, t), labels, layer, t, period)
+
+    @property
+    def training_labels(self) -> Float32[np.ndarray, "L K"]:
+        """Labels of the images that the model was trained on, in the data's frame.
+
+        >>> load("runs/quickstart").member(increment=0.5, seed=1).training_labels.shape
+        (225, 2)
+        """
+        from diffgeo.data.sources import source_of
+
+        table = source_of(self.settings).table()
+        return table.centers[: int(table.count)]
+
+    def tangent_kernel(
+        self, *, t: int, draws: int = 4, seed: int | None = None, **factors: Any
+    ) -> Float32[np.ndarray, "S S"]:
+        """Return the empirical neural tangent kernel between labels: how a gradient step at one moves another.
+
+        Inner products of the gradients, by all parameters, of the predicted noise at one gray image that is noised to
+        t, the same for all labels. Of the noise's pixels a random sum is taken, so that the mean over draws estimates
+        the trace over pixels [Jacot et al. 2018; Novak et al. 2022]. It takes S P floats of memory, of P parameters.
+
+        Args:
+          t: diffusion step, 1 .. T.
+          draws: of image noise and of weights of the sum, over which the kernel is averaged.
+          seed: of these; None for the model's own.
+          **factors: as for `sample`.
+
+        Returns:
+          float32[S, S], symmetric, no eigenvalue under 0 but for rounding.
+
+        Raises:
+          UserError: for a step outside 1 .. T, fewer than one draw, labels as for `sample`, or an edited model.
+
+        >>> model = load("runs/quickstart").member(increment=0.5, seed=1)
+        >>> model.tangent_kernel(x=[2, 4, 6], y=4, t=10, draws=1).shape
+        (3, 3)
+        """
+        from diffgeo.model import programs
+
+        require(not self.edits, "an edited model has no tangent kernel: ask the model that was edited")
+        self._check_step(t)
+        check_value("draws", draws, int)
+        require(draws >= 1, f"draws={draws} must be at least 1")
+        bound = self.settings.program, self.params, self._seed(seed), self.step
+        return programs.tangent_kernel(bound, self._labels(factors), t, draws)
+
+    def _check_step(self, t: int) -> None:
+        """Raise `UserError` unless this is a diffusion step."""
+        check_value("t", t, int)
+        last = self.settings.diffusion.timesteps
+        require(1 <= t <= last, f"t={t} is no diffusion step: choose one from 1 to {last}")
 
     def _labels(self, factors: Mapping[str, Any]) -> np.ndarray:
         """Return float32[S, K], the labels asked for, or those of the run's evaluations."""

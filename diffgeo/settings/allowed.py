@@ -66,7 +66,11 @@ LAYERS = (
 "inc" is the first DoubleConv; "layer0" to "layer2" are the Down and "layer3" to "layer5" the Up blocks, before their
 attention; the bottleneck is three DoubleConvs."""
 
-EDITABLE = tuple(layer for layer in LAYERS if layer != "layer4_pre_embedding")
+CONDITIONING = "conditioning"
+"""What every block is given of the diffusion step and the label, PE(t) | PE(x) | PE(y) or what a module makes of them,
+as activations of one pixel; it is no layer of the fields that runs record."""
+
+EDITABLE = (CONDITIONING, *(layer for layer in LAYERS if layer != "layer4_pre_embedding"))
 """Layers that `diffgeo.unet.UNet` takes edits of; the other is inside of a block."""
 
 FIELD_TIMESTEPS = (1, 100, 300, 600)
@@ -155,9 +159,9 @@ def check_labels(encoding: str, embedding: int, span: tuple[float, float], facto
 
 
 def check_layers(layers: Iterable[str]) -> None:
-    """Raise `UserError` unless these are some of `LAYERS`."""
+    """Raise `UserError` unless these are some of `LAYERS`, or the conditioning."""
     for layer in layers:
-        require_choice("layer", layer, LAYERS)
+        require_choice("layer", layer, (*LAYERS, CONDITIONING))
 
 
 def check_edits(layers: Iterable[str]) -> None:

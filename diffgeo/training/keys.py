@@ -5,7 +5,7 @@ import zlib
 import jax
 from jaxtyping import Array, Integer, Key
 
-ROLES = ("init", "order", "noise", "sample", "labels", "proxy", "layers", "validation")
+ROLES = ("init", "order", "noise", "sample", "labels", "proxy", "layers", "validation", "tangent")
 """Roles of a member's random streams."""
 
 

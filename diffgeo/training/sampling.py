@@ -56,7 +56,7 @@ def make_encoder(program: Program, layers: Sequence[str] | None = None) -> Calla
 
     Args:
       program: static settings of the member.
-      layers: some of `allowed.LAYERS`; None for the tensors that the network records.
+      layers: some of `allowed.LAYERS`, or "conditioning"; None for the tensors that the network records.
 
     Returns:
       A pure function of params, seed (uint32), step (int32), images float32[S, N, N, C], their labels float32[S, K]

@@ -12,7 +12,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
-from diffgeo.settings.allowed import LAYERS, check_layers
+from diffgeo.settings.allowed import CONDITIONING, LAYERS, check_layers
 from diffgeo.unet.unet import UNet, initial_parameters, parameter_count
 
 MODULES = {
@@ -56,16 +56,17 @@ def activations(
       images: float[n, N, N, C], noised to t, as the network sees them.
       t: int[n], the diffusion step, 1 .. T.
       centers: float[n, K], the label.
-      layers: some of `allowed.LAYERS`.
+      layers: some of `allowed.LAYERS`, or "conditioning".
 
     Returns:
-      Layer -> float32[n, h, w, c], in the order of `layers`; h = w is N halved, rounded up, as often as the image was.
+      Layer -> float32[n, h, w, c], in the order of `layers`; h = w is N halved, rounded up, as often as the image was,
+      or 1 of the conditioning.
 
     Raises:
       UserError: for an unknown layer, or as the network.
     """
     check_layers(layers)
-    paths = {(MODULES[layer][0],) for layer in layers}
+    paths = {(MODULES[layer][0],) for layer in layers if layer != CONDITIONING}
 
     def wanted(module: nn.Module, method: str) -> bool:
         return method == "__call__" and module.path in paths
@@ -74,6 +75,10 @@ def activations(
     captured: Any = network.apply(variables, images, t, centers, capture_intermediates=wanted)[1]
     found = {}
     for layer in layers:
+        if layer == CONDITIONING:
+            (sown,) = captured["intermediates"][CONDITIONING]
+            found[layer] = sown.astype(jnp.float32)[:, None, None]
+            continue
         name, index = MODULES[layer]
         (returned,) = captured["intermediates"][name]["__call__"]
         found[layer] = (returned if index is None else returned[index]).astype(jnp.float32)

@@ -11,6 +11,7 @@ from jaxtyping import Array, Float, Int, Key
 from diffgeo.errors import require
 from diffgeo.settings import Factor, Program
 from diffgeo.settings.allowed import (
+    CONDITIONING,
     RECORDED,
     check_conditioning,
     check_edits,
@@ -89,7 +90,7 @@ class UNet(nn.Module):
           t: int[n], the diffusion step, 1 .. T.
           centers: float[n, K], the label: of the papers (x, y) in pixels.
           edits: layer of `allowed.EDITABLE` -> function of its activations [n, h, w, c] to those that take their place
-            in all that follows, of the same shape; they keep the network's dtype.
+            in all that follows, of the same shape; they keep the network's dtype. Of "conditioning" h = w = 1.
 
         Returns:
           The predicted noise float[n, N, N, C], and a dict of float[n, N/2, N/2, b], rounded up: "layer4" (the Up
@@ -107,19 +108,23 @@ class UNet(nn.Module):
         check_embedding(self.embedding, centers.shape[1])
         codes = encodings.codes(t.astype(jnp.float32), centers, self.embedding, self.encoding, size, self.factors)
         if not isinstance(self.conditioning, str):
-            conditioning = _conditioned_by(self.conditioning, codes)
+            conditioning: Any = _conditioned_by(self.conditioning, codes)
         elif self.conditioning == "sum":
             conditioning = sum(Linear(self.embedding, name=f"code{k}")(code) for k, code in enumerate(codes))
         else:
             conditioning = jnp.concatenate(codes, axis=-1)
             conditioning = jnp.pad(conditioning, ((0, 0), (0, self.embedding - conditioning.shape[-1])))
         film = self.conditioning == "film"
+        self.sow("intermediates", CONDITIONING, conditioning)
 
         def block(kind: Callable, *args: Any, **kwargs: Any) -> nn.Module:
             return (nn.remat(kind) if self.remat == "blocks" else kind)(*args, **kwargs)
 
         def edited(layer: str, x: Array) -> Array:
             return _edited(layer, x, edits[layer]) if layer in edits else x
+
+        if CONDITIONING in edits:
+            conditioning = edited(CONDITIONING, conditioning[:, None, None])[:, 0, 0]
 
         def attend(name: str, layer: int, x: Array) -> Array:
             return edited(f"layer{layer}_attention", block(SelfAttention, self.heads, name=name)(x))

@@ -7,7 +7,6 @@ import numpy as np
 import experiments
 from diffgeo.data import label_tables, regions
 from diffgeo.settings import Data
-from experiments import codes, interventions
 
 
 class Made(NamedTuple):
@@ -137,59 +136,6 @@ def bars(h1, h2):
     made[1, : len(h1)], made[2, : len(h2)] = h1, h2
     return made
 
-
-def pushed(along, across=0.05, main=1.0, late=1.0, random=0.0):
-    """Displacements of `experiments/interventions.py`.
-
-    Args:
-      along: layer -> displacement by the whole difference.
-      across: the same for all directions.
-      main: layer -> share of it by main effects, or one share.
-      late: of all edits, the share of those at late steps; the others have 1 - late.
-      random: displacement along by the other directions.
-    """
-    shares = main if isinstance(main, dict) else dict.fromkeys(interventions.LAYERS, main)
-    made = np.full([len(c) for c in MOVED.coordinates.values()], 0.0, np.float32)
-    for at, layer in enumerate(interventions.LAYERS):
-        whole = along.get(layer, 0.0)
-        for number, displacement in enumerate((whole * shares.get(layer, 1.0), whole, random, random)):
-            made[at, :, number, :, 0] = displacement
-    made[..., 1], made[..., 2] = across, 1.0
-    windows = list(interventions.WINDOWS)
-    made[:, windows.index(interventions.LATE)] *= late
-    made[:, windows.index(interventions.EARLY)] *= 1 - late
-
-    def measured(at, t, tensor):
-        return made * (1 + 0.01 * at["seed"])
-
-    return {"metric_moved": measured}
-
-
-def coded(share=lambda layer, t, time: 0.5, coupling=0.1, dimension=4.0):
-    """Numbers of `experiments/codes.py`.
-
-    Args:
-      share: (layer, diffusion step, time) -> additive share.
-      coupling, dimension: of all layers.
-    """
-
-    def measured(at, time, tensor):
-        made = np.empty((len(codes.LAYERS), len(codes.TIMES), len(codes.NUMBERS)), np.float32)
-        for row, layer in enumerate(codes.LAYERS):
-            for column, t in enumerate(codes.TIMES):
-                made[row, column] = share(layer, t, time), dimension, coupling, 0.1
-        return made * (1 + 0.01 * at["seed"])
-
-    return {"metric_codes": measured}
-
-
-def rises_and_falls(layer, t, time):
-    return 0.2 + 2.4 * time * (1 - time)
-
-
-(MOVED,) = (one for one in interventions.EXPERIMENT.metrics if one.name == "moved")
-ALL = dict.fromkeys(interventions.LAYERS, 1.0)
-HALF_IN_4 = {"layer4": 0.4}
 
 TORUS = bars([(1, 3), (1, 2.9), (1, 1.1)], [(1, 2), (1, 1.05)])
 CLEARER = bars([(1, 4), (1, 3.9), (1, 1.1)], [(1, 3), (1, 1.05)])
@@ -323,29 +269,6 @@ CASES = {
         Made(rising, ahead_of_pixels(0.12, 0.8)),
     ),
     ("p1_fig4", "b"): (Made(rising, ahead_of_pixels(0.5, 0.8)), Made(rising, ahead_of_pixels(0.12, 0.8))),
-    ("codes", "code additive"): (
-        Made(rising, coded(lambda layer, t, time: 0.2 + 0.7 * time)),
-        Made(rising, coded(lambda layer, t, time: 0.2 + 0.7 * time * (layer != "layer3"))),
-    ),
-    ("codes", "code of the picture"): (
-        Made(rising, coded()),
-        Made(rising, coded(lambda layer, t, time: 0.8 if layer == "layer4" else 0.5)),
-    ),
-    ("codes", "code on the way"): (
-        Made(rising, coded(rises_and_falls)),
-        Made(rising, coded(lambda layer, t, time: 0.2 + 0.6 * time)),
-    ),
-    ("codes", "code angles"): (Made(rising, coded(coupling=0.1)), Made(rising, coded(coupling=0.4))),
-    ("interventions", "edit moves"): (Made(rising, pushed(ALL)), Made(rising, pushed({}))),
-    ("interventions", "edit by layer"): (
-        Made(rising, pushed(ALL, main=HALF_IN_4)),
-        Made(rising, pushed(ALL, main={"layer1": 0.4})),
-    ),
-    ("interventions", "edit of bottleneck"): (
-        Made(rising, pushed(ALL | {"bottleneck1": 0.0})),
-        Made(rising, pushed(ALL)),
-    ),
-    ("interventions", "edit late"): (Made(rising, pushed(ALL, late=0.8)), Made(rising, pushed(ALL, late=0.2))),
     ("p2_fig2", "i, 3-D torus"): (Made(rising, literal(67.0)), Made(rising, literal(45.0))),
 }
 

@@ -20,7 +20,7 @@ from diffgeo.training import Placement
 from tests.support import networks
 
 TRAINED = [name for name in experiments.names() if experiments.find(name).trained]
-SMALL = set(TRAINED) - {"p2_fig2", "codes", "interventions"}
+SMALL = set(TRAINED) - {"p2_fig2", "codes", "interventions", "trajectories", "kernels"}
 """Experiments tried with a network that is fast to compile; the others read the UNet's blocks."""
 
 

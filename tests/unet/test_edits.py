@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from diffgeo.settings.allowed import EDITABLE, LAYERS
+from diffgeo.settings.allowed import CONDITIONING, EDITABLE, LAYERS
 from diffgeo.unet import UNet, activations, initial_parameters
 from tests.support.settings import refused
 
@@ -36,11 +36,18 @@ def test_edits_of_nothing_are_equal_to_the_last_bit_and_others_are_seen(params, 
     jax.tree.map(np.testing.assert_array_equal, same, plain)
     moved = noise(params, {layer: lambda h: h + 1.0})
     assert np.abs(moved[0] - plain[0]).max() > 1e-4
-    recorded = {"layer4", "layer4_attention"}
-    behind = {name for name in recorded if LAYERS.index(name) >= LAYERS.index(layer)}
+    order = (CONDITIONING, *LAYERS)
     for name in plain[1]:
         equal = np.array_equal(moved[1][name], plain[1][name])
-        assert equal == (name not in behind and LAYERS.index(name) < LAYERS.index(layer)), name
+        assert equal == (order.index(name) < order.index(layer)), name
+
+
+def test_the_conditioning_put_in_from_other_labels_is_all_that_a_label_is(params):
+    other = CENTERS[::-1]
+    found = activations(NETWORK, params, IMAGES, T, other, (CONDITIONING,))[CONDITIONING]
+    assert found.shape == (3, 1, 1, 12)
+    wanted = NETWORK.apply({"params": params}, IMAGES, T, other)[0]
+    np.testing.assert_array_equal(noise(params, {CONDITIONING: lambda _: found})[0], wanted)
 
 
 def test_the_last_layers_edit_is_the_last_maps_of_it(params):
