@@ -36,7 +36,6 @@ def main() -> None:
     from diffgeo.declared import experiments
     from diffgeo.errors import require
     from diffgeo.host import runtime
-    from diffgeo.results import open_workdir
     from diffgeo.results.workdir import read_run
     from diffgeo.settings import Settings
 
@@ -52,7 +51,7 @@ def main() -> None:
         declared = experiments.of_run(config, WORKDIR.value, given, allow_changed)
     settings = Settings.from_json(config["settings"], declared.dataset, declared.conditionings)
     asked = run.Run.of(declared, config["preset"], settings, allow_changed=allow_changed).with_logs(logs)
-    if MODELS.value and not open_workdir(WORKDIR.value).read_config():
+    if MODELS.value:
         growth.borrow(asked, MODELS.value, WORKDIR.value, provenance=runtime.provenance())
     if REPAIR.value:
         integrity.repair(asked, WORKDIR.value)

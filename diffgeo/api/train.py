@@ -9,7 +9,6 @@ from diffgeo.api.saved_run import SavedRun, load
 from diffgeo.declared import experiments
 from diffgeo.experiment import Experiment
 from diffgeo.host import runtime
-from diffgeo.results import open_workdir
 from diffgeo.results.workdir import read_run
 from diffgeo.settings import Settings, override
 
@@ -168,8 +167,7 @@ def measure(
     chosen = Settings.from_json(config["settings"], declared.dataset, declared.conditionings)
     runtime.start()  # before a placement asks for devices
     planned = run.Run.of(declared, config["preset"], chosen, allow_changed=allow_changed)
-    if open_workdir(workdir).read_config() is None:
-        growth.borrow(planned, trained, workdir, copy, runtime.provenance())
+    growth.borrow(planned, trained, workdir, copy, runtime.provenance())
     run.analyze(planned, workdir)
     return load(workdir, declared, allow_changed=allow_changed)
 

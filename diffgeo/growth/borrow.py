@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from diffgeo.costs.storage import ALL
@@ -11,7 +12,7 @@ from diffgeo.errors import require
 from diffgeo.growth.merge import Part, copy_values, link_checkpoints, read_part
 from diffgeo.host.disk import check_folder, local_path
 from diffgeo.host.files import atomic_path, write_json
-from diffgeo.results import Results, Workdir
+from diffgeo.results import Results, Workdir, open_results
 from diffgeo.results.workdir import CONFIG
 from diffgeo.run import Run
 from diffgeo.run.evaluation import empty_results
@@ -23,7 +24,8 @@ def borrow(
 ) -> Path:
     """Make a work folder in which the models of a finished run are another experiment's, still to be measured.
 
-    The finished run stays as it is. `run.analyze` then measures what the new folder's results lack.
+    The finished run stays as it is. `run.analyze` then measures what the new folder's results lack. A folder in which
+    this was begun with the same models is left as it is.
 
     Args:
       run: of the other experiment, at the finished run's settings.
@@ -37,13 +39,19 @@ def borrow(
 
     Raises:
       UserError: for an unfinished run, one that trained nothing or has other settings, an experiment that trains
-        nothing, or an `out` that exists.
+        nothing, or an `out` that holds anything else, the models of another run as well.
     """
     out = local_path(out)
     check_folder(out)
-    require(not out.exists() or not any(out.iterdir()), f"{str(out)!r} exists: choose a new folder")
+    begun = Workdir(out).read_config()
+    may_be = "sources" in begun if begun else not out.exists() or not any(out.iterdir())
+    require(may_be, f"{str(out)!r} exists: choose a new folder")
     require(run.compute is None, f"{run.experiment!r} trains nothing, so it measures no models: choose another")
     part = read_part(trained)
+    if begun:
+        same = np.array_equal(open_results(out)["loss"], part.results["loss"], equal_nan=True)
+        require(same, f"{str(out)!r} measures other models than those in {str(trained)!r}: choose a new folder")
+        return out
     require(
         part.config["settings"] == run.identity["settings"],
         f"{run.experiment!r} is not at the settings of the models in {str(trained)!r}",

@@ -7,6 +7,7 @@ import shutil
 import jax
 import numpy as np
 import pytest
+import zarr
 
 from diffgeo import growth, run
 from diffgeo.errors import UserError
@@ -62,6 +63,7 @@ def test_what_both_have_is_copied_and_the_rest_measured(trained, tmp_path):
     directly = run.analyze(Run("made_up", "tiny", TINY, OneDevice("loop"), metrics=(WEIGHT,)), copy, QUIET)
     np.testing.assert_array_equal(found["metric_weight"], directly["metric_weight"])
     said.clear()
+    assert growth.borrow(question, trained, tmp_path / "asked") == tmp_path / "asked", "begun: gone on with"
     run.analyze(question, tmp_path / "asked", said.append)
     assert any("analyzed already" in text for text in said)
 
@@ -93,6 +95,14 @@ def test_what_does_not_fit_is_refused(trained, tmp_path, words, question):
     with pytest.raises(UserError, match=words):
         growth.borrow(question, trained, tmp_path / "asked")
     assert not (tmp_path / "asked").exists()
+
+
+def test_models_of_another_run_are_not_taken_for_those_that_were_begun_with(trained, tmp_path):
+    growth.borrow(asked(), trained, tmp_path / "asked")
+    store = zarr.open_group(str(shutil.copytree(trained, tmp_path / "other") / "results.zarr"), mode="r+")
+    store["loss"][:] = store["loss"][:] + np.float32(0.5)
+    with pytest.raises(UserError, match=r"measures other models than those in .*other"):
+        growth.borrow(asked(), tmp_path / "other", tmp_path / "asked")
 
 
 def test_folders_that_cannot_be_are_refused(trained, tmp_path):
