@@ -25,7 +25,7 @@ import xarray as xr
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
-from diffgeo import claims, plots
+from diffgeo import claims, plots, representation
 from diffgeo.claims import Claim, Comparison
 from diffgeo.experiment import Experiment, Metric, Plot
 from diffgeo.plots import style
@@ -168,8 +168,29 @@ def directions_are_orthogonal(results: xr.Dataset) -> list[Comparison]:
     return [_learned(results), *found]
 
 
+def of_tori(number: str) -> dict[str, float]:
+    """Return a number of the two tori that 2408.13256 compares representations with, on a grid of 16 by 16 labels."""
+    count = 16
+    found = {}
+    for name, points in {
+        "Clifford torus": representation.clifford_torus(count, count),
+        "torus in space": representation.torus_3d(count, count),
+    }.items():
+        metric = representation.metric_tensor(points, np.arange(count), np.arange(count))
+        found[name] = {
+            SHARE: representation.additive_share(points, (count, count)),
+            DIMENSION: representation.participation_ratio(points),
+            COUPLING: metric.coupling,
+            VARIATION: float(np.mean(metric.variation)),
+        }[number]
+    return found
+
+
 def draw_number(results: xr.Dataset, number: str = SHARE) -> Figure:
-    """Draw a number over training, a panel for each diffusion step, a color for each layer, a line for each seed."""
+    """Draw a number over training, a panel for each diffusion step, a color for each layer, a line for each seed.
+
+    Dotted lines are the two ideal tori, for scale: these data are a plane.
+    """
     figure, panels = plt.subplots(2, 2, figsize=(9, 6.5), sharex=True, sharey=True, layout="constrained")
     steps = results["step"].values
     for panel, t in zip(panels.ravel(), TIMES, strict=True):
@@ -179,6 +200,8 @@ def draw_number(results: xr.Dataset, number: str = SHARE) -> Figure:
             for row, of_seed in enumerate(values):
                 name = layer.replace("layer", "layer ").replace("neck1", "neck") if row == 0 else None
                 panel.plot(steps, of_seed, line, color=color, lw=1, alpha=0.8, label=name)
+        for (name, value), dots in zip(of_tori(number).items(), (":", "-."), strict=True):
+            panel.axhline(value, color=style.GUIDE_COLOR, ls=dots, lw=1, label=name)
         panel.set_title(f"diffusion step t = {t}", fontsize=9)
     panels[0, 0].legend(fontsize=7, ncols=2)
     figure.supxlabel("training step", fontsize=9)

@@ -150,3 +150,53 @@ for axis, layer in zip(axes, ["layer1", "bottleneck1", "layer3", "layer4"]):
     axis.set(xlim=(0, 7), ylim=(0, 7), xlabel="drawn x (pixels)", title=layer, aspect="equal")
 axes[0].set_ylabel("drawn y (pixels)")
 _ = axes[0].legend()
+
+# %% [markdown]
+# ## Say the label louder
+#
+# Every block is given the conditioning, a code of the diffusion step and of the label. We move it away from its mean over
+# all labels, to 1.5 and 2 times as far, and count right samples at every checkpoint. If the network were able to draw
+# what a plain label does not ask of it yet, the orange lines would be ahead. `experiments/trajectories.py` asks this of
+# labels in a hole of the data.
+
+# %%
+labels = np.random.default_rng(0).uniform(1, 6, size=(32, 2))
+asked = {"x": labels[:, 0], "y": labels[:, 1]}
+steps = run.results.step.values
+right = {1.0: [], 1.5: [], 2.0: []}
+for step in steps:
+    one = run.member(increment=0.25, seed=1, step=int(step))
+    mean = one.activations(**grid, layer="conditioning").values.mean(axis=0)
+    away = one.activations(**asked, layer="conditioning").values - mean
+    for scale, shares in right.items():
+        hits = one.edited({"conditioning": (scale - 1) * away}).sample(**asked).hit
+        shares.append(float(hits.all("factor").mean()))
+figure, axis = plt.subplots(figsize=(5, 3), layout="constrained")
+for (scale, shares), color in zip(right.items(), ("black", "tab:orange", "tab:red")):
+    axis.plot(steps, shares, "o-", color=color, ms=3, label=f"label times {scale:g}")
+axis.set(xlabel="training step", ylabel="share of samples right in x and y")
+_ = axis.legend()
+
+# %% [markdown]
+# ## What its tangent kernel would draw
+#
+# A network that only ever moved linearly in its parameters would draw what kernel ridge regression by its tangent kernel
+# does: a weighted sum of the training images. Here the kernel is given 64 labels with none in the middle, and asked for
+# (3.5, 3.5). `experiments/kernels.py` asks it of a hole in the data, beside models that were trained with that hole.
+
+# %%
+known = model.training_labels
+known = np.random.default_rng(0).permutation(known[np.abs(known - 3.5).max(axis=1) > 1.5])[:64]
+together = np.vstack([known, [[3.5, 3.5]]])
+pictures = model.true_images(x=known[:, 0], y=known[:, 1])
+shown = {"asked for": model.true_images(x=3.5, y=3.5)[0]}
+for name, one in {"untrained kernel": untrained, "trained kernel": model}.items():
+    kernel = one.tangent_kernel(x=together[:, 0], y=together[:, 1], t=300, draws=1).astype(float)
+    among = kernel[:-1, :-1] + 1e-5 * np.trace(kernel) / len(kernel) * np.eye(len(known))
+    weights = np.linalg.solve(among, (pictures - pictures.mean(axis=0)).reshape(len(known), -1))
+    shown[name] = (kernel[-1, :-1] @ weights).reshape(pictures[0].shape) + pictures.mean(axis=0)
+shown["the model's sample"] = model.sample(x=3.5, y=3.5).images[0]
+figure, axes = plt.subplots(1, 4, figsize=(9, 2.6), layout="constrained")
+for axis, (name, picture) in zip(axes, shown.items()):
+    axis.imshow(picture, cmap="gray", vmin=-1, vmax=1)
+    axis.set(title=name, xticks=[], yticks=[])

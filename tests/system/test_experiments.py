@@ -22,6 +22,8 @@ from tests.support import networks
 TRAINED = [name for name in experiments.names() if experiments.find(name).trained]
 SMALL = set(TRAINED) - {"p2_fig2", "codes", "interventions", "trajectories", "kernels"}
 """Experiments tried with a network that is fast to compile; the others read the UNet's blocks."""
+OFTEN = {*experiments.names()} - {*TRAINED} | {"p1_fig4", "p1_fig9", "p2_fig4", "p2_fig6"}
+"""Experiments tried at every change: each that trains nothing, and one for each kind of axis; the others nightly."""
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +110,10 @@ def quick_embedding(monkeypatch):
     monkeypatch.setattr(fields, "umap_embedding", lambda cloud, seed: cloud[:, :3].astype(np.float32))
 
 
-@pytest.mark.parametrize("name", experiments.names())
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name in OFTEN else pytest.mark.slow) for name in experiments.names()],
+)
 def test_tiny_run_from_training_to_verdicts(name, tmp_path, quick_embedding):
     with networks.replaced() if name in SMALL else contextlib.nullcontext():
         run_tiny(name, tmp_path / "run")
