@@ -1,6 +1,13 @@
 """Denoising diffusion: the forward process and its loss, and the reverse-process samplers."""
 
-from diffgeo.diffusion.process import DenoiseFn, Schedule, denoising_loss, from_settings, q_sample
+from diffgeo.diffusion.process import (
+    DenoiseFn,
+    Schedule,
+    denoising_loss,
+    from_settings,
+    predicting_noise,
+    q_sample,
+)
 from diffgeo.diffusion.samplers import (
     ReverseSteps,
     ancestral_coefficients,
@@ -22,6 +29,7 @@ __all__ = [
     "denoising_loss",
     "from_settings",
     "initial_noise",
+    "predicting_noise",
     "q_sample",
     "run_reverse",
 ]

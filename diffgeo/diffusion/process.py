@@ -4,7 +4,7 @@ Steps t run over 1 .. T; t = 0 is the clean image.
 """
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -21,22 +21,30 @@ class DenoiseFn(Protocol):
     def __call__(
         self, x: Float[Array, "n N N C"], t: Int[Array, " n"], /
     ) -> tuple[Float[Array, "n N N C"], dict[str, jax.Array]]:
-        """Return the predicted noise and the recorded tensors of noisy images x at steps t."""
+        """Return the prediction, the noise unless said otherwise, and the recorded tensors of images x at steps t."""
         ...
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """Linear noise schedule: beta_t from `beta_start` at t = 1 to `beta_end` at t = T [Ho et al. 2020, section 4].
+    r"""Noised images x_t = signal_t x_0 + spread_t noise, and what of them the network predicts.
+
+    The papers: the linear noise schedule, beta_t from `beta_start` at t = 1 to `beta_end` at t = T [Ho et al. 2020,
+    section 4], signal :math:`\sqrt{\bar\alpha_t}`, spread :math:`\sqrt{1 - \bar\alpha_t}`, and the noise.
 
     Attributes:
       timesteps: T.
       beta_start, beta_end: variances, in (0, 1).
+      objective: one of `allowed.OBJECTIVES`. "noise"; "image", the clean one; "velocity", signal noise - spread image
+        [Salimans and Ho 2022, appendix D]; or "flow", noise - image on the straight path from image to noise, signal
+        1 - t / (T + 1), spread t / (T + 1), which has no betas [Liu et al. 2023; Lipman et al. 2023]. Its last step
+        keeps a thousandth of the image, as that of the papers' schedule does, so that the image can be read from it.
     """
 
     timesteps: int = 1000
     beta_start: float = 1e-4
     beta_end: float = 0.02
+    objective: str = "noise"
 
     @property
     def betas(self) -> Float[np.ndarray, " T"]:
@@ -48,10 +56,35 @@ class Schedule:
         """float64[T + 1], product of (1 - beta_s) for s <= t at index t; 1 at t = 0."""
         return np.concatenate([[1.0], np.cumprod(1.0 - self.betas)])
 
+    @property
+    def signal(self) -> Float[np.ndarray, " T1"]:
+        """float64[T + 1], what is left of the image at step t; 1 at t = 0."""
+        return 1.0 - self._flow_time if self.objective == "flow" else np.sqrt(self.alpha_bars)
+
+    @property
+    def spread(self) -> Float[np.ndarray, " T1"]:
+        """float64[T + 1], standard deviation of the noise at step t; 0 at t = 0."""
+        return self._flow_time if self.objective == "flow" else np.sqrt(1.0 - self.alpha_bars)
+
+    @property
+    def _flow_time(self) -> Float[np.ndarray, " T1"]:
+        return np.arange(self.timesteps + 1) / (self.timesteps + 1)
+
+    @property
+    def target(self) -> tuple[Float[np.ndarray, " T1"], Float[np.ndarray, " T1"]]:
+        """float64[T + 1] twice: what is predicted is the first of these times the image plus the second times noise."""
+        none, all_of_it = np.zeros(self.timesteps + 1), np.ones(self.timesteps + 1)
+        return {
+            "noise": (none, all_of_it),
+            "image": (all_of_it, none),
+            "velocity": (-self.spread, self.signal),
+            "flow": (-all_of_it, all_of_it),
+        }[self.objective]
+
 
 def from_settings(settings: Diffusion) -> Schedule:
     """Return the schedule that the settings describe."""
-    return Schedule(settings.timesteps, settings.beta_start, settings.beta_end)
+    return Schedule(settings.timesteps, settings.beta_start, settings.beta_end, settings.objective)
 
 
 def _per_image(table: np.ndarray, t: Int[Array, " n"]) -> Float[Array, "n 1 1 1"]:
@@ -70,8 +103,32 @@ def q_sample(
       t: steps 0 .. T, one per image.
       noise: standard normal.
     """
-    alpha_bar = schedule.alpha_bars
-    return _per_image(np.sqrt(alpha_bar), t) * x0 + _per_image(np.sqrt(1.0 - alpha_bar), t) * noise
+    return _per_image(schedule.signal, t) * x0 + _per_image(schedule.spread, t) * noise
+
+
+def predicting_noise(schedule: Schedule, network: DenoiseFn) -> DenoiseFn:
+    r"""Return a network of any objective as one that predicts noise, which samplers take.
+
+    With x = signal image + spread noise and the prediction m = p image + q noise, `Schedule.target`,
+
+    .. math:: noise = (signal\; m - p\, x) / (signal\, q - spread\, p).
+
+    Args:
+      schedule: what the network predicts.
+      network: its prediction, bound to parameters and labels.
+    """
+    if schedule.objective == "noise":
+        return network
+    of_image, of_noise = schedule.target
+    divisor = schedule.signal * of_noise - schedule.spread * of_image
+    divisor[0] = 1.0  # t = 0 is no step of any sampler
+    of_prediction, of_x = schedule.signal / divisor, -of_image / divisor
+
+    def denoise(x: jax.Array, t: jax.Array, /) -> Any:
+        predicted, recorded = network(x, t)
+        return _per_image(of_prediction, t) * predicted + _per_image(of_x, t) * x, recorded
+
+    return denoise
 
 
 def denoising_loss(
@@ -81,9 +138,15 @@ def denoising_loss(
     t: Int[Array, " n"],
     noise: Float[Array, "n N N C"],
 ) -> Float[Array, " n"]:
-    """Return the mean squared error of the predicted noise, per image [2402.03305, eq. 2].
+    """Return the mean squared error of the prediction, per image; of the papers, of the noise [2402.03305, eq. 2].
 
-    Arguments as `q_sample`'s; `denoise` is called once, on the noised images.
+    Arguments as `q_sample`'s; `denoise` is called once, on the noised images. Losses of different objectives have
+    different scales.
     """
     predicted, _ = denoise(q_sample(schedule, x0, t, noise), t)
-    return jnp.mean(jnp.square(predicted - noise), axis=(1, 2, 3))
+    if schedule.objective == "noise":
+        wanted = noise
+    else:
+        of_image, of_noise = (_per_image(table, t) for table in schedule.target)
+        wanted = of_image * x0 + of_noise * noise
+    return jnp.mean(jnp.square(predicted - wanted), axis=(1, 2, 3))

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int, Key
 
 from diffgeo.diffusion.process import DenoiseFn, Schedule
-from diffgeo.errors import require_choice
+from diffgeo.errors import require, require_choice
 from diffgeo.settings.allowed import SAMPLERS
 
 
@@ -42,7 +42,11 @@ def ancestral_coefficients(schedule: Schedule) -> ReverseSteps:
     .. math:: x_{t-1} = (x_t - \beta_t / \sqrt{1 - \bar\alpha_t}\; \epsilon) / \sqrt{1 - \beta_t} + \sqrt{\beta_t} z
 
     without noise at t = 1.
+
+    Raises:
+      UserError: for the objective "flow", which has no betas.
     """
+    require(schedule.objective != "flow", "objective='flow' has no ancestral sampler: take sampler='ddim'")
     t = np.arange(1, schedule.timesteps + 1, dtype=np.int32)
     beta, now = schedule.betas, schedule.alpha_bars[t]
     a = 1.0 / np.sqrt(1.0 - beta)
@@ -61,17 +65,21 @@ def ddim_coefficients(schedule: Schedule, steps: int, eta: float = 0.0) -> Rever
         \hat x_0 = (x_t - \sqrt{1 - \bar\alpha_t}\, \epsilon) / \sqrt{\bar\alpha_t}, \quad
         \sigma^2 = \eta^2 \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} (1 - \bar\alpha_t / \bar\alpha_s).
 
+    Where the schedule has another signal and spread, these take the places of the roots; without noise that is Euler's
+    step along the straight path of "flow".
+
     Args:
       schedule: noise schedule.
       steps: network calls, 1 .. T.
       eta: 0 (deterministic) to 1 (as much noise as the posterior q(x_s | x_t, x_0) has).
     """
     t = ddim_steps(schedule.timesteps, steps)
-    now, after = schedule.alpha_bars[t], schedule.alpha_bars[np.concatenate([[0], t[:-1]])]
-    variance = eta**2 * (1.0 - after) / (1.0 - now) * (1.0 - now / after)
-    a = np.sqrt(after / now)
-    b = np.sqrt(1.0 - after - variance) - np.sqrt(1.0 - now) * a
-    return ReverseSteps(t, a, b, np.sqrt(variance), np.sqrt(now), np.sqrt(1.0 - now))
+    after = np.concatenate([[0], t[:-1]])
+    signal, spread = schedule.signal, schedule.spread
+    a = signal[after] / signal[t]
+    variance = eta**2 * spread[after] ** 2 * (1.0 - (spread[after] / a / spread[t]) ** 2)
+    b = np.sqrt(spread[after] ** 2 - variance) - spread[t] * a
+    return ReverseSteps(t, a, b, np.sqrt(variance), signal[t], spread[t])
 
 
 def coefficients(schedule: Schedule, sampler: str, steps: int, eta: float) -> ReverseSteps:

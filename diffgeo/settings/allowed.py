@@ -39,6 +39,9 @@ LABEL_SOURCES = ("train", "grid", "uniform")
 OWN, COMMON = "own", "common"
 """Sets of evaluation labels: those of `evaluation.label_source`, and the `num_common` that all members have."""
 
+OBJECTIVES = ("noise", "image", "velocity", "flow")
+"""What the network learns to predict; see `diffgeo.diffusion.Schedule`."""
+
 SAMPLERS = ("ddim", "ancestral")
 """Reverse-process samplers; see `diffgeo.diffusion`."""
 

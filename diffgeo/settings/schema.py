@@ -122,6 +122,10 @@ class Settings:
                 f"sampler_steps={self.evaluation.sampler_steps} exceeds timesteps={self.diffusion.timesteps}",
             )
             require(
+                (self.diffusion.objective, self.evaluation.sampler) != ("flow", "ancestral"),
+                "objective='flow' has no ancestral sampler: take sampler='ddim'",
+            )
+            require(
                 self.train.ema_decay > 0 or not self.evaluation.use_ema,
                 "use_ema needs an average: set train.ema_decay, 0.995 for instance",
             )

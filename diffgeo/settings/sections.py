@@ -17,6 +17,7 @@ from diffgeo.settings.allowed import (
     FIELD_TIMESTEPS,
     HOLES,
     LABEL_SOURCES,
+    OBJECTIVES,
     READOUTS,
     SAMPLERS,
     SCHEDULES,
@@ -146,11 +147,12 @@ class Data:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """Linear noise schedule; see `diffgeo.diffusion.Schedule`."""
+    """Linear noise schedule, and what the network learns to predict; see `diffgeo.diffusion.Schedule`."""
 
     timesteps: int = 1000
     beta_start: float = 1e-4
     beta_end: float = 0.02
+    objective: str = "noise"
 
     def __post_init__(self):
         check_fields(self)
@@ -159,6 +161,7 @@ class Diffusion:
             self.beta_start <= self.beta_end < 1,
             f"beta_end={self.beta_end} must lie between beta_start={self.beta_start} and 1",
         )
+        require_choice("objective", self.objective, OBJECTIVES)
 
     @property
     def field_timesteps(self) -> tuple[int, ...]:

@@ -41,7 +41,7 @@ def make_sampler(program: Program, record: bool = False) -> Callable[..., tuple[
     def sampler(params, seed, step, labels, edits=None, within=None):
         def chunk(keys, labels, edits):
             start = diffusion.initial_noise(schedule, keys, program.image_shape)
-            denoise = bind(network, params, labels, edits, within)
+            denoise = diffusion.predicting_noise(schedule, bind(network, params, labels, edits, within))
             return diffusion.run_reverse(reverse, denoise, keys, start, clip=program.clip, record=record)
 
         return in_chunks(chunk, label_keys(seed, "sample", step, len(labels)), labels, edits)
