@@ -48,7 +48,7 @@ def forward_macs(settings: Settings) -> int:
         return 9 * side**2 * (channels * middle + middle * features)
 
     def attention(side: int, channels: int) -> int:
-        tokens = side**2
+        tokens = side**2 if settings.model.attention else 0
         return tokens * 6 * channels**2 + 2 * tokens**2 * channels
 
     def down(side: int, channels: int, features: int) -> int:

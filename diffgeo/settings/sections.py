@@ -52,6 +52,7 @@ class Model:
     ceil_mode: bool = False
     encoding: str = "sinusoid"
     conditioning: str = "concat"
+    attention: bool = True
 
     def __post_init__(self):
         check_fields(self)

@@ -66,7 +66,9 @@ def activations(
       UserError: for an unknown layer, or as the network.
     """
     check_layers(layers)
-    paths = {(MODULES[layer][0],) for layer in layers if layer != CONDITIONING}
+    # without attention, what follows it is what is before it
+    read = {layer: layer if network.attention else layer.removesuffix("_attention") for layer in layers}
+    paths = {(MODULES[layer][0],) for layer in read.values() if layer != CONDITIONING}
 
     def wanted(module: nn.Module, method: str) -> bool:
         return method == "__call__" and module.path in paths
@@ -79,7 +81,7 @@ def activations(
             (sown,) = captured["intermediates"][CONDITIONING]
             found[layer] = sown.astype(jnp.float32)[:, None, None]
             continue
-        name, index = MODULES[layer]
+        name, index = MODULES[read[layer]]
         (returned,) = captured["intermediates"][name]["__call__"]
         found[layer] = (returned if index is None else returned[index]).astype(jnp.float32)
     return found
@@ -111,6 +113,7 @@ def describe(network: UNet, size: int) -> tuple[Block, ...]:
     images = jax.ShapeDtypeStruct((1, size, size, 1), jnp.float32)
     t, centers = jax.ShapeDtypeStruct((1,), jnp.int32), jax.ShapeDtypeStruct((1, 2), jnp.float32)
     layers = [layer for layer in LAYERS if MODULES[layer][1] != 1]
+    layers = [layer for layer in layers if network.attention or not layer.endswith("_attention")]
     kinds: dict[tuple[str, ...], str] = {}
 
     def note(method, args, kwargs, context):

@@ -54,6 +54,7 @@ class UNet(nn.Module):
         A module of the user's takes the codes and returns what takes their place; see
         `diffgeo.settings.conditionings`.
       factors: of a user's data set, for "periodic"; () for the papers'.
+      attention: False leaves out all self-attention; layers after attention are then those before it.
     """
 
     base_channels: int = 64
@@ -66,6 +67,7 @@ class UNet(nn.Module):
     encoding: str = "sinusoid"
     conditioning: str | Conditioner = "concat"
     factors: tuple[Factor, ...] = ()
+    attention: bool = True
 
     def __post_init__(self):
         check_network(self.base_channels, self.embedding, self.heads, self.conv_impl, self.dtype)
@@ -127,7 +129,8 @@ class UNet(nn.Module):
             conditioning = edited(CONDITIONING, conditioning[:, None, None])[:, 0, 0]
 
         def attend(name: str, layer: int, x: Array) -> Array:
-            return edited(f"layer{layer}_attention", block(SelfAttention, self.heads, name=name)(x))
+            x = block(SelfAttention, self.heads, name=name)(x) if self.attention else x
+            return edited(f"layer{layer}_attention", x)
 
         def down(name: str, layer: int, features: int, x: Array) -> Array:
             return edited(f"layer{layer}", block(Down, features, self.conv_impl, film, name=name)(x, conditioning))
@@ -158,7 +161,7 @@ def from_program(program: Program, remat: str = "none") -> UNet:
     attributes = (model.base_channels, model.embedding, model.heads, model.conv_impl, model.dtype)
     factors = () if program.dataset is None else tuple(program.dataset.factors)
     conditioning = program.conditioner or model.conditioning
-    return UNet(*attributes, remat, model.ceil_mode, model.encoding, conditioning, factors)
+    return UNet(*attributes, remat, model.ceil_mode, model.encoding, conditioning, factors, model.attention)
 
 
 def _conditioned_by(conditioner: Conditioner, codes: Sequence[Float[Array, "n width"]]) -> Float[Array, "n E"]:

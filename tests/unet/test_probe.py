@@ -114,3 +114,16 @@ def test_blocks_are_described_as_they_are(params, layers):
 def test_an_unknown_layer_is_named_with_the_nearest(params):
     with refused("'layr4'", "'layer4'"):
         activations(NETWORK, params, *inputs(), layers=("layr4",))
+
+
+def test_without_attention_layers_after_it_are_those_before_it():
+    plain = UNet(4, 12, attention=False)
+    params = initial_parameters(plain, jax.random.key(0), (8, 8, 1))
+    assert not [name for name in params if name.startswith("sa")]
+    images, t, centers = jnp.ones((2, 8, 8, 1)), jnp.array([1, 5]), jnp.array([[1.0, 2.0], [3.0, 4.0]])
+    found = activations(plain, params, images, t, centers)
+    for layer in range(6):
+        np.testing.assert_array_equal(found[f"layer{layer}_attention"], found[f"layer{layer}"])
+    assert {block.kind for block in describe(plain, 8)} == {"DoubleConv", "Down", "Up"}
+    whole = jax.eval_shape(lambda key: initial_parameters(UNet(4, 12), key, (8, 8, 1)), jax.random.key(0))
+    assert set(whole) - set(params) == {f"sa{k}" for k in range(1, 7)}
