@@ -109,11 +109,13 @@ def _complete_waves(session: Session) -> set[int]:
 
 
 def _trained(wave: Wave, checkpoints: Checkpoints) -> bool:
-    """Return whether a wave's last step is done; of a run that does not keep them, the states are gone then."""
+    """Return whether a wave's last step is done; of a run that does not keep them, the states are gone then.
+
+    Its parameters may be missing beside its state: both are written behind its evaluation, each by itself.
+    """
     last = wave.evaluation_steps[-1]
-    if checkpoints.state_step is None:
-        return checkpoints.borrowed or last in checkpoints.params_steps
-    return checkpoints.state_step == last
+    stored = checkpoints.borrowed or last in checkpoints.params_steps
+    return stored and checkpoints.state_step in (None, last)
 
 
 def finish(session: Session, nothing_done: str, worked: bool) -> xr.Dataset:
