@@ -10,6 +10,7 @@ own members; all of them call every method of `Checkpoints` together. This is th
 `diffgeo.results.checkpoint_files` reads what lies on disk.
 """
 
+import asyncio
 import contextlib
 import dataclasses
 import errno
@@ -55,6 +56,21 @@ class _Digesting(ocp.BasePyTreeCheckpointHandler):
             write_digests(Path(directory))
 
 
+class _WritingAll(ocp.type_handlers.NumpyHandler):
+    """Orbax's handler of numpy arrays; after an error it waits for the other arrays, whose writes go on.
+
+    Each would otherwise print a traceback when it is done, for the event loop that it answers to is closed by then.
+    """
+
+    async def _background_serialize(self, values: Any, infos: Any, args: Any = None) -> None:
+        try:
+            await super()._background_serialize(values, infos, args)
+        except Exception:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            await asyncio.gather(*others, return_exceptions=True)
+            raise
+
+
 class Checkpoints:
     """Checkpoints of one wave; a context manager, closed after waiting for saves in progress.
 
@@ -81,7 +97,7 @@ class Checkpoints:
         if not self.borrowed:
             distributed.broadcast(functools.partial(_make_clean, self.folder / name))
         # numpy arrays are written from where they lie, see `release`; of jax arrays orbax takes a copy on host
-        uncopied = ocp.type_handlers.NumpyHandler(deepcopy_host_arrays=False)
+        uncopied = _WritingAll(deepcopy_host_arrays=False)
         sharded = ocp.type_handlers.get_type_handler(jax.Array)
         handlers = ocp.type_handlers.create_type_handler_registry((np.ndarray, uncopied), (jax.Array, sharded))
         together = ocp.options.MultiprocessingOptions(barrier_sync_key_prefix=name)

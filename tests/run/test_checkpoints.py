@@ -1,9 +1,12 @@
 """Checkpoints written by a real ensemble: one member read alone, averages, and errors that name the folder."""
 
+import asyncio
+import errno
 import shutil
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from diffgeo.errors import UserError
@@ -131,3 +134,18 @@ def test_what_a_kill_left_is_gone_as_soon_as_they_are_open(tmp_path):
     with Checkpoints(tmp_path) as checkpoints:
         assert [path.name for path in sorted(tmp_path.glob("*/*"))] == ["2"]
         assert checkpoints.params_steps == [2]
+
+
+def test_a_save_that_fails_ends_when_all_of_its_arrays_have_ended(tmp_path, monkeypatch):
+    arrays, ended = {name: np.full(3, number) for number, name in enumerate("abcd")}, []
+
+    async def write(self, value, *how):
+        if value[0] == 0:
+            raise OSError(errno.ENOSPC, "full")
+        await asyncio.sleep(0.1)
+        ended.append(int(value[0]))
+
+    monkeypatch.setattr(ocp.type_handlers.NumpyHandler, "_open_and_write", write)
+    with pytest.raises(OSError, match="full"), Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_params(STEP, arrays)
+    assert sorted(ended) == [1, 2, 3], "none is left to an event loop that is closed"
