@@ -52,4 +52,5 @@ def test_the_papers_grids_take_under_30_gigabytes_and_small_runs_keep_everything
 
 
 def test_bytes_in_words():
-    assert [storage.gigabytes(n) for n in (12, 2_500, 99_000_000, 488.2e9)] == ["12 bytes", "2.5 kB", "99 MB", "488 GB"]
+    words = ["12 bytes", "305 bytes", "2.5 kB", "99 MB", "488 GB"]
+    assert [storage.gigabytes(n) for n in (12, 0.82 * 372, 2_500, 99_000_000, 488.2e9)] == words
