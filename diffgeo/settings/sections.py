@@ -284,10 +284,10 @@ def declared_data(data: Data, dataset: Dataset) -> Data:
     Raises:
       UserError: for a parameter that it does not have or that is no number, or another setting that it does not read.
     """
-    plain = Data(size=data.size, dataset=dataset.name, parameters=data.parameters)
+    plain, default = Data(size=data.size, dataset=dataset.name, parameters=data.parameters), Data()
     for name in (f.name for f in fields(Data)):
         value = getattr(data, name)
-        if value not in (getattr(plain, name), getattr(Data(), name)):
+        if value not in (getattr(plain, name), getattr(default, name)):
             raise UserError(
                 f"data.{name}={value} is a setting of the papers' data sets, which {dataset.name!r} does not read: its "
                 f"own are {', '.join(['size', *dataset.parameters])}"
