@@ -1,7 +1,7 @@
 /* Preloaded into a program (LD_PRELOAD), fails one call that changes something below a folder, as a disk would.
  *
  * FAULT_FOLDER  the folder; calls on other files pass
- * FAULT_AT      which of these calls fails, from 1; 0 for none
+ * FAULT_AT      which of these calls fails, from 1; 0 for none, until `refuse` says otherwise
  * FAULT_ERRNO   the error it fails with
  * FAULT_LOG     gets a line that names the call that failed, and at exit how many calls there were
  */
@@ -21,7 +21,20 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static atomic_long calls;
+static atomic_long calls, refused;
+static atomic_int with;
+
+/* Refuses another call, and counts anew: for a process that tries many. Returns how many calls there were. */
+long refuse(long at, int error) {
+    atomic_store(&with, error);
+    atomic_store(&refused, at);
+    return atomic_exchange(&calls, 0);
+}
+
+__attribute__((constructor)) static void begin(void) {
+    const char *at = getenv("FAULT_AT"), *error = getenv("FAULT_ERRNO");
+    refuse(at ? atol(at) : 0, error ? atoi(error) : 0);
+}
 
 static void say(const char *line) {
     const char *log = getenv("FAULT_LOG");
@@ -32,15 +45,15 @@ static void say(const char *line) {
 }
 
 static int fails(const char *call, const char *path) {
-    const char *folder = getenv("FAULT_FOLDER"), *at = getenv("FAULT_AT"), *error = getenv("FAULT_ERRNO");
-    if (!folder || !at || !error || !path) return 0;
+    const char *folder = getenv("FAULT_FOLDER");
+    if (!folder || !path) return 0;
     size_t length = strlen(folder);
     if (strncmp(path, folder, length) || (path[length] && path[length] != '/')) return 0;
-    if (atomic_fetch_add(&calls, 1) + 1 != atol(at)) return 0;
+    if (atomic_fetch_add(&calls, 1) + 1 != atomic_load(&refused)) return 0;
     char line[PATH_MAX + 64];
     snprintf(line, sizeof line, "failed %s %s\n", call, path + length);
     say(line);
-    errno = atoi(error);
+    errno = atomic_load(&with);
     return 1;
 }
 

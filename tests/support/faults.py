@@ -60,6 +60,36 @@ def run(cases: Iterable[Case], undo: Callable[[], object]) -> Iterator[Outcome]:
         undo()
 
 
+def judge(
+    case: str,
+    ended: tuple[int, str],
+    differs: Callable[[], str],
+    again: Callable[[], tuple[int, str]],
+    stopped: tuple[int, ...] = (2,),
+) -> Outcome:
+    """Return what became of a disturbed program, and of the same command given again.
+
+    Args:
+      case: its name.
+      ended: its exit status, and what it said on stderr but for progress.
+      differs: returns what the run has otherwise than an undisturbed one, "" for nothing.
+      again: gives the same command again and returns how that ended.
+      stopped: exit statuses by which the first may end before its time.
+    """
+    status, said = ended
+    if "Traceback" in said or status not in (0, *stopped):
+        return Outcome(case, TRACEBACK, f"{status}: {said}")
+    if status == 0 and (other := differs()):
+        return Outcome(case, SILENT, f"ended, but {other}")
+    if status == 2 and len(said.splitlines()) != 1:
+        return Outcome(case, TRACEBACK, f"more than one line: {said}")
+    status, words = again()
+    if status != 0 or "Traceback" in words or (other := differs()):
+        verdict = TRACEBACK if "Traceback" in words else LOST
+        return Outcome(case, verdict, f"{said} | again, {status}: {words or other}")
+    return Outcome(case, RIGHT, said)
+
+
 VERDICTS = (RIGHT, SILENT, TRACEBACK, LOST)
 HEAD = f"| fault | tried | {' | '.join(VERDICTS)} |\n|---|---|---|---|---|---|"
 

@@ -11,11 +11,14 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
+import xarray as xr
+
+from diffgeo.errors import UserError, one_line
 from diffgeo.host.distributed import FAILED
-from tests.support.faults import LOST, RIGHT, SILENT, TRACEBACK, Outcome
+from tests.support.faults import LOST, RIGHT, SILENT, TRACEBACK, Outcome, judge
 from tests.support.programs import command, environment, free_port
 from tests.support.trained import assert_same_members
 
@@ -36,8 +39,12 @@ def start(folder: Path, *flags: str, **variables: str) -> subprocess.Popen:
 def finish(program: subprocess.Popen) -> tuple[int, str]:
     """Wait for a program; return its exit status, and its lines on stderr but for progress."""
     _, stderr = program.communicate(timeout=300)
-    lines = [line for line in re.split(r"[\r\n]+", stderr) if not PROGRESS.search(line)]
-    return program.returncode, "\n".join(lines)
+    return program.returncode, without_progress(stderr)
+
+
+def without_progress(stderr: str) -> str:
+    """Return what a program said on stderr but for progress."""
+    return "\n".join(line for line in re.split(r"[\r\n]+", stderr) if not PROGRESS.search(line))
 
 
 def whole(folder: Path) -> Path:
@@ -47,33 +54,20 @@ def whole(folder: Path) -> Path:
     return folder
 
 
-def judge(case: str, reference: Path, folder: Path, status: int, said: str, stopped: tuple[int, ...] = (2,)) -> Outcome:
-    """Return what became of a disturbed program, and of the same command given again.
-
-    Args:
-      case: its name.
-      reference, folder: the undisturbed run and this one.
-      status, said: how the program ended.
-      stopped: exit statuses by which it may end before its time.
-    """
-    if "Traceback" in said or status not in (0, *stopped):
-        return Outcome(case, TRACEBACK, f"{status}: {said}")
-    if status == 0 and not _same(reference, folder):
-        return Outcome(case, SILENT, "ended with other numbers")
-    if status == 2 and len(said.splitlines()) != 1:
-        return Outcome(case, TRACEBACK, f"more than one line: {said}")
-    again, words = finish(start(folder))
-    if again != 0 or not _same(reference, folder):
-        return Outcome(case, TRACEBACK if "Traceback" in words else LOST, f"{said} | again, {again}: {words}")
-    return Outcome(case, RIGHT, said)
+def judged(
+    case: str, reference: Path, folder: Path, ended: tuple[int, str], stopped: tuple[int, ...] = (2,)
+) -> Outcome:
+    """Return what became of a disturbed program in a folder, by the numbers of an undisturbed run; see `judge`."""
+    return judge(case, ended, lambda: difference(reference, folder), lambda: finish(start(folder)), stopped)
 
 
-def _same(one: Path, other: Path) -> bool:
+def difference(reference: Path | xr.Dataset, folder: Path) -> str:
+    """Return what the results in a folder have otherwise than an undisturbed run, "" for nothing."""
     try:
-        assert_same_members(one, other)
-    except AssertionError:
-        return False
-    return True
+        assert_same_members(reference, folder)
+    except (AssertionError, UserError) as error:
+        return one_line(error, 300)
+    return ""
 
 
 def library(folder: Path) -> Path:
@@ -83,32 +77,29 @@ def library(folder: Path) -> Path:
     return made
 
 
-def refused_calls(reference: Path, scratch: Path, cases: Callable[[int], list[int]]) -> Iterator[Outcome]:
-    """Let one call that changes something in the run's folder fail, by each error in turn.
+def refused_call(reference: Path, scratch: Path, share: float) -> Outcome:
+    """Let one call that changes something in the run's folder fail; `tests.support.refused_calls` has all of them.
 
     Args:
       reference: the undisturbed run.
       scratch: a folder of this function's own.
-      cases: number of such calls in a whole run -> which of them fail, from 1; one run each.
+      share: of the run's calls that come before it.
     """
     preload, log = str(library(scratch)), scratch / "log"
 
-    def disturbed(folder: Path, at: int, error: int) -> tuple[int, str, str]:
-        log.unlink(missing_ok=True)
+    def disturbed(folder: Path, at: int, error: int) -> tuple[tuple[int, str], str]:
         variables = {"LD_PRELOAD": preload, "FAULT_FOLDER": str(folder), "FAULT_AT": str(at), "FAULT_LOG": str(log)}
-        status, said = finish(start(folder, **variables, FAULT_ERRNO=str(error)))
-        return status, said, log.read_text() if log.exists() else ""
+        log.unlink(missing_ok=True)
+        return finish(start(folder, **variables, FAULT_ERRNO=str(error))), log.read_text()
 
-    status, said, counted = disturbed(scratch / "counted", 0, 0)
+    (status, said), counted = disturbed(scratch / "counted", 0, 0)
     assert status == 0, said
     calls = max(int(line.split()[1]) for line in counted.splitlines() if line.startswith("calls"))
-    for number, at in enumerate(cases(calls)):
-        error = ERRORS[number % len(ERRORS)]
-        folder = scratch / "run"
-        status, said, failed = disturbed(folder, at, error)
-        name = next((line for line in failed.splitlines() if line.startswith("failed")), "none failed")
-        yield judge(f"call {at} of {calls}, {errno.errorcode[error]}: {name}", reference, folder, status, said)
-        shutil.rmtree(folder, ignore_errors=True)
+    at = 1 + int(share * calls)
+    error = ERRORS[at % len(ERRORS)]
+    ended, failed = disturbed(scratch / "run", at, error)
+    name = next((line for line in failed.splitlines() if line.startswith("failed")), "none failed")
+    return judged(f"call {at} of {calls}, {errno.errorcode[error]}: {name}", reference, scratch / "run", ended)
 
 
 def kills(reference: Path, scratch: Path, count: int, seed: int) -> Iterator[Outcome]:
@@ -123,8 +114,8 @@ def kills(reference: Path, scratch: Path, count: int, seed: int) -> Iterator[Out
             program.wait(after)
         except subprocess.TimeoutExpired:
             program.kill()
-        status, said = finish(program)
-        yield judge(f"kill {number} after {after:.2f} s", reference, folder, status, said, (-signal.SIGKILL,))
+        name = f"kill {number} after {after:.2f} s"
+        yield judged(name, reference, folder, finish(program), (-signal.SIGKILL,))
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -159,7 +150,7 @@ def kills_of_two(scratch: Path, count: int, seed: int) -> Iterator[Outcome]:
         elif [status for status, _ in again] != [0, 0]:
             yield Outcome(name, TRACEBACK if "Traceback" in str(again) else LOST, f"{said} | again: {again}")
         else:
-            yield Outcome(name, RIGHT if _same(reference, folder) else SILENT, said)
+            yield Outcome(name, SILENT if difference(reference, folder) else RIGHT, said)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -177,6 +168,5 @@ def double_starts(reference: Path, scratch: Path, count: int, seed: int) -> Iter
         if statuses not in ([0, 0], [0, 2]):
             yield Outcome(name, TRACEBACK, str(ended))
         else:
-            status, said = max(ended)
-            yield judge(name, reference, folder, status, said)
+            yield judged(name, reference, folder, max(ended))
         shutil.rmtree(folder, ignore_errors=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import xarray as xr
 
 from diffgeo import results
 from diffgeo.experiment import SourceFile
@@ -42,9 +43,16 @@ def digests(folder: Path) -> dict[str, str]:
     }
 
 
-def assert_same_members(one: Path, other: Path, **at) -> None:
-    """Assert that the members of `one` at these coordinates are bit-equal in `other`, which may have more."""
-    a, b = results.open_results(one).load(), results.open_results(other).load()
+def assert_same_members(one: Path | xr.Dataset, other: Path, **at) -> None:
+    """Assert that the members of `one` at these coordinates are bit-equal in `other`, which may have more.
+
+    Args:
+      one: a run's folder, or its results.
+      other: a run's folder.
+      **at: axis -> values.
+    """
+    a = one if isinstance(one, xr.Dataset) else results.open_results(one).load()
+    b = results.open_results(other).load()
     assert set(a.data_vars) == set(b.data_vars)
     for name in a.data_vars:
         coordinates = {axis: a[axis].values for axis in a[name].dims if axis in ("increment", "seed", "sigma")} | at

@@ -1,10 +1,10 @@
 """Print the table of the long form: python -m tests.support.try_faults RUN, a finished run of one wave.
 
-With a second argument, COUNT, of faults of the world around the programs instead: so many refused calls, half as many
-kills, a tenth as many of one of two processes, a quarter as many double starts.
+With a second argument, faults of the world around the programs instead, and RUN is a folder for what they need. A
+number, COUNT: so many kills, a fifth as many of one of two processes, half as many double starts. `calls`: every call
+that changes a run's folder, refused, for hours; given again, it goes on with those that RUN/answers lacks.
 """
 
-import random
 import sys
 import tempfile
 from collections.abc import Callable, Iterable
@@ -13,6 +13,7 @@ from pathlib import Path
 from diffgeo.host import runtime
 from tests.support import faults as harness
 from tests.support import program_faults
+from tests.support.refused_calls import every_call
 
 Parts = dict[str, Callable[[Path], Iterable[harness.Outcome]]]
 
@@ -32,16 +33,19 @@ def stored(whole: Path) -> Parts:
 def around(whole: Path, count: int) -> Parts:
     """Return the faults around programs; `whole` is made here."""
     program_faults.whole(whole)
-
-    def some(calls: int) -> list[int]:
-        return sorted(random.Random(count).sample(range(1, calls + 1), min(count, calls)))
-
     return {
-        "calls that change the folder, refused": lambda at: program_faults.refused_calls(whole, at, some),
-        "kills": lambda at: program_faults.kills(whole, at, count // 2, seed=count),
-        "kills, one of two processes": lambda at: program_faults.kills_of_two(at, count // 10, seed=count),
-        "two starts": lambda at: program_faults.double_starts(whole, at, count // 4, seed=count),
+        "kills at any time, one process": lambda at: program_faults.kills(whole, at, count, seed=count),
+        "kills at any time of one of two processes": lambda at: program_faults.kills_of_two(at, count // 5, seed=count),
+        "two starts at once or shortly after each other": lambda at: program_faults.double_starts(
+            whole, at, count // 2, seed=count
+        ),
     }
+
+
+def calls(folder: Path) -> Parts:
+    """Return the refused calls, with their answers in a folder that is made if need be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return {"every call that changes the folder, refused": lambda at: every_call(at, folder / "answers")}
 
 
 def table(parts: Parts) -> None:
@@ -58,5 +62,8 @@ def table(parts: Parts) -> None:
 
 
 if __name__ == "__main__":
-    run = Path(sys.argv[1])
-    table(around(run, int(sys.argv[2])) if sys.argv[2:] else stored(run))
+    run, *chosen = Path(sys.argv[1]), *sys.argv[2:]
+    if chosen == ["calls"]:
+        table(calls(run))
+    else:
+        table(around(run, int(chosen[0])) if chosen else stored(run))
