@@ -108,6 +108,8 @@ class Checkpoints:
             options=ocp.CheckpointManagerOptions(
                 # orbax would do so in a thread until the next save, which may remove what is being deleted here
                 cleanup_tmp_directories=False,
+                # if one cannot be made, threads would wait for it, and a program that ends for them, five minutes
+                async_options=ocp.AsyncOptions(create_directories_asynchronously=False),
                 read_only=self.borrowed,
                 multiprocessing_options=together,
                 **options,

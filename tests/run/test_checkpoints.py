@@ -2,7 +2,9 @@
 
 import asyncio
 import errno
+import os
 import shutil
+import threading
 
 import jax
 import numpy as np
@@ -149,3 +151,20 @@ def test_a_save_that_fails_ends_when_all_of_its_arrays_have_ended(tmp_path, monk
     with pytest.raises(OSError, match="full"), Checkpoints(tmp_path) as checkpoints:
         checkpoints.save_params(STEP, arrays)
     assert sorted(ended) == [1, 2, 3], "none is left to an event loop that is closed"
+
+
+def test_no_thread_waits_for_a_folder_that_cannot_be_made(tmp_path, monkeypatch):
+    mkdir = os.mkdir
+
+    def refuse(path, *how, **more):
+        if "default" in os.fspath(path):
+            raise OSError(errno.ENOSPC, "full")
+        return mkdir(path, *how, **more)
+
+    monkeypatch.setattr(os, "mkdir", refuse)
+    with pytest.raises(OSError, match="full"), Checkpoints(tmp_path) as checkpoints:
+        checkpoints.save_params(STEP, {"a": np.arange(3)})
+    for thread in threading.enumerate():
+        if thread.name == "np_type_handler":
+            thread.join(5)
+            assert not thread.is_alive(), "a program would wait for it"
