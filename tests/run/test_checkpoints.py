@@ -166,5 +166,5 @@ def test_no_thread_waits_for_a_folder_that_cannot_be_made(tmp_path, monkeypatch)
         checkpoints.save_params(STEP, {"a": np.arange(3)})
     for thread in threading.enumerate():
         if thread.name == "np_type_handler":
-            thread.join(5)
+            threading.Thread.join(thread, 5)
             assert not thread.is_alive(), "a program would wait for it"

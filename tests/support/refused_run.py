@@ -4,10 +4,12 @@ States, one of which makes way, parameters, results, analyses, a metric of the m
 checkpoints are removed.
 """
 
+import concurrent.futures.thread
 import contextlib
 import gc
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +61,11 @@ FLAGS = (
     "--steps_per_call=1",
 )
 
+PATIENCE = 30
+"""Seconds that threads may go on after the program: its end waits for those that are no daemons."""
+WAITING = -1
+"""Stands for an exit status, of a program that does not end."""
+
 
 @contextlib.contextmanager
 def smallest() -> Iterator[None]:
@@ -94,4 +101,10 @@ def run_program(folder: Path, said: Path) -> tuple[int, str]:
         status = 1
     gc.collect()  # what has not been closed says so, as at a program's end
     sys.stderr.flush()
-    return status, without_progress(said.read_text())
+    words = without_progress(said.read_text())
+    for thread in set(threading.enumerate()) - set(concurrent.futures.thread._threads_queues):
+        if not thread.daemon and thread is not threading.current_thread():
+            threading.Thread.join(thread, PATIENCE)  # orbax's own raises
+            if thread.is_alive():
+                return WAITING, f"{words} | it does not end: {thread.name!r} goes on"
+    return status, words
