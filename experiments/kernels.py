@@ -14,7 +14,7 @@ many within 0.15.
 Controls: seen labels, where a kernel must be right. Copying the nearest training label is never right in the part of
 the hole that is asked.
 
-Cost: `laptop` 2 hours on two CPU cores, most of them given to other work (10 models, those of `p1_fig9`), and 5
+Cost: `laptop` 119 minutes on two CPU cores, most of them given to other work (10 models, those of `p1_fig9`), and 5
 minutes of measuring:
 
     python -m launch.train --experiment=kernels --preset=laptop --workdir=runs/kernels
@@ -147,7 +147,7 @@ EXPERIMENT = Experiment(
     name="kernels",
     figure="beyond the papers: the tangent kernel's prediction for labels in a hole",
     claim="the trained network's tangent kernel fills a hole as the model does, the untrained network's most of it",
-    time="2 hours beside much other work",
+    time="124 minutes beside other work",
     expect="a trained kernel as right as the model in the hole, an untrained one nearly",
     presets={"tiny": TINY_HOLE} | {name: p1_fig9.EXPERIMENT.presets[name] for name in ("laptop", "paper")},
     metrics=(
