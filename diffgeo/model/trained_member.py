@@ -249,7 +249,7 @@ class TrainedMember:
         """Labels of the images that the model was trained on, in the data's frame.
 
         >>> load("runs/quickstart").member(increment=0.5, seed=1).training_labels.shape
-        (225, 2)
+        (256, 2)
         """
         from diffgeo.data.sources import source_of
 
