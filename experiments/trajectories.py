@@ -1,9 +1,9 @@
-"""Beyond the papers: how a class that is held out is learned, and whether a louder label draws it out earlier.
+"""Beyond the papers: how held-out labels are learned, and whether scaling a label elicits them earlier.
 
 Question: the models of `p1_fig9` never see labels in a hole. On the way to drawing them, is one coordinate learned
 before the other, as a turn in the plane of concepts (accuracy of x, accuracy of y), and later than seen labels are?
-And is the ability there before a plain label shows it: Park et al. 2024 ("Emergence of hidden capabilities") draw it
-out by scaling what a network is given of the label.
+And is the ability hidden before a plain label shows it? Park et al. 2024 ("Emergence of hidden capabilities") elicit it
+by scaling the label that the network is given.
 
 Hypotheses, fixed before these models were measured, after a look at models without a hole and at the summary of
 `p1_fig9` of version 0.1: labels in the hole are learned when seen ones are; their x and y together; a label scaled by
@@ -45,8 +45,8 @@ CONDITIONING = "conditioning"
 COLORS = dict(zip(WAYS, (style.OKABE_ITO[name] for name in ("black", "vermillion", "orange", "sky blue")), strict=True))
 
 
-def louder(model: Any, labels: np.ndarray) -> np.ndarray:
-    """Return float32[way, L, 1, 1, E], what each way adds to the conditioning at float32[L, 2] labels.
+def scaled_conditioning(model: Any, labels: np.ndarray) -> np.ndarray:
+    """Return float32[way, L, 1, 1, E], the edit of the conditioning by each way, at float32[L, 2] labels.
 
     Scaling by w moves it (w - 1) times as far as it is from its mean over a grid of labels one pixel apart, so that the
     code of the diffusion step stays.
@@ -63,7 +63,7 @@ def louder(model: Any, labels: np.ndarray) -> np.ndarray:
 def concepts(model: Any) -> np.ndarray:
     """Return float32[way, region, number]: shares of samples right in x, in y and in both, by `WAYS` and `REGIONS`."""
     labels = asked_labels(model).reshape(-1, 2)
-    added = np.concatenate(list(louder(model, labels)))
+    added = np.concatenate(list(scaled_conditioning(model, labels)))
     drawn = model.edited({CONDITIONING: added}).sample(x=labels[:, 0], y=labels[:, 1], draws=len(WAYS))
     hits = drawn["hit"].values.reshape(len(WAYS), len(REGIONS), ASKED, 2)
     return np.concatenate([hits.mean(axis=2), hits.all(axis=3).mean(axis=2)[..., None]], axis=-1).astype(np.float32)

@@ -152,11 +152,11 @@ axes[0].set_ylabel("drawn y (pixels)")
 _ = axes[0].legend()
 
 # %% [markdown]
-# ## Say the label louder
+# ## Scale the label
 #
-# Every block is given the conditioning, a code of the diffusion step and of the label. We move it away from its mean over
-# all labels, to 1.5 and 2 times as far, and count right samples at every checkpoint. If the network were able to draw
-# what a plain label does not ask of it yet, the orange lines would be ahead. `experiments/trajectories.py` asks this of
+# Every block takes the conditioning, a code of the diffusion step and the label. We move it away from its mean over all
+# labels, to 1.5 and 2 times as far, and count right samples at every checkpoint. If a plain label hid an ability that is
+# there, the orange line would be ahead. `experiments/trajectories.py` asks this of
 # labels in a hole of the data.
 
 # %%
@@ -178,7 +178,7 @@ axis.set(xlabel="training step", ylabel="share of samples right in x and y")
 _ = axis.legend()
 
 # %% [markdown]
-# ## What its tangent kernel would draw
+# ## Kernel regression by its tangent kernel
 #
 # A network that only ever moved linearly in its parameters would draw what kernel ridge regression by its tangent kernel
 # does: a weighted sum of the training images. Here the kernel is given 64 labels with none in the middle, and asked for

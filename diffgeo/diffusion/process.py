@@ -21,13 +21,13 @@ class DenoiseFn(Protocol):
     def __call__(
         self, x: Float[Array, "n N N C"], t: Int[Array, " n"], /
     ) -> tuple[Float[Array, "n N N C"], dict[str, jax.Array]]:
-        """Return the prediction, the noise unless said otherwise, and the recorded tensors of images x at steps t."""
+        """Return the predicted target, by default the noise, and the recorded tensors, for images x at steps t."""
         ...
 
 
 @dataclass(frozen=True)
 class Schedule:
-    r"""Noised images x_t = signal_t x_0 + spread_t noise, and what of them the network predicts.
+    r"""Forward process x_t = signal_t x_0 + spread_t noise, and the target that the network predicts.
 
     The papers: the linear noise schedule, beta_t from `beta_start` at t = 1 to `beta_end` at t = T [Ho et al. 2020,
     section 4], signal :math:`\sqrt{\bar\alpha_t}`, spread :math:`\sqrt{1 - \bar\alpha_t}`, and the noise.
@@ -35,10 +35,10 @@ class Schedule:
     Attributes:
       timesteps: T.
       beta_start, beta_end: variances, in (0, 1).
-      objective: one of `allowed.OBJECTIVES`. "noise"; "image", the clean one; "velocity", signal noise - spread image
+      objective: one of `allowed.OBJECTIVES`. "noise"; "image", the clean x_0; "velocity", signal noise - spread image
         [Salimans and Ho 2022, appendix D]; or "flow", noise - image on the straight path from image to noise, signal
-        1 - t / (T + 1), spread t / (T + 1), which has no betas [Liu et al. 2023; Lipman et al. 2023]. Its last step
-        keeps a thousandth of the image, as that of the papers' schedule does, so that the image can be read from it.
+        1 - t / (T + 1), spread t / (T + 1), which has no betas [Liu et al. 2023; Lipman et al. 2023]. At t = T a
+        signal of 1 / (T + 1) is left, so that the image's estimate at that step is finite.
     """
 
     timesteps: int = 1000
@@ -58,7 +58,7 @@ class Schedule:
 
     @property
     def signal(self) -> Float[np.ndarray, " T1"]:
-        """float64[T + 1], what is left of the image at step t; 1 at t = 0."""
+        """float64[T + 1], factor of the image at step t; 1 at t = 0."""
         return 1.0 - self._flow_time if self.objective == "flow" else np.sqrt(self.alpha_bars)
 
     @property
@@ -72,7 +72,7 @@ class Schedule:
 
     @property
     def target(self) -> tuple[Float[np.ndarray, " T1"], Float[np.ndarray, " T1"]]:
-        """float64[T + 1] twice: what is predicted is the first of these times the image plus the second times noise."""
+        """Factors p and q, float64[T + 1] each, of the target p image + q noise."""
         none, all_of_it = np.zeros(self.timesteps + 1), np.ones(self.timesteps + 1)
         return {
             "noise": (none, all_of_it),
@@ -107,15 +107,15 @@ def q_sample(
 
 
 def predicting_noise(schedule: Schedule, network: DenoiseFn) -> DenoiseFn:
-    r"""Return a network of any objective as one that predicts noise, which samplers take.
+    r"""Convert a network's prediction to the noise, which samplers take.
 
     With x = signal image + spread noise and the prediction m = p image + q noise, `Schedule.target`,
 
     .. math:: noise = (signal\; m - p\, x) / (signal\, q - spread\, p).
 
     Args:
-      schedule: what the network predicts.
-      network: its prediction, bound to parameters and labels.
+      schedule: of the objective that the network was trained for.
+      network: with parameters and labels bound.
     """
     if schedule.objective == "noise":
         return network
@@ -138,7 +138,7 @@ def denoising_loss(
     t: Int[Array, " n"],
     noise: Float[Array, "n N N C"],
 ) -> Float[Array, " n"]:
-    """Return the mean squared error of the prediction, per image; of the papers, of the noise [2402.03305, eq. 2].
+    """Return the mean squared error of the prediction, per image; for "noise" that of 2402.03305, eq. 2.
 
     Arguments as `q_sample`'s; `denoise` is called once, on the noised images. Losses of different objectives have
     different scales.

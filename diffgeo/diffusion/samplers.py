@@ -65,8 +65,7 @@ def ddim_coefficients(schedule: Schedule, steps: int, eta: float = 0.0) -> Rever
         \hat x_0 = (x_t - \sqrt{1 - \bar\alpha_t}\, \epsilon) / \sqrt{\bar\alpha_t}, \quad
         \sigma^2 = \eta^2 \frac{1 - \bar\alpha_s}{1 - \bar\alpha_t} (1 - \bar\alpha_t / \bar\alpha_s).
 
-    Where the schedule has another signal and spread, these take the places of the roots; without noise that is Euler's
-    step along the straight path of "flow".
+    For "flow", its signal and spread replace the roots; at eta = 0 that is Euler's method along the straight path.
 
     Args:
       schedule: noise schedule.

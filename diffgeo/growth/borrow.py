@@ -24,8 +24,8 @@ def borrow(
 ) -> Path:
     """Make a work folder in which the models of a finished run are another experiment's, still to be measured.
 
-    The finished run stays as it is. `run.analyze` then measures what the new folder's results lack. A folder in which
-    this was begun with the same models is left as it is.
+    The finished run stays as it is. `run.analyze` then measures what the new folder's results lack. A folder made
+    before from the same models is left as it is.
 
     Args:
       run: of the other experiment, at the finished run's settings.
@@ -39,7 +39,7 @@ def borrow(
 
     Raises:
       UserError: for an unfinished run, one that trained nothing or has other settings, an experiment that trains
-        nothing, or an `out` that holds anything else, the models of another run as well.
+        nothing, or an `out` that holds anything else, such as the models of another run.
     """
     out = local_path(out)
     check_folder(out)

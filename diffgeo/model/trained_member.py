@@ -128,7 +128,7 @@ class TrainedMember:
         return self._read(drawn, labels, draws)
 
     def true_images(self, **factors: Any) -> np.ndarray:
-        """Return what the model should draw at labels.
+        """Return the true images of labels, which the model should draw.
 
         Args:
           **factors: as for `sample`.
@@ -148,7 +148,7 @@ class TrainedMember:
         return images[..., 0] if images.shape[-1] == 1 else images
 
     def read(self, images: Any, **factors: Any) -> xr.Dataset:
-        """Read the centers that images show, wherever they come from, as `sample` reads its own.
+        """Read the centers of any images, as `sample` reads those of its own.
 
         Args:
           images: float[S, N, N], or with channels, in about [-1, 1].
@@ -209,8 +209,8 @@ class TrainedMember:
 
         Args:
           at: generated images, from `sample`; None for true images at the labels that `factors` give.
-          layer: one of `settings.allowed.LAYERS`; "conditioning", what all blocks are given of t and the label; or
-            "pixels", the images themselves: a control.
+          layer: one of `settings.allowed.LAYERS`; "conditioning", the code of t and label that every block
+            takes; or "pixels", the images themselves: a control.
           t: diffusion step, 1 .. T. The papers' representation is that of t = 1, where the noise has a standard
             deviation of 0.01. The run's own `layer4` is recorded while an image is drawn, at its last step.
           seed: of the noise; None for the model's own, as in the run's `layer4_proxy`.
@@ -259,11 +259,11 @@ class TrainedMember:
     def tangent_kernel(
         self, *, t: int, draws: int = 4, seed: int | None = None, **factors: Any
     ) -> Float32[np.ndarray, "S S"]:
-        """Return the empirical neural tangent kernel between labels: how a gradient step at one moves another.
+        """Return the empirical neural tangent kernel between labels [Jacot et al. 2018].
 
-        Inner products of the gradients, by all parameters, of the predicted noise at one gray image that is noised to
-        t, the same for all labels. Of the noise's pixels a random sum is taken, so that the mean over draws estimates
-        the trace over pixels [Jacot et al. 2018; Novak et al. 2022]. It takes S P floats of memory, of P parameters.
+        Inner products of gradients with respect to all P parameters. The output is a random sum over the pixels of the
+        prediction at one noised gray image, the same for all labels; the mean over draws estimates the trace over
+        pixels. Memory: S P floats.
 
         Args:
           t: diffusion step, 1 .. T.
@@ -272,7 +272,7 @@ class TrainedMember:
           **factors: as for `sample`.
 
         Returns:
-          float32[S, S], symmetric, no eigenvalue under 0 but for rounding.
+          float32[S, S], symmetric and, up to rounding, positive semi-definite.
 
         Raises:
           UserError: for a step outside 1 .. T, fewer than one draw, labels as for `sample`, or an edited model.

@@ -40,7 +40,7 @@ OWN, COMMON = "own", "common"
 """Sets of evaluation labels: those of `evaluation.label_source`, and the `num_common` that all members have."""
 
 OBJECTIVES = ("noise", "image", "velocity", "flow")
-"""What the network learns to predict; see `diffgeo.diffusion.Schedule`."""
+"""Targets of the network's prediction; see `diffgeo.diffusion.Schedule`."""
 
 SAMPLERS = ("ddim", "ancestral")
 """Reverse-process samplers; see `diffgeo.diffusion`."""
@@ -70,8 +70,8 @@ LAYERS = (
 attention; the bottleneck is three DoubleConvs."""
 
 CONDITIONING = "conditioning"
-"""What every block is given of the diffusion step and the label, PE(t) | PE(x) | PE(y) or what a module makes of them,
-as activations of one pixel; it is no layer of the fields that runs record."""
+"""Input of every block beside the image, PE(t) | PE(x) | PE(y) or a module's function of these codes, read and edited
+as activations of one pixel. The fields that runs record do not include it."""
 
 EDITABLE = (CONDITIONING, *(layer for layer in LAYERS if layer != "layer4_pre_embedding"))
 """Layers that `diffgeo.unet.UNet` takes edits of; the other is inside of a block."""

@@ -148,7 +148,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Diffusion:
-    """Linear noise schedule, and what the network learns to predict; see `diffgeo.diffusion.Schedule`."""
+    """Noise schedule, and the target of the network's prediction; see `diffgeo.diffusion.Schedule`."""
 
     timesteps: int = 1000
     beta_start: float = 1e-4

@@ -1,13 +1,15 @@
 """What `experiments/kernels.py` and `experiments/trajectories.py` ask of models that are known."""
 
 from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from diffgeo.model.activations import Activations
-from experiments import kernels, trajectories
+from diffgeo.model.trained_member import TrainedMember
+from experiments import kernels, p1_fig9, trajectories
 from experiments._held_out import ASKED, asked_labels
 from tests.support.settings import refused
 
@@ -107,9 +109,31 @@ def test_images_of_a_kernel_are_those_of_ridge_regression():
     np.testing.assert_allclose(found[:, 0], expected, atol=1e-3)
 
 
+class OfLabels(TrainedMember):
+    """A model of Fig. 9 whose kernel knows no network: Gaussian in the labels, this many pixels wide."""
+
+    width: ClassVar[float]
+
+    def tangent_kernel(self, *, x, y, t, draws):
+        labels = np.stack([x, y], axis=1)
+        return np.exp(-((labels[:, None] - labels[None]) ** 2).sum(axis=-1) / (2 * self.width**2)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("width", "held_out"), [(0.5, (0.0, 0.1)), (1.5, (0.95, 1.0))])
+def test_a_smooth_kernel_of_labels_fills_the_hole_without_any_network(width, held_out):
+    """The null of (kernel, trained): it holds for such a kernel too, and fails for a narrow one."""
+    settings = p1_fig9.EXPERIMENT.presets["laptop"].at(hole_area_fraction=0.1, seed=0)
+    model = type("Gaussian", (OfLabels,), {"width": width})(settings, {}, settings.train.steps, {})
+    labels = asked_labels(model).reshape(-1, 2)
+    drawn = kernels.kernel_images(model, labels)
+    hits = model.read(drawn, x=labels[:, 0], y=labels[:, 1])["hit"].values.reshape(2, ASKED, 2).all(axis=2).mean(axis=1)
+    assert held_out[0] <= hits[0] <= held_out[1]
+    assert hits[1] > 0.9
+
+
 def test_scaled_labels_move_the_conditioning_away_from_its_mean():
     labels = asked_labels(Known()).reshape(-1, 2)
-    asked, scaled, twice, random = trajectories.louder(Known(), labels)[:, :, 0, 0]
+    asked, scaled, twice, random = trajectories.scaled_conditioning(Known(), labels)[:, :, 0, 0]
     np.testing.assert_array_equal(asked, 0.0)
     away = np.concatenate([labels - 7.5, np.zeros_like(labels)], axis=1)  # the rest of the code is the same everywhere
     np.testing.assert_allclose(scaled, 0.5 * away, atol=1e-5)
@@ -128,6 +152,4 @@ def test_concepts_are_shares_of_right_samples():
 
 @pytest.mark.parametrize("declared", [kernels.EXPERIMENT, trajectories.EXPERIMENT], ids=lambda one: one.name)
 def test_the_models_are_those_of_fig9(declared):
-    from experiments import p1_fig9
-
     assert declared.presets["laptop"] is p1_fig9.EXPERIMENT.presets["laptop"]

@@ -44,7 +44,7 @@ def every_call(scratch: Path, answers: Path, every: int = 1) -> Iterator[Outcome
     Args:
       scratch: a folder of this function's own.
       answers: file that answers are added to as they come; what it has is not tried again.
-      every: tries each so-manieth call.
+      every: distance between the calls that are tried; 1 for all.
     """
     finished, given = False, 0
     while True:

@@ -26,7 +26,7 @@ from tests.support.refused_calls import WRONG, Answer, note, read
 from tests.support.refused_run import run_program, smallest
 
 PASSES = 4
-"""Times that a run is gone through: a file of answers that is not finished has calls from all of it."""
+"""Number of passes over a run's calls: an unfinished file of answers then has calls from all parts of the run."""
 
 
 class _Worker:
