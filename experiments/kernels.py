@@ -12,8 +12,8 @@ untrained network's kernel is right in at least a tenth less than the trained mo
 many within 0.15.
 
 Controls: seen labels, where a kernel must be right. Copying the nearest training label is never right in the part of
-the hole that is asked. Found after the run: a Gaussian kernel of the labels, 1.5 pixels wide, fills the whole hole (a test),
-so that (kernel, trained) does not tell the network's kernel from any smooth one.
+the hole that is asked. Found after the run: a Gaussian kernel of the labels, 1.5 pixels wide, fills the whole hole (a
+test), so that (kernel, trained) does not tell the network's kernel from any smooth one.
 
 Cost: `laptop` 119 minutes on two CPU cores, most of them given to other work (10 models, those of `p1_fig9`), and 5
 minutes of measuring:
