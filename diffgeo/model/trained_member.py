@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import xarray as xr
-from jaxtyping import Float32
 
 from diffgeo import readout
 from diffgeo.errors import UserError, require, require_choice, suggestion
@@ -245,8 +244,8 @@ class TrainedMember:
         return Activations(programs.encode(bound, layer, shown, labels, t), labels, layer, t, period)
 
     @property
-    def training_labels(self) -> Float32[np.ndarray, "L K"]:
-        """Labels of the images that the model was trained on, in the data's frame.
+    def training_labels(self) -> np.ndarray:
+        """float32[L, K], labels of the images that the model was trained on, in the data's frame.
 
         >>> load("runs/quickstart").member(increment=0.5, seed=1).training_labels.shape
         (256, 2)
@@ -256,9 +255,7 @@ class TrainedMember:
         table = source_of(self.settings).table()
         return table.centers[: int(table.count)]
 
-    def tangent_kernel(
-        self, *, t: int, draws: int = 4, seed: int | None = None, **factors: Any
-    ) -> Float32[np.ndarray, "S S"]:
+    def tangent_kernel(self, *, t: int, draws: int = 4, seed: int | None = None, **factors: Any) -> np.ndarray:
         """Return the empirical neural tangent kernel between labels [Jacot et al. 2018].
 
         Inner products of gradients with respect to all P parameters. The output is a random sum over the pixels of the
