@@ -1,4 +1,4 @@
-"""What experiments on the models of `p1_fig9` share: labels in the hole and outside, asked of all models."""
+"""What experiments on models with a hole in their data share: labels in the hole and outside, asked of all models."""
 
 from typing import Any
 
@@ -11,6 +11,7 @@ from diffgeo.errors import require
 from diffgeo.settings import TINY, adapt
 
 REGIONS = ("held out", "seen")
+NUMBERS = ("x", "y", "both")
 ASKED = 32
 """Labels of each region."""
 RESOLUTION = share_resolution(ASKED)
@@ -26,8 +27,8 @@ TINY_HOLE = adapt(
 )
 
 
-def asked_labels(model: Any) -> np.ndarray:
-    """Return float32[region, ASKED, 2], labels every half pixel, at least one from the border, by `REGIONS`.
+def asked_labels(model: Any, apart: float = 0.5) -> np.ndarray:
+    """Return float32[region, ASKED, 2], labels this many pixels apart, at least one from the border, by `REGIONS`.
 
     "held out": where drawing the nearest training label is never right, over a pixel from it in x or in y. "seen": at
     most half a pixel from one. A region of fewer labels repeats them; there is noise of its own for each.
@@ -35,7 +36,7 @@ def asked_labels(model: Any) -> np.ndarray:
     Raises:
       UserError: if no label is held out.
     """
-    values = np.arange(1, model.settings.data.size - 1.5, 0.5).astype(np.float32)
+    values = np.arange(1, model.settings.data.size - 1.5, apart).astype(np.float32)
     labels = np.stack(np.meshgrid(values, values, indexing="ij"), axis=-1).reshape(-1, 2)
     distance = KDTree(model.training_labels).query(labels, p=np.inf)[0]
     chosen = []
@@ -44,6 +45,11 @@ def asked_labels(model: Any) -> np.ndarray:
         require(len(inside) > 0, "no label is held out: ask models whose data have a hole over two pixels wide")
         chosen.append(np.resize(inside, (ASKED, 2)))
     return np.stack(chosen)
+
+
+def shares_right(hits: np.ndarray) -> np.ndarray:
+    """Return float32[..., number]: shares of bool[..., L, 2] hits that are right, by `NUMBERS`."""
+    return np.concatenate([hits.mean(axis=-2), hits.all(axis=-1).mean(axis=-1)[..., None]], axis=-1).astype(np.float32)
 
 
 def largest_hole(values: xr.DataArray) -> xr.DataArray:

@@ -36,10 +36,20 @@ from diffgeo.experiment import Experiment, Metric, Plot
 from diffgeo.plots import style
 
 from . import p1_fig9
-from ._held_out import ASKED, CHOICE, OURS, REGIONS, RESOLUTION, TINY_HOLE, asked_labels, largest_hole
+from ._held_out import (
+    ASKED,
+    CHOICE,
+    NUMBERS,
+    OURS,
+    REGIONS,
+    RESOLUTION,
+    TINY_HOLE,
+    asked_labels,
+    largest_hole,
+    shares_right,
+)
 
 KERNEL, MODEL = WAYS = ("kernel", "model")
-NUMBERS = ("x", "y", "both")
 HELD_OUT, SEEN = REGIONS
 LABELS = 256
 """Training labels that a kernel regresses on, chosen by `CHOICE`; all of them if there are fewer."""
@@ -74,8 +84,7 @@ def predicted(model: Any) -> np.ndarray:
         MODEL: model.sample(x=labels[:, 0], y=labels[:, 1])["hit"].values,
     }
     for row, way in enumerate(WAYS):
-        by_region = hits[way].reshape(len(REGIONS), ASKED, 2)
-        found[row, :, :2], found[row, :, 2] = by_region.mean(axis=1), by_region.all(axis=2).mean(axis=1)
+        found[row] = shares_right(hits[way].reshape(len(REGIONS), ASKED, 2))
     return found
 
 

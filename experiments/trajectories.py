@@ -35,11 +35,10 @@ from diffgeo.experiment import Experiment, Metric, Plot
 from diffgeo.plots import style
 
 from . import p1_fig9
-from ._held_out import ASKED, OURS, REGIONS, RESOLUTION, TINY_HOLE, asked_labels, largest_hole
+from ._held_out import ASKED, NUMBERS, OURS, REGIONS, RESOLUTION, TINY_HOLE, asked_labels, largest_hole, shares_right
 
 ASKED_FOR, SCALED, TWICE, RANDOM = WAYS = ("as asked", "label times 1.5", "label times 2", "random")
 SCALES = {ASKED_FOR: 1.0, SCALED: 1.5, TWICE: 2.0}
-NUMBERS = ("x", "y", "both")
 HELD_OUT, SEEN = REGIONS
 CONDITIONING = "conditioning"
 COLORS = dict(zip(WAYS, (style.OKABE_ITO[name] for name in ("black", "vermillion", "orange", "sky blue")), strict=True))
@@ -65,8 +64,7 @@ def concepts(model: Any) -> np.ndarray:
     labels = asked_labels(model).reshape(-1, 2)
     added = np.concatenate(list(scaled_conditioning(model, labels)))
     drawn = model.edited({CONDITIONING: added}).sample(x=labels[:, 0], y=labels[:, 1], draws=len(WAYS))
-    hits = drawn["hit"].values.reshape(len(WAYS), len(REGIONS), ASKED, 2)
-    return np.concatenate([hits.mean(axis=2), hits.all(axis=3).mean(axis=2)[..., None]], axis=-1).astype(np.float32)
+    return shares_right(drawn["hit"].values.reshape(len(WAYS), len(REGIONS), ASKED, 2))
 
 
 def _shares(results: xr.Dataset, number: str, way: str = ASKED_FOR, region: str = HELD_OUT) -> xr.DataArray:

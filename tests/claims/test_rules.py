@@ -1,6 +1,7 @@
 """Digests of claims' rules: what changes them, what does not, and what a verdict says of a run of another rule."""
 
 import functools
+import importlib
 import importlib.util
 import json
 import subprocess
@@ -58,6 +59,19 @@ def rule(folder: Path, text: str, statement: str = "models learn", **arguments) 
 )
 def test_a_change_of_test_number_or_helper_changes_it(tmp_path, old, new):
     assert rule(tmp_path, MODULE) != rule(tmp_path, MODULE.replace(old, new))
+
+
+def test_a_helper_in_another_module_of_its_package_is_part_of_it(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    package = tmp_path / "own_package"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "helpers.py").write_text("def least():\n    return 0.5\n")
+    (package / "declared.py").write_text(
+        "from .helpers import least\n\n\ndef learned(results):\n    return [least()]\n"
+    )
+    declared = importlib.import_module("own_package.declared")
+    assert "own_package.helpers.least: def least():\n    return 0.5" in list(rules._parts(declared.learned))
 
 
 def test_so_do_statement_and_arguments(tmp_path):
