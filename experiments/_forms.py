@@ -1,5 +1,6 @@
 """What experiments share that compare forms of a network: the same data with a hole, what is asked and drawn."""
 
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from diffgeo.claims import Comparison
 from diffgeo.experiment import Metric, Plot
 from diffgeo.plots import style
 from diffgeo.settings import FIVE_SEEDS, LAPTOP, PAPER, TINY, Settings, adapt
+from diffgeo.settings.conditionings import Conditioner
 
 from ._held_out import ASKED, NUMBERS, REGIONS, RESOLUTION, asked_labels, shares_right
 from .codes import LAYERS, SHARE, TIMES, codes
@@ -21,18 +23,27 @@ from .codes import NUMBERS as OF_LAYER
 HELD_OUT, SEEN = REGIONS
 
 
-def presets(axis: str, values: tuple, embeddings: tuple[int, int, int] | None = None) -> dict[str, Settings]:
+def presets(
+    axis: str,
+    values: tuple,
+    embeddings: tuple[int, int, int] | None = None,
+    conditioning: Mapping[str, Conditioner] | None = None,
+) -> dict[str, Settings]:
     """Return presets of models of one axis on bumps at every pixel but those of a hole.
 
     Args:
       axis, values: of the grid, beside the seed.
       embeddings: widths of all codes together at "tiny", "laptop" and "paper"; None for the usual.
+      conditioning: name and module that all models have in place of the papers' form.
     """
-    tiny, laptop, paper = [{} if embeddings is None else {"embedding": width} for width in embeddings or (0, 0, 0)]
+    form = {"conditioning": next(iter(conditioning))} if conditioning else {}
+    widths = [{"embedding": width} for width in embeddings] if embeddings else [{}, {}, {}]
+    tiny, laptop, paper = (form | width for width in widths)
     return {
         "tiny": adapt(
             TINY,
             {axis: values},
+            conditionings=conditioning,
             model=tiny,
             data={"hole": "square", "hole_area_fraction": 0.4, "increment": 1.0},
             evaluation={"label_source": "grid", "stored_images": 64},
@@ -40,6 +51,7 @@ def presets(axis: str, values: tuple, embeddings: tuple[int, int, int] | None = 
         "laptop": adapt(
             LAPTOP,
             {axis: values, "seed": FIVE_SEEDS},
+            conditionings=conditioning,
             model=laptop,
             data={"hole": "square", "hole_area_fraction": 0.1, "increment": 1.0},
             train={"steps": 2_000, "log_every": 250},
@@ -48,6 +60,7 @@ def presets(axis: str, values: tuple, embeddings: tuple[int, int, int] | None = 
         "paper": adapt(
             PAPER,
             {axis: values},
+            conditionings=conditioning,
             model=paper,
             data={"hole": "square", "hole_area_fraction": 0.1, "increment": 1.0},
             evaluation={"label_source": "grid", "stored_images": 1_024},
@@ -97,8 +110,8 @@ def additive(results: xr.Dataset, axis: str, value: str, layer: str = "layer3") 
     return results["metric_codes"].isel(step=-1).sel(at).max("codes_t")
 
 
-def learned(results: xr.Dataset, axis: str) -> list[Comparison]:
-    """Return the preconditions that models of each form are right at over half of the seen labels."""
+def learned(results: xr.Dataset, axis: str, values: tuple) -> list[Comparison]:
+    """Return the preconditions that models of these forms are right at over half of the seen labels."""
     return [
         claims.compare(
             f"{value}: right, seen labels",
@@ -107,7 +120,7 @@ def learned(results: xr.Dataset, axis: str) -> list[Comparison]:
             role=claims.PRECONDITION,
             resolution=RESOLUTION,
         )
-        for value in results[axis].values
+        for value in values
     ]
 
 

@@ -37,7 +37,7 @@ def the_hole_is_filled_without(results: xr.Dataset) -> list[Comparison]:
     """
     without, with_it = (right(results, AXIS, value) for value in (False, True))
     return [
-        *_forms.learned(results, AXIS),
+        *_forms.learned(results, AXIS, (True, False)),
         claims.compare("without less with, held out", without - with_it, -0.15, 0.15, resolution=RESOLUTION),
         claims.compare("with, held out", with_it, role=claims.CONTROL, resolution=RESOLUTION),
     ]
@@ -53,7 +53,7 @@ def layers_are_as_additive_without(results: xr.Dataset) -> list[Comparison]:
     """
     without, with_it = (additive(results, AXIS, value) for value in (False, True))
     return [
-        *_forms.learned(results, AXIS),
+        *_forms.learned(results, AXIS, (True, False)),
         claims.compare("without less with, layer 3", without - with_it, -0.15, 0.15),
         claims.compare("with, layer 3", with_it, role=claims.CONTROL),
     ]

@@ -41,7 +41,7 @@ def forms_compose_alike(results: xr.Dataset) -> list[Comparison]:
     papers = right(results, AXIS, CONCAT)
     apart = {form: right(results, AXIS, form) - papers for form in (SUM, FILM)}
     return [
-        *_forms.learned(results, AXIS),
+        *_forms.learned(results, AXIS, FORMS),
         claims.compare("sum less concat, held out", apart[SUM], -0.15, 0.15, resolution=RESOLUTION),
         claims.compare("FiLM less concat, held out", apart[FILM], -0.15, 0.15, resolution=RESOLUTION),
         claims.compare("concat, held out", papers, role=claims.CONTROL, resolution=RESOLUTION),
@@ -59,7 +59,7 @@ def forms_are_as_additive(results: xr.Dataset) -> list[Comparison]:
     papers = additive(results, AXIS, CONCAT)
     apart = {form: additive(results, AXIS, form) - papers for form in (SUM, FILM)}
     return [
-        *_forms.learned(results, AXIS),
+        *_forms.learned(results, AXIS, FORMS),
         claims.compare("sum less concat, layer 3", apart[SUM], -0.15, 0.15),
         claims.compare("FiLM less concat, layer 3", apart[FILM], -0.15, 0.15),
         claims.compare("concat, layer 3", papers, role=claims.CONTROL),

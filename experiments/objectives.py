@@ -38,7 +38,7 @@ def holes_are_filled(results: xr.Dataset) -> list[Comparison]:
     Refuted by: an objective whose hole is not filled.
     """
     return [
-        *_forms.learned(results, AXIS),
+        *_forms.learned(results, AXIS, OBJECTIVES),
         *(
             claims.compare(
                 f"{value}: held out less seen",
@@ -61,7 +61,7 @@ def layers_are_as_additive(results: xr.Dataset) -> list[Comparison]:
     """
     noise = additive(results, AXIS, NOISE)
     return [
-        *_forms.learned(results, AXIS),
+        *_forms.learned(results, AXIS, OBJECTIVES),
         *(
             claims.compare(f"{one} less noise, layer 3", additive(results, AXIS, one) - noise, -0.15, 0.15)
             for one in OTHERS
