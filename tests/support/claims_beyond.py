@@ -2,7 +2,6 @@
 
 import numpy as np
 
-import experiments
 from experiments import codes, interventions
 from tests.support.claims import Made, half_at, rising
 
@@ -93,37 +92,6 @@ def predicted(start, end, model=0.95):
     return {"metric_predicted": measured}
 
 
-def formed(axis, held_out=None, share=None, seen=0.97):
-    """Numbers of the experiments that compare forms of a network; see `experiments/_forms.py`.
-
-    Args:
-      axis: of the grid.
-      held_out, share: value of the axis -> share of right samples in the hole, additive share; 0.9 and 0.8 by default.
-      seen: share of right samples at seen labels.
-    """
-
-    def composed(at, t, tensor):
-        made = np.full((2, 3), seen, np.float32)
-        made[0] = (held_out or {}).get(at[axis], 0.9)
-        return made * (1 + 0.01 * at["seed"])
-
-    of_layers = coded(lambda layer, t, time: 0.8)["metric_codes"]
-
-    def of_codes(at, t, tensor):
-        return of_layers(at, t, tensor) * (share or {}).get(at[axis], 0.8) / 0.8
-
-    return {"metric_composed": composed, "metric_codes": of_codes}
-
-
-def of_forms(name, axis, held_out, share):
-    """What makes the claim on the hole hold and fail, then the one on layers; `held_out`, `share` make them fail."""
-    hole, layers = (claim.name for claim in experiments.find(name).claims)
-    return {
-        (name, hole): (Made(rising, formed(axis)), Made(rising, formed(axis, held_out=held_out))),
-        (name, layers): (Made(rising, formed(axis)), Made(rising, formed(axis, share=share))),
-    }
-
-
 BEYOND = {
     ("codes", "code additive"): (
         Made(rising, coded(lambda layer, t, time: 0.2 + 0.7 * time)),
@@ -153,20 +121,5 @@ BEYOND = {
     ("trajectories", "hole in time"): (Made(rising, learned()), Made(rising, learned(held_out=0.8))),
     ("trajectories", "hole, x and y"): (Made(rising, learned()), Made(rising, learned(lead=0.3))),
     ("trajectories", "hole drawn out"): (Made(rising, learned(gain=0.4)), Made(rising, learned())),
-    ("encodings", "code, joint"): (
-        Made(rising, formed("encoding", {"joint_one_hot": 0.1})),
-        Made(rising, formed("encoding")),
-    ),
-    ("encodings", "code, factors"): (
-        Made(rising, formed("encoding")),
-        Made(rising, formed("encoding", {"periodic": 0.5})),
-    ),
-    ("encodings", "code, taken apart"): (
-        Made(rising, formed("encoding", share={"joint_one_hot": 0.4})),
-        Made(rising, formed("encoding")),
-    ),
-    **of_forms("conditionings", "conditioning", {"film": 0.5}, {"sum": 0.4}),
-    **of_forms("objectives", "objective", {"flow": 0.5}, {"image": 0.4}),
-    **of_forms("attention", "attention", {False: 0.5}, {False: 0.4}),
 }
 """(experiment, claim) -> what makes it hold, what makes it fail."""

@@ -20,8 +20,7 @@ from diffgeo.training import Placement
 from tests.support import networks
 
 TRAINED = [name for name in experiments.names() if experiments.find(name).trained]
-FORMS = {"attention", "conditionings", "encodings", "objectives"}
-SMALL = set(TRAINED) - {"p2_fig2", "codes", "interventions", "trajectories", "kernels"} - FORMS
+SMALL = set(TRAINED) - {"p2_fig2", "codes", "interventions", "trajectories", "kernels"}
 """Experiments tried with a network that is fast to compile; the others read the UNet's blocks."""
 OFTEN = {*experiments.names()} - {*TRAINED} | {"p1_fig4", "p1_fig9", "p2_fig4", "p2_fig6"}
 """Experiments tried at every change: each that trains nothing, and one for each kind of axis; the others nightly."""
@@ -43,9 +42,7 @@ def step_program(settings: Settings) -> tuple:
 
 
 def test_tiny_presets_share_one_train_step():
-    # codes of a pair of labels take a wider embedding than the others
-    names = [name for name in TRAINED if name != "encodings"]
-    programs = {name: step_program(experiments.find(name).settings("tiny")) for name in names}
+    programs = {name: step_program(experiments.find(name).settings("tiny")) for name in TRAINED}
     assert len(set(programs.values())) == 1, programs
 
 
