@@ -15,8 +15,8 @@ Controls: seen labels, where a kernel must be right. Copying the nearest trainin
 the hole that is asked. Found after the run: a Gaussian kernel of the labels, 1.5 pixels wide, fills the whole hole (a
 test), so that (kernel, trained) does not tell the network's kernel from any smooth one.
 
-Cost: `laptop` 119 minutes on two CPU cores, most of them given to other work (10 models, those of `p1_fig9`), and 5
-minutes of measuring:
+Cost: `laptop` 56 minutes on two CPU cores shared with other work (10 models, those of `p1_fig9`), 8 of them
+measuring:
 
     python -m launch.train --experiment=kernels --preset=laptop --workdir=runs/kernels
     python -m launch.analyze --models=runs/p1_fig9 --experiment=kernels --workdir=runs/kernels
@@ -157,7 +157,7 @@ EXPERIMENT = Experiment(
     name="kernels",
     figure="beyond the papers: the tangent kernel's prediction for labels in a hole",
     claim="the trained network's tangent kernel fills a hole as the model does, the untrained network's most of it",
-    time="124 minutes beside other work",
+    time="56 minutes beside other work",
     expect="a trained kernel as right as the model in the hole, an untrained one nearly",
     presets={"tiny": TINY_HOLE} | {name: p1_fig9.EXPERIMENT.presets[name] for name in ("laptop", "paper")},
     metrics=(

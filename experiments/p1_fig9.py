@@ -5,7 +5,7 @@ Claim: accuracy in the hole is only slightly lower than outside.
 Scaling: the papers have N = 32 and d = 0.1. `laptop` halves the image and has d = 0.25; its holes cover the same
 fractions. Labels are those of the N x N unit grid, since no training label lies in the hole: 9 and 25 of the 256 do.
 
-Cost: `laptop` 119 minutes on two CPU cores, most of them given to other work (10 models); `paper` 6 models of about 1.1
+Cost: `laptop` 48 minutes on two CPU cores shared with other work (10 models, seeds 5 to 9); `paper` 6 models of about 1.1
 hours each on a TPU v5e chip (`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p1_fig9 --preset=laptop --workdir=runs/p1_fig9
@@ -24,7 +24,7 @@ EXPERIMENT = Experiment(
     name="p1_fig9",
     figure="2402.03305 Fig. 9: metrics inside and outside a hole in the data",
     claim="accuracy out of distribution, in the hole, is only slightly under that in distribution",
-    time="119 minutes beside other work",
+    time="48 minutes beside other work",
     expect="as right in the hole as outside",
     presets={
         "tiny": adapt(

@@ -13,8 +13,8 @@ what is tested is the literature's statement.)
 Controls: seen labels; a random direction of the norm by which 2 moves the conditioning. Copying the nearest training
 label is never right in the hole's part that is asked.
 
-Cost: `laptop` 119 minutes on two CPU cores, most of them given to other work (10 models, those of `p1_fig9`), and 13
-minutes of measuring:
+Cost: `laptop` 58 minutes on two CPU cores shared with other work (10 models, those of `p1_fig9`), 10 of them
+measuring:
 
     python -m launch.train --experiment=trajectories --preset=laptop --workdir=runs/trajectories
     python -m launch.analyze --models=runs/p1_fig9 --experiment=trajectories --workdir=runs/trajectories
@@ -173,7 +173,7 @@ EXPERIMENT = Experiment(
     name="trajectories",
     figure="beyond the papers: how labels in a hole are learned, and whether a scaled label shows them earlier",
     claim="labels in a hole are learned in x and y together, and scaled labels do not show them earlier",
-    time="132 minutes beside other work",
+    time="58 minutes beside other work",
     expect="held-out labels learned a little later than seen ones; scaled labels that help nothing",
     presets={"tiny": TINY_HOLE} | {name: p1_fig9.EXPERIMENT.presets[name] for name in ("laptop", "paper")},
     metrics=(
