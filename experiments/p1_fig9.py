@@ -5,8 +5,8 @@ Claim: accuracy in the hole is only slightly lower than outside.
 Scaling: the papers have N = 32 and d = 0.1. `laptop` halves the image and has d = 0.25; its holes cover the same
 fractions. Labels are those of the N x N unit grid, since no training label lies in the hole: 9 and 25 of the 256 do.
 
-Cost: `laptop` 48 minutes on two CPU cores shared with other work (10 models, seeds 5 to 9); `paper` 6 models of about 1.1
-hours each on a TPU v5e chip (`launch.plan`, 11 ms per step).
+Cost: `laptop` 48 minutes on two CPU cores shared with other work (10 models, seeds 5 to 9); `paper` 6 models of about
+1.1 hours each on a TPU v5e chip (`launch.plan`, 11 ms per step).
 
     python -m launch.train --experiment=p1_fig9 --preset=laptop --workdir=runs/p1_fig9
 """
