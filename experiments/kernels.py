@@ -13,8 +13,8 @@ many within 0.15.
 
 Controls: seen labels, where a kernel must be right. Copying the nearest training label is never right in the part of
 the hole that is asked. Found after the run: a Gaussian kernel of the labels, 1.5 pixels wide, fills the whole hole (a
-test), so that (kernel, trained) does not tell the network's kernel from any smooth one. In the second batch of seeds the
-untrained network's kernel is as right as the trained one's.
+test), so that (kernel, trained) does not tell the network's kernel from any smooth one. In the second batch of seeds
+the untrained network's kernel is as right as the trained one's.
 
 Cost: `laptop` 56 minutes on two CPU cores shared with other work (10 models, those of `p1_fig9`), 8 of them
 measuring:
